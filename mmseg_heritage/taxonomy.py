@@ -74,9 +74,7 @@ class Level:
     fine_to_group: tuple[int, ...]
 
 
-def _level(
-    groups: Mapping[str, Sequence[int]], colors: Sequence[tuple[int, int, int]]
-) -> Level:
+def _level(groups: Mapping[str, Sequence[int]], colors: Sequence[tuple[int, int, int]]) -> Level:
     """Builds a level from group name -> fine ids; fine ids in no group are ignored."""
     fine_to_group = [IGNORE_INDEX] * len(FINE)
     for group_id, fine_ids in enumerate(groups.values()):

@@ -1,3 +1,3 @@
-"""Version of the package, in a file of its own so that setup.py and mim read it without importing anything."""
+"""Version of the package, alone in a file that setup.py and mim read without importing it."""
 
 __version__ = "0.1.0"

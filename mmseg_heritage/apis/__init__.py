@@ -1,0 +1,1 @@
+"""Train, test and predict as functions; the command line calls these."""

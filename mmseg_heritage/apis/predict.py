@@ -1,0 +1,194 @@
+"""Damage maps of photographs that have no annotation."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import torch
+from mmengine.config import Config
+from mmengine.dataset import Compose, pseudo_collate
+from mmengine.registry import init_default_scope
+from mmengine.runner import load_checkpoint
+from mmseg.registry import MODELS
+
+import mmseg_heritage.plugin  # noqa: F401  registers everything
+from mmseg_heritage.apis.config import load_config
+from mmseg_heritage.apis.runner import quiet_known_warnings
+from mmseg_heritage.data.folder import list_images
+from mmseg_heritage.data.images import IMAGE_SUFFIXES, read_image
+from mmseg_heritage.datasets import ARTeFACTDataset
+from mmseg_heritage.engine.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
+from mmseg_heritage.engine.launch import without_sync_bn
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.files import write_json
+from mmseg_heritage.progress import progress_bar
+from mmseg_heritage.visualization.panels import overlay, write_class_map, write_image
+
+SCHEMA = "mmseg_heritage/prediction/1"
+
+
+class Predictor:
+    """A trained model that turns photographs into class maps.
+
+    Args:
+        cfg: The config the model was trained with.
+        checkpoint: Checkpoint file.
+        device: 'cuda', 'cuda:1', 'cpu', or None for a GPU where there is one.
+
+    Attributes:
+        classes: Class names; the position is the id in the maps.
+        palette: One RGB colour for each class.
+
+    Raises:
+        InputError: If the checkpoint cannot be loaded or is of another model.
+    """
+
+    def __init__(self, cfg: Config, checkpoint: str | Path, device: str | None = None) -> None:
+        quiet_known_warnings()
+        init_default_scope("mmseg")
+        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        # One process, one image: SyncBN has nothing to synchronise and refuses to run on a CPU.
+        self.model = MODELS.build(without_sync_bn(cfg.model))
+        check_fits(self.model, str(checkpoint))
+        load_checkpoint(self.model, str(checkpoint), map_location="cpu")
+        self.model.to(self.device).eval()
+        self.classes, self.palette = _classes(cfg, str(checkpoint))
+        steps = [dict(step) for step in cfg.test_dataloader.dataset.pipeline
+                 if step["type"] != "LoadARTeFACTAnnotations"]  # fmt: skip
+        if steps[-1]["type"] == "PackSegInputs":
+            steps[-1]["meta_keys"] = ("img_path", "ori_shape", "img_shape", "pad_shape")
+        self.pipeline = Compose(steps)
+
+    @torch.inference_mode()
+    def __call__(self, path: str | Path) -> np.ndarray:
+        """Returns the uint8 (H, W) class map of a photograph, at the photograph's own size."""
+        data = self.pipeline({"img_path": str(path), "seg_fields": []})
+        sample = self.model.test_step(pseudo_collate([data]))[0]
+        class_map: np.ndarray = sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
+        return class_map
+
+
+def predict(
+    config: str | Path,
+    checkpoint: str | Path,
+    image_or_folder: str | Path,
+    out_dir: str | Path,
+    device: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+    overwrite: bool = False,
+    trust_checkpoint: bool = False,
+) -> list[Path]:
+    """Writes, for every photograph, its class map, an overlay and the share of each class.
+
+    The files are ``<name>_classes.png`` (ids with palette), ``<name>_overlay.png`` and
+    ``<name>.json``.
+
+    Args:
+        config: Config the model was trained with.
+        checkpoint: Checkpoint file.
+        image_or_folder: A photograph, or a folder of them.
+        out_dir: Where to write.
+        device: As in :class:`Predictor`.
+        cfg_options: Dotted key -> value.
+        overwrite: Allows replacing files of an earlier prediction.
+        trust_checkpoint: Lets the checkpoint run code.
+
+    Returns:
+        The JSON files.
+
+    Raises:
+        InputError: If inputs cannot be used. Photographs that cannot be read are gathered and reported
+            after the others are done.
+    """
+    photographs = _photographs(Path(image_or_folder))
+    out = Path(out_dir).expanduser()
+    if not overwrite:
+        _guard(out, photographs)
+    with trusting_checkpoints(trust_checkpoint):
+        predictor = Predictor(load_config(config, cfg_options), checkpoint, device)
+    written, problems = [], []
+    with progress_bar("predicting") as report:
+        for done, photograph in enumerate(photographs, start=1):
+            try:
+                written.append(_predict_one(predictor, photograph, out))
+            except InputError as error:
+                problems.append(str(error))
+            report(done, len(photographs))
+    if problems:
+        raise InputError(
+            f"{len(problems)} of {len(photographs)} photographs could not be read", problems
+        )
+    return written
+
+
+def _predict_one(predictor: Predictor, photograph: Path, out: Path) -> Path:
+    """Writes the three files of one photograph."""
+    class_map = predictor(photograph)
+    classes, palette = predictor.classes, predictor.palette
+    clean = classes.index("Clean") if "Clean" in classes else None
+    name = photograph.stem
+    write_class_map(out / f"{name}_classes.png", class_map, palette)
+    picture = overlay(read_image(photograph), class_map, palette, clean)
+    write_image(out / f"{name}_overlay.png", picture)
+    counts = np.bincount(class_map.ravel(), minlength=len(classes))
+    height, width = class_map.shape
+    content = {
+        "schema": SCHEMA,
+        "image": str(photograph),
+        "width": width,
+        "height": height,
+        "area_share": {c: int(n) / class_map.size for c, n in zip(classes, counts, strict=True)},
+        "note": "shares of all pixels of the photograph, 0 to 1, as predicted by a model; "
+        "to be reviewed by a conservator",
+    }
+    write_json(out / f"{name}.json", content)
+    return out / f"{name}.json"
+
+
+def _photographs(path: Path) -> list[Path]:
+    """Returns the photographs to predict, and refuses two of one name, which would share files."""
+    if path.is_file():
+        return [path]
+    if not path.is_dir():
+        raise InputError(f"{path}: no such photograph or folder")
+    photographs = list_images(path)
+    if not photographs:
+        raise InputError(f"{path}: the folder holds no images ({', '.join(IMAGE_SUFFIXES)})")
+    names: dict[str, Path] = {}
+    problems = []
+    for photograph in photographs:
+        other = names.setdefault(photograph.stem, photograph)
+        if other is not photograph:
+            problems.append(f"{photograph.name} and {other.name}")
+    if problems:
+        raise InputError(f"{path}: photographs of one name would share their results", problems)
+    return photographs
+
+
+def _guard(out: Path, photographs: Sequence[Path]) -> None:
+    """Refuses to replace the results of an earlier prediction."""
+    existing = [
+        str(out / f"{p.stem}.json") for p in photographs if (out / f"{p.stem}.json").exists()
+    ]
+    if existing:
+        raise InputError(
+            "results are already there; choose another --out, or replace them with --overwrite",
+            existing,
+        )
+
+
+def _classes(cfg: Config, checkpoint: str) -> tuple[list[str], list[list[int]]]:
+    """Returns the class names and colours: the checkpoint's own, or those of the config's data set."""
+    meta = (load_checkpoint_file(checkpoint).get("meta") or {}).get("dataset_meta")
+    if not meta:
+        meta = ARTeFACTDataset.METAINFO
+    classes, palette = list(meta["classes"]), [list(color) for color in meta["palette"]]
+    expected = cfg.model.decode_head.num_classes
+    if len(classes) != expected:
+        raise InputError(
+            f"{checkpoint}: the checkpoint knows {len(classes)} classes, the config's head {expected}"
+        )
+    return classes, palette

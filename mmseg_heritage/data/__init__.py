@@ -1,0 +1,1 @@
+"""Reading, checking and making data sets of damaged heritage objects."""

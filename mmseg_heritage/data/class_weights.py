@@ -1,0 +1,228 @@
+"""Class weights from pixel counts: the formulas, and the JSON file that carries the result.
+
+A class without a single pixel has no frequency to invert. Every formula gives it the weight 0,
+which the losses read as "takes no part", and computes the other weights as if the class were not
+listed; the weight is never infinite. Needs numpy only.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import os
+from collections.abc import Callable, Mapping, Sequence
+from numbers import Integral, Real
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.files import write_json
+
+SCHEMA = "mmseg_heritage/class_weights/1"
+
+Counts = NDArray[np.float64]
+
+
+def _scaled(weights: Counts) -> Counts:
+    """Scales weights to a mean of 1, so that the loss keeps its size whatever the formula."""
+    scaled: Counts = weights * (weights.size / weights.sum())
+    return scaled
+
+
+def inverse(counts: Counts) -> Counts:
+    """``1 / n_c``: every class gets the same total weight, however rare it is."""
+    return 1.0 / counts
+
+
+def inverse_sqrt(counts: Counts) -> Counts:
+    """``n_c ** -1/2``: the ratio of two weights is the root of the ratio of their counts."""
+    return 1.0 / np.sqrt(counts)
+
+
+def inverse_sqrt_log_scaled(counts: Counts) -> Counts:
+    """``ln(1 + 10 s_c)``, where ``s_c`` is the inverse root scaled to a mean of 1.
+
+    The logarithm compresses the rare end only: for frequent classes ``ln(1 + 10 s)`` is about
+    ``10 s``, for very rare ones it grows slowly, so that a handful of pixels cannot dominate.
+    """
+    return np.log1p(10.0 * _scaled(inverse_sqrt(counts)))
+
+
+FORMULAS: dict[str, Callable[[Counts], Counts]] = {
+    "inverse": inverse,
+    "inverse_sqrt": inverse_sqrt,
+    "inverse_sqrt_log_scaled": inverse_sqrt_log_scaled,
+}
+"""Name -> function from pixel counts (all above 0, in pixels) to weights of any positive scale.
+
+:func:`class_weights` takes care of empty classes and of the scale, so a new formula is one line.
+"""
+
+
+def class_weights(
+    pixel_counts: Sequence[int] | NDArray[Any], formula: str = "inverse_sqrt_log_scaled"
+) -> list[float]:
+    """Computes one weight per class, with a mean of 1 over the classes that have pixels.
+
+    Args:
+        pixel_counts: Pixels of each class in the training set, in class order; ignored pixels are
+            not part of it.
+        formula: A name in :data:`FORMULAS`.
+
+    Returns:
+        The weights in class order. Classes without pixels have weight 0 (take no part); the others
+        sum to their number, which is the number of classes where none is empty.
+
+    Raises:
+        InputError: If the formula is unknown, or the counts are not whole numbers from 0 upwards
+            with at least one above 0.
+    """
+    if formula not in FORMULAS:
+        raise InputError(
+            f"There is no class-weight formula {formula!r}. Choose one of: {', '.join(FORMULAS)}."
+        )
+    values = list(pixel_counts)
+    problems = [
+        f"class {index}: {value!r}" for index, value in enumerate(values) if not _is_count(value)
+    ]
+    if problems:
+        raise InputError("Pixel counts must be whole numbers from 0 upwards.", problems)
+    counts = np.asarray(values, dtype=np.float64)
+    present = counts > 0
+    if not present.any():
+        raise InputError(f"No class has a pixel, among {len(values)} classes: nothing to weigh.")
+    weights = np.zeros_like(counts)
+    weights[present] = _scaled(FORMULAS[formula](counts[present]))
+    return [float(weight) for weight in weights]
+
+
+def load_class_weights(
+    source: Sequence[float] | NDArray[Any] | str | os.PathLike[str],
+    num_classes: int | None = None,
+) -> list[float]:
+    """Reads class weights from a list or a JSON file and checks them.
+
+    Args:
+        source: The weights in class order; or the path of a JSON file that holds them, either
+            under the key ``class_weights`` (what :func:`save_class_weights` writes) or as a bare
+            list.
+        num_classes: How many weights there must be; None leaves the number open.
+
+    Returns:
+        The weights, all finite and from 0 upwards, at least one above 0.
+
+    Raises:
+        InputError: With everything that is wrong, naming the file.
+    """
+    if isinstance(source, (str, os.PathLike)):
+        origin = os.fspath(source)
+        values = _read_weights(Path(source))
+    else:
+        origin = "the list of class weights"
+        values = list(source)
+    problems = _weight_problems(values, num_classes)
+    if problems:
+        raise InputError(f"The class weights cannot be used: {origin}", problems)
+    return [float(value) for value in values]
+
+
+def save_class_weights(
+    path: str | os.PathLike[str],
+    pixel_counts: Sequence[int] | NDArray[Any],
+    classes: Sequence[str],
+    formula: str = "inverse_sqrt_log_scaled",
+    *,
+    overwrite: bool = False,
+) -> list[float]:
+    """Computes class weights and writes them with what they were made from.
+
+    The file appears whole or not at all (:func:`mmseg_heritage.files.write_json`).
+
+    Args:
+        path: The JSON file to write; missing folders are made.
+        pixel_counts: Pixels of each class in the training set, in class order.
+        classes: Names of the classes, in the same order.
+        formula: A name in :data:`FORMULAS`.
+        overwrite: Replace a file that is already there, instead of refusing.
+
+    Returns:
+        The weights written, see :func:`class_weights`.
+
+    Raises:
+        InputError: If counts, names or formula do not fit, or the file exists and ``overwrite`` is
+            not set.
+    """
+    target = Path(path)
+    counts = list(pixel_counts)
+    problems = []
+    if len(counts) != len(classes):
+        problems.append(f"{len(counts)} pixel counts for {len(classes)} classes")
+    if target.exists() and not overwrite:
+        problems.append(f"{target}: exists already; ask for overwriting, or choose another name")
+    if problems:
+        raise InputError("The class weights cannot be written.", problems)
+    weights = class_weights(counts, formula)
+    write_json(
+        target,
+        {
+            "schema": SCHEMA,
+            "formula": formula,
+            "pixel_counts": [int(count) for count in counts],
+            "classes": list(classes),
+            "class_weights": weights,
+        },
+    )
+    return weights
+
+
+def _is_count(value: object) -> bool:
+    """Whether a value is a whole number of pixels; True and False are not."""
+    if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+        return False
+    number = float(value)
+    return number >= 0 and (isinstance(value, Integral) or number.is_integer())
+
+
+def _weight_problems(values: Sequence[object], num_classes: int | None) -> list[str]:
+    """Lists everything that keeps values from being class weights."""
+    problems = []
+    if num_classes is not None and len(values) != num_classes:
+        problems.append(f"{len(values)} weights for {num_classes} classes")
+    usable = []
+    for index, value in enumerate(values):
+        if isinstance(value, (bool, np.bool_)) or not isinstance(value, Real):
+            problems.append(f"class {index}: {value!r} is not a number")
+        elif not math.isfinite(value) or value < 0:
+            problems.append(f"class {index}: {value!r} is not finite and from 0 upwards")
+        else:
+            usable.append(float(value))
+    if len(usable) == len(values) and not any(usable):
+        problems.append("no weight is above 0, so that no class would take part")
+    return problems
+
+
+def _read_weights(path: Path) -> list[Any]:
+    """Returns the unchecked list of weights in a JSON file."""
+    try:
+        content = json.loads(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"The class weights cannot be read from {path}", [str(error)]) from error
+    values = content
+    problems = []
+    if isinstance(content, Mapping):
+        values = content.get("class_weights")
+        if content.get("schema", SCHEMA) != SCHEMA:
+            problems.append(f"schema is {content['schema']!r}, expected {SCHEMA!r}")
+        classes = content.get("classes")
+        if isinstance(classes, list) and isinstance(values, list) and len(classes) != len(values):
+            problems.append(f"{len(classes)} classes but {len(values)} class_weights")
+    if not isinstance(values, list):
+        problems.append(f"found {type(values).__name__} where the list of weights should be")
+    if problems:
+        raise InputError(
+            f"Expected a JSON file with a list under the key 'class_weights': {path}", problems
+        )
+    return list(values)

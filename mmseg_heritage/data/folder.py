@@ -1,0 +1,176 @@
+"""The folder layout of a data set: ``images/``, ``annotations/`` and ``metadata.csv``, paired by id."""
+
+from __future__ import annotations
+
+import csv
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+from mmseg_heritage.data.images import IMAGE_SUFFIXES
+from mmseg_heritage.errors import InputError
+
+
+@dataclass(frozen=True)
+class Sample:
+    """One photograph with its annotation.
+
+    Attributes:
+        id: File name without suffix, equal for image and annotation.
+        image: Path of the photograph.
+        annotation: Path of the mask.
+        source_id: The object the photograph shows. Crops, tiles and augmented copies carry the id of
+            the photograph they were made from (metadata column ``source_id``); otherwise ``id``.
+        material: As in the metadata, empty where there is none.
+        content: As in the metadata, empty where there is none.
+    """
+
+    id: str
+    image: Path
+    annotation: Path
+    source_id: str
+    material: str = ""
+    content: str = ""
+
+    @property
+    def is_derived(self) -> bool:
+        """Whether this is a copy, crop or tile of another sample, for training only."""
+        return self.source_id != self.id
+
+
+def read_folder(
+    root: str | Path,
+    images: str = "images",
+    annotations: str = "annotations",
+    metadata: str = "metadata.csv",
+) -> list[Sample]:
+    """Lists the samples of a data set, sorted by id, without opening any image.
+
+    Images and masks are paired by file name without suffix, never by position. ``metadata.csv`` is
+    optional; where it exists every image needs a row in it.
+
+    Raises:
+        InputError: With all missing, unpaired and duplicate ids.
+    """
+    root = Path(root)
+    if not root.is_dir():
+        raise InputError(
+            f"{root}: the data root does not exist. Set data_root to a folder with images/, "
+            "annotations/ and metadata.csv"
+        )
+    missing = [
+        f"{root / part}: no such folder"
+        for part in (images, annotations)
+        if not (root / part).is_dir()
+    ]
+    if missing:
+        raise InputError(f"{root}: expected the folders {images}/ and {annotations}/", missing)
+
+    problems: list[str] = []
+    image_paths = _files_by_id(root / images, problems)
+    mask_paths = _files_by_id(root / annotations, problems)
+    rows = _read_metadata(root / metadata, problems)
+    if not image_paths and not mask_paths:
+        raise InputError(
+            f"{root / images}: the folder holds no images ({', '.join(IMAGE_SUFFIXES)})"
+        )
+
+    problems += [
+        f"{image_paths[i]}: no annotation with this id in {annotations}/"
+        for i in sorted(image_paths.keys() - mask_paths.keys())
+    ]
+    problems += [
+        f"{mask_paths[i]}: no image with this id in {images}/"
+        for i in sorted(mask_paths.keys() - image_paths.keys())
+    ]
+    if rows is not None:
+        problems += [
+            f"{root / metadata}: no row for the image '{i}'"
+            for i in sorted(image_paths.keys() - rows.keys())
+        ]
+        problems += [
+            f"{root / metadata}: row '{i}' has no image in {images}/"
+            for i in sorted(rows.keys() - image_paths.keys())
+        ]
+    if problems:
+        raise InputError(f"{root}: the data set is not consistent", problems)
+
+    samples = []
+    for sample_id in sorted(image_paths):
+        row = (rows or {}).get(sample_id, {})
+        samples.append(
+            Sample(
+                id=sample_id,
+                image=image_paths[sample_id],
+                annotation=mask_paths[sample_id],
+                source_id=row.get("source_id") or sample_id,
+                material=row.get("material") or "",
+                content=row.get("content") or "",
+            )
+        )
+    return samples
+
+
+def list_images(folder: str | Path) -> list[Path]:
+    """Returns the image files directly in ``folder``, sorted by name; hidden files are left out."""
+    return sorted(_image_files(Path(folder)))
+
+
+def _image_files(folder: Path) -> Iterator[Path]:
+    for path in folder.iterdir():
+        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+            yield path
+
+
+def _files_by_id(folder: Path, problems: list[str]) -> dict[str, Path]:
+    """Maps id to file; two files with one id are a problem."""
+    files: dict[str, Path] = {}
+    for path in list_images(folder):
+        if path.stem in files:
+            problems.append(f"{path}: the id '{path.stem}' is also that of {files[path.stem].name}")
+        files[path.stem] = path
+    return files
+
+
+def _read_metadata(path: Path, problems: list[str]) -> dict[str, dict[str, str]] | None:
+    """Maps id to metadata row, or returns None where there is no metadata file."""
+    if not path.is_file():
+        return None
+    with path.open(newline="", encoding="utf-8-sig") as file:
+        reader = csv.DictReader(file)
+        if "id" not in (reader.fieldnames or ()):
+            raise InputError(f"{path}: expected a column 'id', found {reader.fieldnames}")
+        rows: dict[str, dict[str, str]] = {}
+        for row in reader:
+            if row["id"] in rows:
+                problems.append(f"{path}, line {reader.line_num}: a second row for '{row['id']}'")
+            rows[row["id"]] = row
+    return rows
+
+
+def select(
+    samples: Sequence[Sample],
+    materials: Sequence[str] | None = None,
+    contents: Sequence[str] | None = None,
+) -> list[Sample]:
+    """Keeps the samples of the named materials and contents; None keeps all.
+
+    Raises:
+        InputError: If a name occurs in no sample, naming those that do.
+    """
+    problems = []
+    for field, wanted in (("material", materials), ("content", contents)):
+        known = sorted({getattr(s, field) for s in samples} - {""})
+        problems += [
+            f"{field} '{name}' occurs nowhere; found: {', '.join(known) or 'none (no metadata.csv?)'}"
+            for name in wanted or ()
+            if name not in known
+        ]
+    if problems:
+        raise InputError("the filter by material or content matches nothing", problems)
+    return [
+        s
+        for s in samples
+        if (materials is None or s.material in materials)
+        and (contents is None or s.content in contents)
+    ]

@@ -1,0 +1,194 @@
+"""The ARTeFACT data set and everything in its folder layout."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from mmseg.datasets import BaseSegDataset
+from mmseg.registry import DATASETS
+
+from mmseg_heritage.data.check import check_sizes
+from mmseg_heritage.data.folder import Sample, read_folder, select
+from mmseg_heritage.data.splits import Split, check_split, default_split, load_split
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.taxonomy import BACKGROUND, FINE, IGNORE_INDEX, LEVELS
+
+ALL = "all"
+"""Value of ``split`` that takes every sample, whatever the manifest says."""
+
+
+@DATASETS.register_module()
+class ARTeFACTDataset(BaseSegDataset):
+    """Photographs of damaged objects with one of 16 classes for each pixel; 255 is outside.
+
+    Folder layout: ``images/<id>.<suffix>``, ``annotations/<id>.<suffix>`` and, optionally,
+    ``metadata.csv`` with the columns id, material, content and, for copies and tiles, source_id.
+    Source: Ivanova et al., WACV 2025, arXiv:2412.04580.
+
+    Args:
+        data_root: Folder of the data set.
+        split: Part of the split to take ('train', 'val', 'test'), or 'all'.
+        ann_file: Split manifest (JSON), relative to ``data_root`` or absolute. Empty takes the
+            default split by source object.
+        level: Classes to train: 'fine' (16), 'coarse' (4, Clean is ignored), 'coarse_by_id' or
+            'binary' (Clean, Damage).
+        with_background: Makes 255 a class of its own, 'Background', instead of ignoring it.
+        materials: Materials to keep; None keeps all.
+        contents: Contents to keep; None keeps all.
+        metainfo: ``dict(classes=...)`` with some of the classes trains those; pixels of the others
+            are ignored. Not to be combined with ``level`` and ``with_background``.
+        data_prefix: Names of the image and annotation folders.
+        metadata_file: Name of the metadata table.
+        **kwargs: See :class:`mmseg.datasets.BaseSegDataset`.
+
+    Raises:
+        InputError: If the folder, the manifest or an argument cannot be used, with all problems.
+    """
+
+    METAINFO = dict(  # noqa: RUF012, C408  the name and form that mmengine expects
+        classes=LEVELS["fine"].classes,
+        palette=[list(color) for color in LEVELS["fine"].colors],
+        levels={
+            name: dict(classes=level.classes, fine_to_group=level.fine_to_group)
+            for name, level in LEVELS.items()
+        },
+    )
+
+    def __init__(
+        self,
+        data_root: str | None = None,
+        split: str = "train",
+        ann_file: str = "",
+        level: str = "fine",
+        with_background: bool = False,
+        materials: Sequence[str] | None = None,
+        contents: Sequence[str] | None = None,
+        metainfo: dict[str, Any] | None = None,
+        data_prefix: dict[str, str] | None = None,
+        metadata_file: str = "metadata.csv",
+        reduce_zero_label: bool = False,
+        **kwargs: Any,
+    ) -> None:
+        if reduce_zero_label:
+            raise InputError(
+                "reduce_zero_label must stay False: id 0 is the class Clean here, not a void label"
+            )
+        if not data_root:
+            raise InputError(
+                "no data_root was given; set it to the data set's folder, "
+                "for example --cfg-options data_root=data/artefact"
+            )
+        self.split = split
+        self.materials = materials
+        self.contents = contents
+        self.metadata_file = metadata_file
+        self._folders = data_prefix or {"img_path": "images", "seg_map_path": "annotations"}
+        super().__init__(
+            data_root=data_root,
+            ann_file=ann_file,
+            metainfo=_metainfo(level, with_background, metainfo),
+            data_prefix=self._folders,
+            reduce_zero_label=False,
+            **kwargs,
+        )
+
+    @classmethod
+    def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int] | None:
+        """Maps mask values to training ids, from the names of the trained classes.
+
+        Args:
+            new_classes: Names of a level, or fine classes and 'Background' in any order.
+
+        Returns:
+            Mask value -> training id (255 = ignored), or None where nothing changes.
+
+        Raises:
+            InputError: If a name is no class.
+        """
+        names = list(new_classes or cls.METAINFO["classes"])
+        if names == list(cls.METAINFO["classes"]):
+            return None
+        for level in LEVELS.values():
+            if names == list(level.classes):
+                return dict(enumerate(level.fine_to_group))
+        ids = {c.name: c.id for c in FINE} | {BACKGROUND.name: IGNORE_INDEX}
+        unknown = [f"'{name}'" for name in names if name not in ids]
+        if unknown:
+            raise InputError(
+                f"classes must be some of {', '.join(ids)}; unknown: {', '.join(unknown)}"
+            )
+        label_map = {c.id: IGNORE_INDEX for c in FINE}
+        label_map.update({ids[name]: position for position, name in enumerate(names)})
+        return label_map
+
+    def read_split(self) -> tuple[Split, list[Sample]]:
+        """Reads the folder and its split, whole and verified.
+
+        Returns:
+            The split and all samples of the data set, before any filter.
+        """
+        samples = read_folder(
+            self.data_root,
+            self._folders["img_path"],
+            self._folders["seg_map_path"],
+            self.metadata_file,
+        )
+        if not self.ann_file:
+            return default_split(samples), samples
+        split = load_split(self.ann_file)
+        check_split(split, samples, self.ann_file)
+        return split, samples
+
+    def read_samples(self) -> list[Sample]:
+        """Returns the samples of this part after the filters, sorted by id."""
+        split, samples = self.read_split()
+        if self.split != ALL:
+            ids = set(split.part(self.split))
+            samples = [s for s in samples if s.id in ids]
+        samples = select(samples, self.materials, self.contents)
+        if not samples:
+            raise InputError(
+                f"{self.data_root}: part '{self.split}' of split '{split.name}' is empty"
+                + (" after the filters" if self.materials or self.contents else "")
+            )
+        return samples
+
+    def load_data_list(self) -> list[dict[str, Any]]:
+        """Returns one entry for each sample, in order of id."""
+        samples = self.read_samples()
+        check_sizes(samples)
+        return [
+            {
+                "img_path": str(sample.image),
+                "seg_map_path": str(sample.annotation),
+                "label_map": self.label_map,
+                "reduce_zero_label": False,
+                "seg_fields": [],
+                "sample_id": sample.id,
+                "source_id": sample.source_id,
+                "material": sample.material,
+                "content": sample.content,
+            }
+            for sample in samples
+        ]
+
+
+def _metainfo(level: str, with_background: bool, metainfo: dict[str, Any] | None) -> dict[str, Any]:
+    """Returns classes and palette for the asked level, background or list of classes."""
+    if metainfo is not None:
+        if level != "fine" or with_background:
+            raise InputError("give either metainfo.classes or level and with_background, not both")
+        names = list(metainfo.get("classes", LEVELS["fine"].classes))
+        colors = {c.name: list(c.color) for c in (*FINE, BACKGROUND)}
+        palette = [colors[name] for name in names if name in colors]
+        return {"palette": palette, **metainfo}
+    if level not in LEVELS:
+        raise InputError(f"level must be one of {', '.join(LEVELS)}, found '{level}'")
+    classes, colors_ = list(LEVELS[level].classes), [list(c) for c in LEVELS[level].colors]
+    if with_background:
+        if level != "fine":
+            raise InputError("with_background needs level='fine': the other levels ignore 255")
+        classes.append(BACKGROUND.name)
+        colors_.append(list(BACKGROUND.color))
+    return {"classes": tuple(classes), "palette": colors_}

@@ -1,0 +1,5 @@
+"""Hooks of the training and test loops."""
+
+from mmseg_heritage.engine.hooks.prediction_hook import PredictionHook
+
+__all__ = ["PredictionHook"]

@@ -1,0 +1,58 @@
+"""Writing what a model predicted while it is tested."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from mmengine.hooks import Hook
+from mmengine.runner import Runner
+from mmseg.registry import HOOKS
+
+from mmseg_heritage.data.images import read_image
+from mmseg_heritage.visualization.panels import panel, write_class_map, write_image
+
+
+@HOOKS.register_module()
+class PredictionHook(Hook):
+    """Writes one picture and, or, one class map for each test image, named after the image.
+
+    mmseg's ``SegVisualizationHook`` counts batches and numbers its files; here every image gets its
+    own file, in distributed tests too, where each process writes those it predicted.
+
+    Args:
+        show_dir: Folder of ``<id>.png`` panels: input, ground truth, prediction. None writes none.
+        out_dir: Folder of ``<id>.png`` class maps (ids with palette). None writes none.
+    """
+
+    priority = "LOW"
+
+    def __init__(self, show_dir: str | None = None, out_dir: str | None = None) -> None:
+        self.show_dir = Path(show_dir) if show_dir else None
+        self.out_dir = Path(out_dir) if out_dir else None
+
+    def after_test_iter(
+        self,
+        runner: Runner,
+        batch_idx: int,
+        data_batch: Any = None,
+        outputs: Sequence[Any] | None = None,
+    ) -> None:
+        """Writes the files of one batch."""
+        meta = runner.test_evaluator.dataset_meta
+        for sample in outputs or ():
+            name = f"{Path(sample.img_path).stem}.png"
+            prediction = _class_map(sample.pred_sem_seg)
+            if self.out_dir is not None:
+                write_class_map(self.out_dir / name, prediction, meta["palette"])
+            if self.show_dir is not None:
+                maps = [("Ground truth", _class_map(sample.gt_sem_seg)), ("Prediction", prediction)]
+                picture = panel(read_image(sample.img_path), maps, meta["classes"], meta["palette"])
+                write_image(self.show_dir / name, picture)
+
+
+def _class_map(pixel_data: Any) -> np.ndarray:
+    """Returns the ids of a PixelData as uint8 (H, W)."""
+    return pixel_data.data.squeeze(0).cpu().numpy().astype(np.uint8)

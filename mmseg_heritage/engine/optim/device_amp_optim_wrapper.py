@@ -1,0 +1,113 @@
+"""Mixed precision that fits the device it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import torch
+from mmengine.optim import AmpOptimWrapper, OptimWrapper
+from mmseg.registry import OPTIM_WRAPPERS
+
+from mmseg_heritage.errors import InputError
+
+_DTYPES = {
+    "float16": torch.float16,
+    "bfloat16": torch.bfloat16,
+    "float32": torch.float32,
+}
+
+
+def automatic_dtype(device_type: str) -> torch.dtype:
+    """Returns the fastest safe dtype for training on a device.
+
+    Args:
+        device_type: 'cuda' or 'cpu'.
+
+    Returns:
+        bfloat16 on CUDA cards of capability 8.0 (Ampere) or later and on CPUs with bfloat16
+        instructions, float16 on older cards, float32 on other CPUs, where emulation is slower.
+    """
+    if device_type == "cuda":
+        ampere_or_later = torch.cuda.get_device_capability() >= (8, 0)
+        return torch.bfloat16 if ampere_or_later else torch.float16
+    return torch.bfloat16 if _cpu_has_bfloat16() else torch.float32
+
+
+def _cpu_has_bfloat16() -> bool:
+    """Looks for bfloat16 instructions among the CPU's flags (Linux; elsewhere the answer is no).
+
+    torch itself only tells whether its kernels can emulate the format, which is slower than float32.
+    """
+    try:
+        lines = Path("/proc/cpuinfo").read_text().splitlines()
+    except OSError:
+        return False
+    flags = {
+        word
+        for line in lines
+        if line.lower().startswith(("flags", "features"))
+        for word in line.split()
+    }
+    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+
+
+@OPTIM_WRAPPERS.register_module()
+class DeviceAmpOptimWrapper(AmpOptimWrapper):
+    """Automatic mixed precision on CUDA and on CPU.
+
+    mmengine's :class:`AmpOptimWrapper` refuses to start without an accelerator and uses
+    ``torch.cuda.amp``, which torch has deprecated. Gradient accumulation and clipping are inherited.
+
+    Args:
+        dtype: 'auto' (see :func:`automatic_dtype`), 'bfloat16', 'float16' (CUDA only, with loss
+            scaling) or 'float32' (no mixed precision).
+        loss_scale: 'dynamic', a number, or arguments of ``GradScaler``. Only float16 is scaled.
+        **kwargs: See :class:`mmengine.optim.OptimWrapper`.
+
+    Raises:
+        InputError: If the dtype is unknown, or is float16 on a CPU.
+    """
+
+    def __init__(
+        self,
+        dtype: str = "auto",
+        loss_scale: str | float | dict[str, Any] = "dynamic",
+        **kwargs: Any,
+    ) -> None:
+        OptimWrapper.__init__(self, **kwargs)  # not AmpOptimWrapper's, which asserts on a GPU
+        self.device_type = "cuda" if torch.cuda.is_available() else "cpu"
+        if dtype != "auto" and dtype not in _DTYPES:
+            raise InputError(
+                f"dtype must be 'auto' or one of {', '.join(_DTYPES)}, found '{dtype}'"
+            )
+        self.cast_dtype = automatic_dtype(self.device_type) if dtype == "auto" else _DTYPES[dtype]
+        if self.cast_dtype is torch.float16 and self.device_type == "cpu":
+            raise InputError("float16 needs a CUDA device; use dtype='auto' or 'bfloat16' on a CPU")
+        self._scale_update_param = loss_scale if isinstance(loss_scale, (int, float)) else None
+        scaler_args: dict[str, Any] = dict(loss_scale) if isinstance(loss_scale, dict) else {}
+        if self._scale_update_param is not None:
+            scaler_args["init_scale"] = float(self._scale_update_param)
+        # A disabled scaler passes losses through, so that the inherited steps serve every dtype.
+        self.loss_scaler = _grad_scaler(
+            self.device_type, enabled=self.cast_dtype is torch.float16, **scaler_args
+        )
+
+    @contextmanager
+    def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
+        """Runs the forward pass in mixed precision."""
+        enabled = self.cast_dtype is not torch.float32
+        with (
+            OptimWrapper.optim_context(self, model),
+            torch.autocast(self.device_type, dtype=self.cast_dtype, enabled=enabled),
+        ):
+            yield
+
+
+def _grad_scaler(device_type: str, **kwargs: Any) -> Any:
+    """Returns a GradScaler; ``torch.amp.GradScaler`` exists from torch 2.3 on."""
+    if hasattr(torch.amp, "GradScaler"):
+        return torch.amp.GradScaler(device_type, **kwargs)
+    return torch.cuda.amp.GradScaler(**kwargs)

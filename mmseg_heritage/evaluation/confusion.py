@@ -1,0 +1,129 @@
+"""Confusion counts and the scores derived from them. Exact in int64; needs numpy only."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+
+from mmseg_heritage.taxonomy import IGNORE_INDEX
+
+_CHUNK = (
+    1 << 16
+)  # pixels counted at a time: the work arrays stay in cache and memory stays constant
+
+
+def confusion_counts(label: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
+    """Counts pixels by true and predicted class; pixels labelled 255 are left out.
+
+    Args:
+        label: Class ids in 0..num_classes-1 or 255, any shape.
+        prediction: Class ids in 0..num_classes-1, the same shape.
+        num_classes: At most 255.
+
+    Returns:
+        int64 array of shape (num_classes, num_classes); rows are the truth.
+
+    Raises:
+        ValueError: If shapes differ or an id is out of range.
+    """
+    if label.shape != prediction.shape:
+        raise ValueError(f"label has shape {label.shape}, prediction {prediction.shape}")
+    label, prediction = label.ravel(), prediction.ravel()
+    counts = np.zeros(num_classes * num_classes, dtype=np.int64)
+    for start in range(0, label.size, _CHUNK):
+        true = label[start : start + _CHUNK]
+        predicted = prediction[start : start + _CHUNK]
+        valid = true != IGNORE_INDEX
+        true, predicted = true[valid].astype(np.int64), predicted[valid].astype(np.int64)
+        if true.size == 0:
+            continue
+        low = min(true.min(), predicted.min())
+        high = max(true.max(), predicted.max())
+        if low < 0 or high >= num_classes:
+            raise ValueError(f"expected class ids in 0..{num_classes - 1}, found {low}..{high}")
+        counts += np.bincount(true * num_classes + predicted, minlength=counts.size)
+    return counts.reshape(num_classes, num_classes)
+
+
+def merge_classes(counts: np.ndarray, groups: Sequence[int], num_groups: int) -> np.ndarray:
+    """Adds up confusion counts over groups of classes.
+
+    Args:
+        counts: int64 (C, C), rows are the truth.
+        groups: Group id in 0..num_groups-1 of each class.
+        num_groups: Number of groups G.
+
+    Returns:
+        int64 array of shape (G, G).
+    """
+    membership = np.zeros((len(groups), num_groups), dtype=np.int64)
+    membership[np.arange(len(groups)), list(groups)] = 1
+    return membership.T @ counts @ membership
+
+
+def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
+    """Divides; NaN where the denominator is 0."""
+    with np.errstate(invalid="ignore"):
+        return np.where(denominator > 0, numerator / np.maximum(denominator, 1), np.nan)
+
+
+def class_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
+    """Derives the scores of each class from pooled counts.
+
+    With TP, FP and FN of a class: IoU = TP / (TP + FP + FN), F1 = 2 TP / (2 TP + FP + FN),
+    recall = TP / (TP + FN), precision = TP / (TP + FP). A class with true pixels that is never
+    predicted scores 0 in all of them. A class absent from truth and prediction is NaN, and one that is
+    only predicted has IoU, F1 and precision 0 and recall NaN.
+
+    Args:
+        counts: int64 (C, C), rows are the truth.
+
+    Returns:
+        'iou', 'f1', 'precision', 'recall': float64 (C,) in 0..1 or NaN; 'support': int64 (C,), true
+        pixels.
+    """
+    true_positive = np.diag(counts)
+    support, predicted = counts.sum(axis=1), counts.sum(axis=0)
+    precision = _ratio(true_positive, predicted)
+    return {
+        "iou": _ratio(true_positive, support + predicted - true_positive),
+        "f1": _ratio(2 * true_positive, support + predicted),
+        "precision": np.where((support > 0) & (predicted == 0), 0.0, precision),
+        "recall": _ratio(true_positive, support),
+        "support": support,
+    }
+
+
+def mean_over_present(values: np.ndarray) -> tuple[float, int]:
+    """Returns the mean over the classes that are not NaN, and their number."""
+    present = ~np.isnan(values)
+    count = int(present.sum())
+    return (float(values[present].mean()) if count else float("nan")), count
+
+
+def pixel_accuracy(counts: np.ndarray) -> float:
+    """Returns the share of valid pixels that are right, NaN where there are none."""
+    total = counts.sum()
+    return float(np.trace(counts) / total) if total else float("nan")
+
+
+def all_clean(counts: np.ndarray, clean: int = 0) -> np.ndarray:
+    """Returns the counts that predicting one class everywhere would have given."""
+    baseline = np.zeros_like(counts)
+    baseline[:, clean] = counts.sum(axis=1)
+    return baseline
+
+
+def summary(counts: np.ndarray) -> dict[str, Any]:
+    """Returns the pooled means in percent: mIoU, mF1, aAcc and the number of classes in the mean."""
+    scores = class_scores(counts)
+    miou, present = mean_over_present(scores["iou"])
+    mf1, _ = mean_over_present(scores["f1"])
+    return {
+        "mIoU": 100 * miou,
+        "mF1": 100 * mf1,
+        "aAcc": 100 * pixel_accuracy(counts),
+        "classes_in_mean": present,
+    }

@@ -1,0 +1,178 @@
+"""The arithmetic of the soft Dice loss: sums per class over a batch, and the loss of each class."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from itertools import repeat
+from typing import Any
+
+import torch
+from torch import Tensor
+from torch.autograd.function import once_differentiable
+
+CACHED_VALUES = 2**18
+"""How many probabilities of a piece, per thread, are worked on at a time on the CPU (1 MB)."""
+
+
+def soft_class_sums(
+    logits: Tensor,
+    labels: Tensor,
+    pixel_weight: Tensor | None = None,
+    ignore_index: int | None = None,
+) -> tuple[Tensor, Tensor, Tensor]:
+    r"""Sums softmax probabilities and labels per class over batch and space.
+
+    With :math:`p_{cj}` the softmax over classes at pixel j, :math:`t_j` its label and
+    :math:`m_j` its weight (0 where the label is ignored or no class):
+
+    .. math::
+        I_c = \sum_{j: t_j = c} m_j p_{cj}, \quad
+        P_c = \sum_j m_j p_{cj}, \quad
+        Y_c = \sum_{j: t_j = c} m_j
+
+    Args:
+        logits: Scores of shape (N, C, L), any real value, float16 to float64.
+        labels: int64 classes of shape (N, L). Labels outside 0..C-1 weigh nothing.
+        pixel_weight: Weights of shape (N, L), from 0 upwards; not differentiated. None means 1.
+        ignore_index: A label whose pixels weigh nothing, also when it lies in 0..C-1.
+
+    Returns:
+        I, P and Y, each of shape (C,), in float32 (float64 for float64 logits). I and P carry
+        gradients to the logits; second derivatives raise an error.
+    """
+    sums: tuple[Tensor, Tensor, Tensor] = _SoftClassSums.apply(
+        logits, labels, pixel_weight, ignore_index
+    )
+    return sums
+
+
+def class_dice_losses(
+    intersection: Tensor, predicted: Tensor, labelled: Tensor, smooth: float
+) -> Tensor:
+    """Returns ``1 - D_c`` of each class, where ``D_c = (2 I_c + s) / (P_c + Y_c + s)``.
+
+    Written as ``(P + Y - 2 I) / (P + Y + s)``, which is the same and does not subtract two numbers
+    close to 1. A class neither labelled nor predicted gives 0, also with ``s = 0``.
+    """
+    total = predicted + labelled
+    # Only 0 / 0 meets the lower bound: one pixel predicted with 1e-7 already lies at it.
+    return (total - 2 * intersection) / (total + smooth).clamp_min(1e-7)
+
+
+def outside_classes(labels: Tensor, num_classes: int, ignore_index: int | None) -> Tensor:
+    """Marks the labels that are neither a class nor ignored, as a boolean tensor."""
+    outside = (labels < 0) | (labels >= num_classes)
+    if ignore_index is not None:
+        outside &= labels != ignore_index
+    return outside
+
+
+class _SoftClassSums(torch.autograd.Function):
+    """Sums of :func:`soft_class_sums`, piece by piece, with softmax recomputed in backward.
+
+    Plain autograd keeps the probabilities, their products and a one-hot target of the whole batch
+    until backward. Here nothing but the input is kept, and beside the gradient itself only the
+    probabilities of one piece, at most an image, exist at a time.
+
+    No operation here is one that autocast lowers (there is no matrix product, which would also
+    fall under TF32), and logits are upcast first: the result is the same inside autocast, on every
+    device, without a context manager that older releases lack for some devices.
+    """
+
+    @staticmethod
+    def forward(
+        ctx: Any,
+        logits: Tensor,
+        labels: Tensor,
+        pixel_weight: Tensor | None,
+        ignore_index: int | None,
+    ) -> tuple[Tensor, Tensor, Tensor]:
+        ctx.save_for_backward(logits, labels, pixel_weight)
+        ctx.ignore_index = ignore_index
+        num_classes = logits.shape[1]
+        # Adding one pixel at a time in float32 stalls: above 2**24 a pixel no longer changes the
+        # sum, and long before that it is rounded. MPS has no float64.
+        wide = torch.float32 if logits.device.type == "mps" else torch.float64
+        # The last bin collects the pixels that weigh nothing.
+        intersection, predicted, labelled = logits.new_zeros(3, num_classes + 1, dtype=wide)
+        for scores, classes, weight in _pieces(logits, labels, pixel_weight):
+            probs, bins, mass = _probs_bins_mass(scores, classes, weight, ignore_index)
+            own = _take_own(probs, bins) * mass
+            predicted[:-1] += probs.mul_(mass).sum(1)
+            intersection.index_add_(0, bins, own.to(wide))
+            labelled.index_add_(0, bins, mass.to(wide))
+        dtype = _working_dtype(logits)
+        sums = [s[:-1].to(dtype) for s in (intersection, predicted, labelled)]
+        ctx.mark_non_differentiable(sums[2])
+        return sums[0], sums[1], sums[2]
+
+    @staticmethod
+    @once_differentiable
+    def backward(
+        ctx: Any, grad_intersection: Tensor, grad_predicted: Tensor, _: Tensor
+    ) -> tuple[Tensor | None, None, None, None]:
+        # With g_c = dL/dP_c + [c = t] dL/dI_c, softmax gives dL/dz_c = m p_c (g_c - sum_k p_k g_k).
+        logits, labels, pixel_weight = ctx.saved_tensors
+        grad = torch.empty_like(logits)
+        per_class = grad_predicted[:, None]
+        # One more entry for the bin of the pixels that weigh nothing.
+        own_factor = torch.cat([grad_intersection, grad_intersection.new_zeros(1)])
+        for scores, classes, weight, grad_piece in _pieces(logits, labels, pixel_weight, grad):
+            probs, bins, mass = _probs_bins_mass(scores, classes, weight, ctx.ignore_index)
+            own = _take_own(probs, bins) * own_factor[bins]
+            result = probs * per_class
+            mean = result.sum(0) + own
+            result.addcmul_(probs, mean, value=-1)
+            # One entry per pixel: no two additions meet, so the order cannot matter.
+            result.scatter_add_(0, _rows(bins, len(probs)), own[None])
+            torch.mul(result, mass, out=grad_piece)
+        return grad, None, None, None
+
+
+def _pieces(logits: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
+    """Walks a batch of logits (N, C, L) and tensors (N, ..., L) in step, piece by piece.
+
+    A piece is an image; on the CPU it is a part of one, small enough that the half dozen passes
+    over its probabilities find them in the cache (a third of the time less than whole images).
+    """
+    length = max(logits.shape[-1], 1)
+    if logits.device.type == "cpu":
+        length = min(length, max(CACHED_VALUES // logits.shape[1], 1) * torch.get_num_threads())
+    columns: list[Iterator[Any]] = [
+        repeat(None)
+        if tensor is None
+        else (piece for image in tensor for piece in image.split(length, -1))
+        for tensor in (logits, *others)
+    ]
+    return zip(*columns, strict=False)  # repeat() has no end
+
+
+def _working_dtype(logits: Tensor) -> torch.dtype:
+    """float64 stays (for numerical checks of the gradient); everything else becomes float32."""
+    return torch.float64 if logits.dtype == torch.float64 else torch.float32
+
+
+def _probs_bins_mass(
+    scores: Tensor, classes: Tensor, weight: Tensor | None, ignore_index: int | None
+) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns a piece's probabilities (C, L), and per pixel its bin in 0..C and its weight."""
+    dtype = _working_dtype(scores)
+    num_classes = len(scores)
+    valid = (classes >= 0) & (classes < num_classes)
+    if ignore_index is not None:
+        valid &= classes != ignore_index
+    bins = torch.where(valid, classes, num_classes)
+    mass = valid.to(dtype)
+    if weight is not None:
+        mass *= weight
+    return scores.to(dtype).softmax(0), bins, mass
+
+
+def _rows(bins: Tensor, num_classes: int) -> Tensor:
+    """Turns bins into an index (1, L) of existing classes; weightless pixels point anywhere."""
+    return bins.clamp(max=num_classes - 1)[None]
+
+
+def _take_own(probs: Tensor, bins: Tensor) -> Tensor:
+    """Returns each pixel's probability of its own class, of shape (L,)."""
+    return probs.gather(0, _rows(bins, len(probs)))[0]

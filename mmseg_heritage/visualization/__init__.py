@@ -1,0 +1,1 @@
+"""Pictures of predictions. Needs numpy, OpenCV and Pillow only."""
