@@ -76,7 +76,8 @@ class ClassWeightedDiceLoss(nn.Module):
         smooth: The s above, in pixels, from 0 upwards.
         absent: ``'skip'``, ``'zero'`` or ``'penalise'``, see above.
         reduction: ``'mean'`` is L; ``'none'`` gives the C terms :math:`w_c (1 - D_c)`, 0 for
-            classes that take no part; ``'sum'`` is their sum.
+            classes that take no part; ``'sum'`` is their sum. There is no loss per pixel, so that
+            mmsegmentation's OHEM sampler needs its ``thresh``.
         loss_weight: Factor on the result.
         ignore_index: Label of pixels that are left out of everything, where ``forward`` is not
             given one; any integer, a class as well. None ignores nothing.

@@ -1,7 +1,6 @@
 """ClassWeightedDiceLoss against a plain numpy reference, SMP, finite differences and mmseg."""
 
 import copy
-import importlib
 import json
 import warnings
 
@@ -11,11 +10,9 @@ import segmentation_models_pytorch as smp
 import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from mmseg.registry import MODELS
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.losses import ClassWeightedDiceLoss
-from mmseg_heritage.models.losses.functional import soft_class_sums
 
 POLICIES = ("skip", "zero", "penalise")
 
@@ -134,15 +131,6 @@ def test_gradient_is_exact(absent, pixel_weighted):
         )
 
 
-def test_second_derivatives_fail_clearly():
-    logits, labels = batch()
-    (grad,) = torch.autograd.grad(
-        ClassWeightedDiceLoss()(logits, labels), logits, create_graph=True
-    )
-    with pytest.raises(RuntimeError, match="once_differentiable"):
-        grad.sum().backward()
-
-
 def test_dice_is_of_the_batch_and_not_a_mean_over_images():
     logits, labels = batch(absent=())
     labels[0] = 0
@@ -163,17 +151,6 @@ def test_a_missed_rare_class_costs_its_share():
     logits[:, 0] = 20.0
     assert ClassWeightedDiceLoss()(logits, labels).item() == pytest.approx(0.48, abs=0.02)
     assert ClassWeightedDiceLoss([0.1, 0.9])(logits, labels).item() > 0.85
-
-
-def test_large_sums_are_not_rounded_pixel_by_pixel():
-    # Adding 0.9 at a time in float32 is 3 % off after 2 million pixels.
-    logits = torch.zeros(1, 2, 1500, 1500)
-    logits[:, 0] = float(np.log(9.0))
-    labels = torch.zeros(1, 1500, 1500, dtype=torch.long)
-    intersection, predicted, labelled = soft_class_sums(logits.flatten(2), labels.flatten(1))
-    assert intersection[0].item() == pytest.approx(0.9 * 1500**2, rel=1e-6)
-    assert predicted[0].item() == pytest.approx(0.9 * 1500**2, rel=1e-6)
-    assert labelled.tolist() == [1500**2, 0]
 
 
 # ------------------------------------------------------------------------------ ignored pixels
@@ -406,15 +383,11 @@ def test_shapes_that_do_not_fit_are_named(shape, label_shape, weight_shape, foun
 
 
 @pytest.mark.parametrize("dtype", [torch.float32, torch.bool])
-def test_label_types_that_are_no_classes(dtype):
+def test_types_that_do_not_fit(dtype):
     with pytest.raises(ValueError, match="integer labels"):
         ClassWeightedDiceLoss()(torch.zeros(1, 2, 3, 3), torch.zeros(1, 3, 3, dtype=dtype))
-
-
-def test_integer_logits_are_refused():
     with pytest.raises(ValueError, match="floating-point"):
-        labels = torch.zeros(1, 3, 3, dtype=torch.long)
-        ClassWeightedDiceLoss()(torch.zeros(1, 2, 3, 3, dtype=torch.long), labels)
+        ClassWeightedDiceLoss()(torch.ones(1, 2, 3, dtype=torch.long), torch.ones(1, 3).long())
 
 
 def test_constructor_gathers_its_problems(tmp_path):
@@ -425,51 +398,3 @@ def test_constructor_gathers_its_problems(tmp_path):
         ClassWeightedDiceLoss(tmp_path / "absent.json")
     with pytest.raises(InputError, match="3 weights, but the logits have 5 classes"):
         ClassWeightedDiceLoss([1, 2, 3])(*batch())
-
-
-# ------------------------------------------------------------------------------- in mmsegmentation
-
-
-def test_builds_from_the_registry():
-    importlib.import_module("mmseg_heritage.plugin")
-    loss = MODELS.build({"type": "ClassWeightedDiceLoss", "class_weight": [1, 2], "smooth": 0.5})
-    assert isinstance(loss, ClassWeightedDiceLoss)
-    assert loss.loss_name == "loss_dice"
-    assert ClassWeightedDiceLoss(loss_name="loss_damage").loss_name == "loss_damage"
-
-
-@pytest.mark.parametrize("sampler", [None, {"type": "OHEMPixelSampler", "thresh": 0.7}])
-def test_trains_in_a_decode_head(sampler):
-    importlib.import_module("mmseg_heritage.plugin")
-    from mmengine.structures import PixelData
-    from mmseg.structures import SegDataSample
-
-    # Two losses of one name: mmsegmentation adds the second to the first in place.
-    losses = [{"type": "ClassWeightedDiceLoss", "class_weight": [1, 2, 3]}] * 2
-    if sampler:
-        sampler = {**sampler, "min_kept": 20}
-        losses = [{"type": "CrossEntropyLoss"}, losses[0]]
-    head = MODELS.build(
-        {
-            "type": "FCNHead",
-            "in_channels": 4,
-            "channels": 4,
-            "num_convs": 1,
-            "num_classes": 3,
-            "ignore_index": -7,
-            "norm_cfg": None,
-            "loss_decode": losses,
-            "sampler": sampler,
-        }
-    )
-    generator = torch.Generator().manual_seed(0)
-    samples = []
-    for _ in range(2):
-        label = torch.randint(0, 3, (1, 16, 16), generator=generator)
-        label[:, :3] = -7
-        samples.append(SegDataSample(gt_sem_seg=PixelData(data=label)))
-    features = [torch.randn(2, 4, 8, 8, generator=generator)]
-    logged = head.loss(features, samples, train_cfg={})
-    assert logged["loss_dice"].dim() == 0
-    logged["loss_dice"].backward()
-    assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in head.parameters())

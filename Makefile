@@ -1,0 +1,76 @@
+# mmseg_heritage: everything runs in an environment that make builds itself; nothing needs activating.
+#
+#   STACK=official|onedl|classic   which OpenMMLab packages (default official)
+#   PYTHON=python3.12              which Python; given by name, it gets an environment of its own
+#   VENV=FOLDER                    where the environment is (default by stack: .venv, .venv-onedl, .venv-classic)
+#   PIP_ARGS="..."                 passed to every pip install, such as another package index
+#   TESTS="tests/data -k split"    which tests (default all); PYTEST_ARGS: how (default one process per core)
+
+SHELL := /bin/bash
+.DEFAULT_GOAL := help
+STACKS := official onedl classic
+STACK ?= official
+PIP_ARGS ?=
+TESTS ?=
+PYTEST_ARGS ?= -n auto
+QUICKSTART_ARGS ?=
+
+ifneq ($(words $(STACK))$(filter $(STACKS),$(STACK)),1$(STACK))
+  $(error STACK='$(STACK)' is not a stack: choose official, onedl or classic)
+endif
+
+# The folder's suffix keeps stacks, and Pythons asked for by name, from replacing each other.
+SUFFIX := $(if $(filter-out official,$(STACK)),-$(STACK))
+ifneq ($(filter command environment,$(firstword $(origin PYTHON))),)
+  MINOR := $(shell $(PYTHON) -c 'import sys; print("%d.%d" % sys.version_info[:2])' 2>/dev/null)
+  SUFFIX := -$(STACK)-py$(MINOR)
+else ifeq ($(STACK),classic)
+  # torch 2.1 has no build for Python 3.12 and later. Run it: a pyenv shim may exist and not work.
+  PYTHON := $(shell python3.10 -c 'print("python3.10")' 2>/dev/null || echo python3)
+else
+  PYTHON := python3
+endif
+VENV ?= .venv$(SUFFIX)
+RUN := "$(VENV)/bin/python"
+
+# The user's own Python settings must not leak into the environment; torch's threads must not multiply
+# with pytest's processes.
+unexport PYTHONPATH PYTHONHOME
+export PYTHONNOUSERSITE := 1
+
+.PHONY: help env quickstart test lint format clean clean-env
+
+help: ## show this list
+	@sed -n 's/^#   /  /p' Makefile
+	@echo
+	@sed -n 's/^\([a-z-]*\):.*## /  make \1: /p' Makefile
+
+env: ## make the environment, or do nothing if it is up to date
+	@$(PYTHON) -c 'import sys; sys.exit(not (3, 10) <= sys.version_info[:2] <= (3, 13))' 2>/dev/null || \
+	  { echo "make env: needs Python 3.10 to 3.13, named by PYTHON=...; '$(PYTHON)' is: $$($(PYTHON) --version 2>&1 | head -n 1)" >&2; exit 2; }
+	@$(PYTHON) requirements/make_env.py --stack $(STACK) --venv "$(VENV)" -- $(PIP_ARGS)
+
+quickstart: env ## generate the sample set, train on it, test, and say where scores and pictures are
+	@$(RUN) -m mmseg_heritage quickstart $(QUICKSTART_ARGS)
+
+test: lint ## lint, types and tests
+	OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS) $(TESTS)
+
+lint: env ## lint and types only
+	$(RUN) -m ruff check .
+	$(RUN) -m ruff format --check .
+	$(RUN) -m mypy mmseg_heritage
+
+format: env ## lay the code out and fix what ruff can fix
+	$(RUN) -m ruff format .
+	$(RUN) -m ruff check --fix .
+
+clean: ## remove caches and build folders; environments, data and run outputs stay
+	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	find mmseg_heritage tests tools configs requirements -name __pycache__ -type d -prune -exec rm -rf {} +
+
+clean-env: ## remove the environments that make made here
+	@for made in .venv*/mmseg_heritage-made.txt; do \
+	  [ -f "$$made" ] || continue; \
+	  echo "removing $${made%/*}"; rm -rf "$${made%/*}"; \
+	done

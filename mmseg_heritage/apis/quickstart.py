@@ -1,0 +1,90 @@
+"""The main job in one go, on generated data: a first look, and a proof that the set-up works."""
+
+from __future__ import annotations
+
+import time
+from importlib import resources
+from pathlib import Path
+
+from mmseg_heritage.apis.test import read_scores, test
+from mmseg_heritage.apis.train import train
+from mmseg_heritage.data.sample_set import make_sample_set
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.progress import progress_bar
+
+CONFIG = "quickstart_artefact.py"
+
+
+def config_folder() -> Path:
+    """Returns the shipped configs: those of the checkout, or those inside the installed package.
+
+    Raises:
+        InputError: If neither is there.
+    """
+    package = Path(str(resources.files("mmseg_heritage")))
+    for folder in (package.parent / "configs", package / ".mim" / "configs"):
+        if (folder / CONFIG).is_file():
+            return folder
+    raise InputError(
+        f"the shipped configs are not beside the package in {package}; install it with pip install ."
+    )
+
+
+def best_checkpoint(work_dir: Path) -> Path:
+    """Returns the checkpoint with the best validation mIoU, or the last one if none was validated.
+
+    Raises:
+        InputError: If the folder holds no checkpoint.
+    """
+    best = sorted(work_dir.glob("best_mIoU_*.pth"), key=lambda path: path.stat().st_mtime)
+    if best:
+        return best[-1]
+    last = work_dir / "last_checkpoint"
+    if last.is_file():
+        return Path(last.read_text().strip())
+    raise InputError(f"{work_dir}: no checkpoint here; train first")
+
+
+def quickstart(data_root: Path, work_dir: Path) -> None:
+    """Generates the sample set, trains, tests with pictures, and prints scores and places.
+
+    Args:
+        data_root: Folder of the sample set; made where it does not exist.
+        work_dir: Folder of the run; an earlier quickstart there is replaced, it is always the same.
+    """
+    start = time.monotonic()
+    with progress_bar("drawing the sample set") as report:
+        make_sample_set(data_root, progress=report)
+    config = config_folder() / CONFIG
+    options = {"data_root": str(data_root.resolve())}
+    train(config, work_dir=str(work_dir), cfg_options=options, overwrite=True)
+    pictures = work_dir / "pictures"
+    metrics = test(
+        config,
+        best_checkpoint(work_dir),
+        work_dir=str(work_dir),
+        show_dir=str(pictures),
+        cfg_options=options,
+        overwrite=True,
+    )
+    print(_report(metrics, pictures, data_root, time.monotonic() - start))
+
+
+def _report(metrics: Path, pictures: Path, data_root: Path, seconds: float) -> str:
+    """Sets the model's scores beside those of calling everything Clean."""
+    scores = read_scores(metrics)
+    rows = [f"{'held-out test images, percent':<32}{'model':>10}{'all Clean':>12}"]
+    for key in ("damage_IoU", "binary_mIoU", "mIoU"):
+        model, baseline = (scores[part][key] for part in ("overall", "all_clean"))
+        rows.append(f"{key:<32}{model:>10.1f}{baseline:>12.1f}")
+    return "\n".join(
+        [
+            "",
+            *rows,
+            "",
+            f"scores:    {metrics}",
+            f"pictures:  {pictures} ({scores['images']} images: input, ground truth, prediction)",
+            f"data:      {data_root}",
+            f"time:      {seconds / 60:.1f} minutes",
+        ]
+    )
