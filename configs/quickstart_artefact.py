@@ -3,15 +3,22 @@ _base_ = ['./segformer_mitb3_artefact.py']
 
 data_root = 'data/sample'
 split_file = 'splits/holdout.json'
+crop_size = 128
+batch_size = 8
+num_workers = 1
+lr = 0.002
+max_epochs = 300
 
+pretrained_name = 'mit_b0'
 model = dict(
     backbone=dict(embed_dims=32, num_layers=[2, 2, 2, 2], drop_path_rate=0.0),
     decode_head=dict(
         in_channels=[32, 64, 160, 256], channels=64, dropout_ratio=0.0,
-        norm_cfg=dict(type='BN', requires_grad=True)))
-pretrained_name = 'mit_b0'
-
-train_dataloader = dict(
-    batch_size=8, num_workers=1,
-    dataset=dict(data_root=data_root, ann_file=split_file,
-                 pipeline={{_base_.train_pipeline}}))
+        norm_cfg=dict(type='BN', requires_grad=True),
+        # Cross entropy beside Dice: from random weights Dice alone takes longer than minutes.
+        loss_decode=[
+            dict(type='CrossEntropyLoss', avg_non_ignore=True),
+            dict(type='ClassWeightedDiceLoss'),
+        ]))
+train_cfg = dict(val_interval=50)
+default_hooks = dict(checkpoint=dict(interval=50))

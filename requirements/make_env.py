@@ -11,11 +11,17 @@ import argparse
 import hashlib
 import os
 import shutil
+import signal
 import subprocess
 import sys
 import tempfile
 import time
 from pathlib import Path
+
+try:
+    import fcntl
+except ImportError:  # Windows
+    fcntl = None
 
 ROOT = Path(__file__).resolve().parent.parent
 REQUIREMENTS = ROOT / "requirements"
@@ -51,6 +57,8 @@ def main() -> int:
     parser.add_argument("--venv", required=True, type=Path)
     parser.add_argument("pip_args", nargs="*", help="after --: passed to every pip install")
     options = parser.parse_args()
+    signal.signal(signal.SIGTERM, signal.default_int_handler)  # stop pip too, as Ctrl-C does
+    sys.stdout.reconfigure(line_buffering=True)  # steps show up in a log file as they begin
     try:
         make(options.stack, options.venv.absolute(), options.pip_args)
     except Failure as failure:
@@ -65,6 +73,9 @@ def main() -> int:
 def make(stack: str, venv: Path, pip_args: list[str]) -> None:
     """Brings ``venv`` to the state that the stack's requirement files describe."""
     check_python(stack)
+    lock = (ROOT / "setup.py").open()  # held until this process ends
+    if fcntl is not None:
+        fcntl.flock(lock, fcntl.LOCK_EX)  # a second make in this checkout waits here
     wanted = fingerprint(stack, pip_args)
     python = venv / ("Scripts/python.exe" if os.name == "nt" else "bin/python")
     if is_finished(venv, python, wanted):

@@ -16,14 +16,15 @@ _SUFFIX = "_variables"
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
     """Loads a config file and applies ``--cfg-options``.
 
-    mmengine evaluates a config before the options are merged, so that overriding ``data_root`` would
-    change a name nobody reads any more. The shipped base files therefore say, in ``*_variables``, which
-    fields each variable fills, and an overridden variable is carried there. ``max_iters`` turns an
-    epoch-based schedule into an iteration-based one.
+    mmengine evaluates base files before anything is merged into them, so that a child config or an
+    option that sets ``data_root`` would change a name nobody reads any more. The shipped base files
+    therefore hold tables ``*_variables`` of variable -> (default, fields), and a variable whose value is
+    no longer its default is carried into its fields. ``max_iters`` turns an epoch-based schedule into
+    an iteration-based one.
 
     Args:
         path: Config file.
-        options: Dotted key -> value.
+        options: Dotted key -> value; fields named here win over variables.
 
     Raises:
         InputError: If the file is missing or cannot be evaluated, or if an option names a field that
@@ -40,26 +41,41 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         raise InputError(f"{path}: the config cannot be read ({error})") from error
     options = dict(options or {})
     max_iters = options.pop("max_iters", None)
-    fields = _variable_fields(cfg)
-    # Variables first, so that an explicit field on the same command line wins.
-    direct = {key: value for key, value in options.items() if key not in fields}
-    derived = {
-        field: value for key, value in options.items() if key in fields for field in fields[key]
-    }
-    own = {key: value for key, value in options.items() if key in fields}
-    problems = [f"{key}: no such field" for key in direct if not _exists(cfg, key)]
+    tables = [table for key, table in cfg.items() if key.endswith(_SUFFIX)]
+    variables = {name for table in tables for name in table}
+    problems = [f"{key}: no such variable or field" for key in options if not _exists(cfg, key)]
     if problems:
-        known = ", ".join(sorted(fields))
-        raise InputError(f"{path}: --cfg-options cannot be applied. Variables: {known}", problems)
-    for key, value in {**own, **derived}.items():
-        set_field(cfg, key, value)
-    cfg.merge_from_dict(direct)
+        raise InputError(
+            f"{path}: --cfg-options cannot be applied. Variables of this config: "
+            f"{', '.join(sorted({*variables, 'max_iters'}))}",
+            problems,
+        )
+    for key in variables & options.keys():
+        cfg[key] = options.pop(key)
+    for table in tables:
+        _fill_fields(cfg, table)
+    cfg.merge_from_dict(options)
     if max_iters is not None:
         _count_iterations(cfg, max_iters)
     return cfg
 
 
-def set_field(cfg: Config, key: str, value: Any) -> None:
+def _fill_fields(cfg: Config, table: dict[str, Any]) -> None:
+    """Carries changed variables into their fields; afterwards their value is the default.
+
+    So a dumped config, in which somebody then edits a field by hand, is taken as it stands.
+    """
+    for name, (default, fields) in table.items():
+        if cfg[name] == default:
+            continue
+        for field in fields:
+            # A child config may have replaced a part (a loss, a head) and with it the field.
+            if _exists(cfg, field):
+                _set_field(cfg, field, cfg[name])
+        table[name] = (cfg[name], fields)
+
+
+def _set_field(cfg: Config, key: str, value: Any) -> None:
     """Sets a dotted field, replacing what was there rather than merging into it."""
     *parents, last = key.split(".")
     node: Any = cfg
@@ -69,17 +85,6 @@ def set_field(cfg: Config, key: str, value: Any) -> None:
         node[int(last)] = value
     else:
         node[last] = value
-
-
-def _variable_fields(cfg: Config) -> dict[str, list[str]]:
-    """Collects variable -> fields over all ``*_variables`` of the config."""
-    fields: dict[str, list[str]] = {}
-    for key, value in cfg.items():
-        if key.endswith(_SUFFIX) and isinstance(value, dict):
-            for variable, targets in value.items():
-                fields.setdefault(variable, []).extend(targets)
-    # An inheriting config may have replaced a part (a loss, a pipeline) whose field is then gone.
-    return {name: [t for t in targets if _exists(cfg, t)] for name, targets in fields.items()}
 
 
 def _exists(cfg: Config, key: str) -> bool:
@@ -95,7 +100,7 @@ def _exists(cfg: Config, key: str) -> bool:
         return last.isdigit() and int(last) < len(node)
     if node is cfg:
         return last in cfg or last in _RUNNER_FIELDS
-    return isinstance(node, (dict, ConfigDict))
+    return isinstance(node, dict)
 
 
 _RUNNER_FIELDS = ("work_dir", "custom_hooks", "model_wrapper_cfg", "auto_scale_lr",

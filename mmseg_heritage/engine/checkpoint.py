@@ -51,6 +51,8 @@ class _RestrictedUnpickler(pickle.Unpickler):
     """Finds only classes and functions that rebuild tensors, arrays and mmengine's log history."""
 
     def find_class(self, module: str, name: str) -> Any:
+        # torch writes pickle protocol 2, which spells this module as Python 2 did.
+        module = "builtins" if module == "__builtin__" else module
         if (module, name) == ("builtins", "getattr"):
             return _history_statistic
         if (module, name) == ("mmengine.logging.history_buffer", "HistoryBuffer"):

@@ -50,7 +50,7 @@ class ConfusionMetric(BaseMetric):
         prefix: See :class:`mmengine.evaluator.BaseMetric`.
     """
 
-    default_prefix = None
+    default_prefix = ""  # bare keys; None would make mmengine warn
 
     def __init__(
         self,
@@ -58,8 +58,7 @@ class ConfusionMetric(BaseMetric):
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
-        # An empty prefix keeps mmengine from warning about its absence; the keys stay bare.
-        super().__init__(collect_device=collect_device, prefix=prefix or "")
+        super().__init__(collect_device=collect_device, prefix=prefix)
         self.output_dir = output_dir
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:

@@ -1,6 +1,6 @@
 # The ARTeFACT folder layout: images/, annotations/, metadata.csv (docs in the README).
-# A variable set on the command line (--cfg-options data_root=...) is carried into every field that
-# `dataset_variables` lists for it.
+# A variable that an inheriting config or --cfg-options sets is carried into the fields that
+# `dataset_variables` lists beside its default (mmseg_heritage/apis/config.py).
 data_root = 'data/artefact'
 split_file = ''  # split manifest (JSON) below data_root; empty: the default split by source object
 crop_size = 384  # side of the training crops in pixels
@@ -53,13 +53,13 @@ val_evaluator = dict(type='ConfusionMetric')
 test_evaluator = dict(type='ConfusionMetric')
 
 dataset_variables = dict(
-    data_root=['train_dataloader.dataset.data_root', 'val_dataloader.dataset.data_root',
-               'test_dataloader.dataset.data_root'],
-    split_file=['train_dataloader.dataset.ann_file', 'val_dataloader.dataset.ann_file',
-                'test_dataloader.dataset.ann_file'],
-    crop_size=['train_dataloader.dataset.pipeline.2.size'],
-    batch_size=['train_dataloader.batch_size'],
-    num_workers=['train_dataloader.num_workers', 'val_dataloader.num_workers',
-                 'test_dataloader.num_workers'],
-    max_edge=['val_dataloader.dataset.pipeline.1.max_edge',
-              'test_dataloader.dataset.pipeline.1.max_edge'])
+    data_root=(data_root, ['train_dataloader.dataset.data_root', 'val_dataloader.dataset.data_root',
+                           'test_dataloader.dataset.data_root']),
+    split_file=(split_file, ['train_dataloader.dataset.ann_file', 'val_dataloader.dataset.ann_file',
+                             'test_dataloader.dataset.ann_file']),
+    crop_size=(crop_size, ['train_dataloader.dataset.pipeline.2.size']),
+    batch_size=(batch_size, ['train_dataloader.batch_size']),
+    num_workers=(num_workers, ['train_dataloader.num_workers', 'val_dataloader.num_workers',
+                               'test_dataloader.num_workers']),
+    max_edge=(max_edge, ['val_dataloader.dataset.pipeline.1.max_edge',
+                         'test_dataloader.dataset.pipeline.1.max_edge']))

@@ -45,5 +45,5 @@ model = dict(
 pretrained_name = 'mit_b3'
 
 model_variables = dict(
-    num_classes=['model.decode_head.num_classes'],
-    class_weights=['model.decode_head.loss_decode.class_weight'])
+    num_classes=(num_classes, ['model.decode_head.num_classes']),
+    class_weights=(class_weights, ['model.decode_head.loss_decode.class_weight']))

@@ -21,4 +21,4 @@ log_level = 'INFO'
 load_from = None
 resume = False
 
-runtime_variables = dict(seed=['randomness.seed'])
+runtime_variables = dict(seed=(seed, ['randomness.seed']))

@@ -16,5 +16,5 @@ val_cfg = dict(type='ValLoop')
 test_cfg = dict(type='TestLoop')
 
 schedule_variables = dict(
-    lr=['optim_wrapper.optimizer.lr', 'param_scheduler.0.eta_max'],
-    max_epochs=['train_cfg.max_epochs', 'param_scheduler.0.total_steps'])
+    lr=(lr, ['optim_wrapper.optimizer.lr', 'param_scheduler.0.eta_max']),
+    max_epochs=(max_epochs, ['train_cfg.max_epochs', 'param_scheduler.0.total_steps']))

@@ -192,10 +192,9 @@ class ClassWeightedDiceLoss(nn.Module):
     ) -> Tensor:
         """Weighs the losses of the classes that take part and reduces them."""
         weights = self._weights_for(losses)
-        present = (labelled > 0).to(losses.dtype)
-        # No pixel at all: nothing takes part, whatever the policy.
-        counted = present.amax().expand_as(present) if self.absent == "penalise" else present
-        terms = losses * (weights * counted)
+        # Without a pixel to learn from every loss is 0, so that 'penalise' gives 0 as well.
+        counted = weights if self.absent == "penalise" else weights * (labelled > 0)
+        terms = losses * counted
         if reduction == "none":
             return terms
         total = terms.sum()
@@ -204,7 +203,7 @@ class ClassWeightedDiceLoss(nn.Module):
         if avg_factor is not None:
             # The same guard against 0 as mmsegmentation's weight_reduce_loss.
             return total / (avg_factor + torch.finfo(torch.float32).eps)
-        divisor = (weights if self.absent == "zero" else weights * counted).sum()
+        divisor = (weights if self.absent == "zero" else counted).sum()
         return total / torch.where(divisor > 0, divisor, 1.0)
 
     def _weights_for(self, losses: Tensor) -> Tensor:
