@@ -23,26 +23,26 @@ from mmseg_heritage.files import write_json
 
 SCHEMA = "mmseg_heritage/class_weights/1"
 
-Counts = NDArray[np.float64]
+PerClass = NDArray[np.float64]
 
 
-def _scaled(weights: Counts) -> Counts:
+def _scaled(weights: PerClass) -> PerClass:
     """Scales weights to a mean of 1, so that the loss keeps its size whatever the formula."""
-    scaled: Counts = weights * (weights.size / weights.sum())
+    scaled: PerClass = weights * (weights.size / weights.sum())
     return scaled
 
 
-def inverse(counts: Counts) -> Counts:
+def inverse(counts: PerClass) -> PerClass:
     """``1 / n_c``: every class gets the same total weight, however rare it is."""
     return 1.0 / counts
 
 
-def inverse_sqrt(counts: Counts) -> Counts:
+def inverse_sqrt(counts: PerClass) -> PerClass:
     """``n_c ** -1/2``: the ratio of two weights is the root of the ratio of their counts."""
     return 1.0 / np.sqrt(counts)
 
 
-def inverse_sqrt_log_scaled(counts: Counts) -> Counts:
+def inverse_sqrt_log_scaled(counts: PerClass) -> PerClass:
     """``ln(1 + 10 s_c)``, where ``s_c`` is the inverse root scaled to a mean of 1.
 
     The logarithm compresses the rare end only: for frequent classes ``ln(1 + 10 s)`` is about
@@ -51,7 +51,7 @@ def inverse_sqrt_log_scaled(counts: Counts) -> Counts:
     return np.log1p(10.0 * _scaled(inverse_sqrt(counts)))
 
 
-FORMULAS: dict[str, Callable[[Counts], Counts]] = {
+FORMULAS: dict[str, Callable[[PerClass], PerClass]] = {
     "inverse": inverse,
     "inverse_sqrt": inverse_sqrt,
     "inverse_sqrt_log_scaled": inverse_sqrt_log_scaled,
