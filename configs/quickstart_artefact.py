@@ -20,5 +20,9 @@ model = dict(
             dict(type='CrossEntropyLoss', avg_non_ignore=True),
             dict(type='ClassWeightedDiceLoss'),
         ]))
+param_scheduler = [
+    dict(type="OneCycleLR", eta_max=lr, total_steps=max_epochs, pct_start=0.1,
+         anneal_strategy="cos", by_epoch=True, convert_to_iter_based=True)
+]
 train_cfg = dict(val_interval=50)
 default_hooks = dict(checkpoint=dict(interval=50))

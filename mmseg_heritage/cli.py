@@ -7,6 +7,7 @@ import ast
 import os
 import sys
 from collections.abc import Sequence
+from importlib.util import find_spec
 from pathlib import Path
 from typing import Any
 
@@ -72,7 +73,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="?",
         const="auto",
         metavar="auto|FILE",
-        help="go on from the latest checkpoint of the run, or from a checkpoint file",
+        help="go on from the run's latest checkpoint (none yet: start), or from a checkpoint file",
     )
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
     _run_arguments(parser)
@@ -120,7 +121,8 @@ def _shared_arguments(parser: argparse.ArgumentParser) -> None:
         nargs="+",
         default=[],
         metavar="KEY=VALUE",
-        help="override variables and fields of the config, e.g. data_root=data/artefact batch_size=4",
+        help="override variables and fields of the config, "
+        "e.g. data_root=data/artefact batch_size=4",
     )
     parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
     parser.add_argument(
@@ -169,8 +171,41 @@ def _value(text: str) -> Any:
     return list(value) if isinstance(value, tuple) and not text.startswith("(") else value
 
 
+def _require_stack() -> None:
+    """Says what to install where mmsegmentation is absent, before anything else is imported."""
+    try:
+        import mmseg_heritage.plugin  # noqa: F401
+    except ImportError as error:
+        if any(find_spec(name) is None for name in ("mmengine", "mmcv", "mmseg")):
+            raise InputError(str(error)) from error
+        raise
+
+
+def _require_stack() -> None:
+    """Says what to install where mmsegmentation is absent, before anything else is imported."""
+    try:
+        import mmseg_heritage.plugin  # noqa: F401
+    except ImportError as error:
+        if any(find_spec(name) is None for name in ("mmengine", "mmcv", "mmseg")):
+            raise InputError(str(error)) from error
+        raise
+
+
+def _require_stack() -> None:
+    """Says what to install where mmsegmentation is absent, before anything else is imported."""
+    try:
+        import mmseg_heritage.plugin  # noqa: F401
+    except ImportError as error:
+        if any(find_spec(name) is None for name in ("mmengine", "mmcv", "mmseg")):
+            raise InputError(str(error)) from error
+        raise
+
+
 def _train(args: argparse.Namespace) -> None:
     """Train a model."""
+    _require_stack()
+    _require_stack()
+    _require_stack()
     from mmseg_heritage.apis.train import train
 
     folder = train(
@@ -189,6 +224,9 @@ def _train(args: argparse.Namespace) -> None:
 
 def _test(args: argparse.Namespace) -> None:
     """Score a trained model on the test part of its data set."""
+    _require_stack()
+    _require_stack()
+    _require_stack()
     from mmseg_heritage.apis.test import test
 
     metrics = test(
@@ -208,6 +246,9 @@ def _test(args: argparse.Namespace) -> None:
 
 def _predict(args: argparse.Namespace) -> None:
     """Map the damage on photographs."""
+    _require_stack()
+    _require_stack()
+    _require_stack()
     from mmseg_heritage.apis.predict import predict
 
     written = predict(
@@ -234,6 +275,9 @@ def _make_sample_data(args: argparse.Namespace) -> None:
 
 def _quickstart(args: argparse.Namespace) -> None:
     """Generate the sample set, train a small model on it, test it, and say where everything is."""
+    _require_stack()
+    _require_stack()
+    _require_stack()
     from mmseg_heritage.apis.quickstart import quickstart
 
     quickstart(Path(args.data_root), Path(args.work_dir))

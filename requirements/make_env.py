@@ -282,8 +282,8 @@ def run(
     if is_live:
         print(f"\r\033[K  {what}: {time.time() - started:.0f} s")
     if process.returncode:
-        text = log.read_text(encoding="utf-8", errors="replace")
-        print("\n".join(text.splitlines()[-15:]), file=sys.stderr)
+        step = log.read_text(encoding="utf-8", errors="replace").rpartition("\n$ ")[2]
+        print("\n".join(step.splitlines()[1:][-15:]), file=sys.stderr)
         raise Failure(f"failed at: {what} (exit code {process.returncode}); the whole log: {log}")
 
 

@@ -2,6 +2,7 @@
 
 import os
 import shutil
+from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
@@ -31,3 +32,50 @@ def shared_data() -> Path:
     if not folder.is_dir():
         pytest.skip(f"no real data at {folder}; set {REAL_DATA_VARIABLE} to their folder")
     return folder
+
+
+REPOSITORY = Path(__file__).resolve().parents[1]
+
+
+@dataclass(frozen=True)
+class TinyRun:
+    """A finished training run of a few iterations.
+
+    Attributes:
+        config: Its config file.
+        folder: Its work folder.
+        checkpoint: The checkpoint it wrote last.
+        data: Folder of its data set.
+    """
+
+    config: Path
+    folder: Path
+    checkpoint: Path
+    data: Path
+
+
+@pytest.fixture(scope="session")
+def tiny_config(sample_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Config file of the quickstart model at its smallest, on the sample set."""
+    path = tmp_path_factory.mktemp("config") / "tiny.py"
+    path.write_text(
+        f"_base_ = [{str(REPOSITORY / 'configs' / 'quickstart_artefact.py')!r}]\n"
+        f"data_root = {str(sample_set)!r}\n"
+        "crop_size, batch_size, num_workers = 64, 2, 0\n"
+        "model = dict(backbone=dict(embed_dims=8, num_layers=[1, 1, 1, 1]),\n"
+        "             decode_head=dict(in_channels=[8, 16, 40, 64], channels=16))\n"
+    )
+    return path
+
+
+@pytest.fixture(scope="session")
+def tiny_run(
+    tiny_config: Path, sample_set: Path, tmp_path_factory: pytest.TempPathFactory
+) -> TinyRun:
+    """A run of three iterations with :func:`tiny_config`. Read only."""
+    pytest.importorskip("mmseg")
+    from mmseg_heritage.apis.train import train
+
+    folder = tmp_path_factory.mktemp("run") / "tiny"
+    train(tiny_config, work_dir=str(folder), cfg_options={"max_iters": 3})
+    return TinyRun(tiny_config, folder, folder / "iter_3.pth", sample_set)

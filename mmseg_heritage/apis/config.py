@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
 
@@ -18,19 +18,19 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
 
     mmengine evaluates base files before anything is merged into them, so that a child config or an
     option that sets ``data_root`` would change a name nobody reads any more. The shipped base files
-    therefore hold tables ``*_variables`` of variable -> (default, fields), and a variable whose value is
-    no longer its default is carried into its fields. ``max_iters`` turns an epoch-based schedule into
-    an iteration-based one.
+    therefore hold tables ``*_variables`` of variable -> (default, fields), and a variable that an
+    option sets, or whose value is no longer its default, is carried into its fields. ``max_iters``
+    turns an epoch-based schedule into an iteration-based one.
 
     Args:
         path: Config file.
         options: Dotted key -> value; fields named here win over variables.
 
     Raises:
-        InputError: If the file is missing or cannot be evaluated, or if an option names a field that
-            does not exist.
+        InputError: If the file is missing or cannot be evaluated, or if an option names a field
+            that does not exist.
     """
-    path = Path(path)
+    path = Path(path).expanduser()
     if not path.is_file():
         raise InputError(f"{path}: no such config file")
     try:
@@ -50,23 +50,30 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
             f"{', '.join(sorted({*variables, 'max_iters'}))}",
             problems,
         )
-    for key in variables & options.keys():
+    given = variables & options.keys()
+    for key in given:
         cfg[key] = options.pop(key)
     for table in tables:
-        _fill_fields(cfg, table)
+        _fill_fields(cfg, table, given)
     cfg.merge_from_dict(options)
     if max_iters is not None:
         _count_iterations(cfg, max_iters)
     return cfg
 
 
-def _fill_fields(cfg: Config, table: dict[str, Any]) -> None:
-    """Carries changed variables into their fields; afterwards their value is the default.
+def _fill_fields(cfg: Config, table: dict[str, Any], given: Set[str]) -> None:
+    """Carries variables into their fields; afterwards their value is the default.
 
     So a dumped config, in which somebody then edits a field by hand, is taken as it stands.
+
+    Args:
+        cfg: Changed in place.
+        table: Variable -> (default, fields).
+        given: Variables that an option set. They are carried even where they equal the default: a
+            child config may have set the field itself to something else.
     """
     for name, (default, fields) in table.items():
-        if cfg[name] == default:
+        if cfg[name] == default and name not in given:
             continue
         for field in fields:
             # A child config may have replaced a part (a loss, a head) and with it the field.
@@ -112,16 +119,20 @@ def _count_iterations(cfg: Config, max_iters: int) -> None:
     if isinstance(max_iters, bool) or not isinstance(max_iters, int) or max_iters < 1:
         raise InputError(f"max_iters must be a positive integer, found {max_iters!r}")
     interval = max(1, max_iters // 10)
+    max_epochs = cfg.train_cfg.get("max_epochs")
     cfg.train_cfg = ConfigDict(
         type="IterBasedTrainLoop", max_iters=max_iters, val_interval=interval
     )
     cfg.train_dataloader.sampler = ConfigDict(type="InfiniteSampler", shuffle=True)
-    for scheduler in cfg.param_scheduler:
+    schedulers = cfg.get("param_scheduler") or []
+    for scheduler in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
+        if not scheduler.get("by_epoch", True) or not max_epochs:
+            continue  # counts iterations already
         scheduler.by_epoch = False
         scheduler.pop("convert_to_iter_based", None)
-        for bound in ("total_steps", "end", "T_max"):
-            if bound in scheduler:
-                scheduler[bound] = max_iters
+        for bound in ("total_steps", "begin", "end", "T_max"):
+            if scheduler.get(bound):
+                scheduler[bound] = max(1, round(scheduler[bound] * max_iters / max_epochs))
     cfg.default_hooks.checkpoint.by_epoch = False
     cfg.default_hooks.checkpoint.interval = interval
     cfg.default_hooks.logger.log_metric_by_epoch = False

@@ -10,17 +10,19 @@ import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
-from mmengine.registry import init_default_scope
-from mmengine.runner import load_checkpoint
-from mmseg.registry import MODELS
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.config import load_config
-from mmseg_heritage.apis.runner import quiet_known_warnings
+from mmseg_heritage.apis.runner import (
+    build_model,
+    config_errors,
+    output_folder,
+    quiet_known_warnings,
+)
 from mmseg_heritage.data.folder import list_images
 from mmseg_heritage.data.images import IMAGE_SUFFIXES, read_image
 from mmseg_heritage.datasets import ARTeFACTDataset
-from mmseg_heritage.engine.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
+from mmseg_heritage.engine.checkpoint import check_fits, trusting_checkpoints, weights_of
 from mmseg_heritage.engine.launch import without_sync_bn
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import write_json
@@ -48,19 +50,20 @@ class Predictor:
 
     def __init__(self, cfg: Config, checkpoint: str | Path, device: str | None = None) -> None:
         quiet_known_warnings()
-        init_default_scope("mmseg")
-        self.device = torch.device(device or ("cuda" if torch.cuda.is_available() else "cpu"))
+        self.device = _device(device)
         # One process, one image: SyncBN has nothing to synchronise and refuses to run on a CPU.
-        self.model = MODELS.build(without_sync_bn(cfg.model))
-        check_fits(self.model, str(checkpoint))
-        load_checkpoint(self.model, str(checkpoint), map_location="cpu")
+        cfg.model = without_sync_bn(cfg.model)
+        self.model = build_model(cfg)
+        content = check_fits(self.model, checkpoint)
+        self.classes, self.palette = _classes(content, self.model, checkpoint)
+        self.model.load_state_dict(weights_of(content, checkpoint))
         self.model.to(self.device).eval()
-        self.classes, self.palette = _classes(cfg, str(checkpoint))
-        steps = [dict(step) for step in cfg.test_dataloader.dataset.pipeline
-                 if step["type"] != "LoadARTeFACTAnnotations"]  # fmt: skip
-        if steps[-1]["type"] == "PackSegInputs":
-            steps[-1]["meta_keys"] = ("img_path", "ori_shape", "img_shape", "pad_shape")
-        self.pipeline = Compose(steps)
+        with config_errors("test_dataloader.dataset.pipeline"):
+            steps = [dict(step) for step in cfg.test_dataloader.dataset.pipeline
+                     if step["type"] != "LoadARTeFACTAnnotations"]  # fmt: skip
+            if steps[-1]["type"] == "PackSegInputs":
+                steps[-1]["meta_keys"] = ("img_path", "ori_shape", "img_shape", "pad_shape")
+            self.pipeline = Compose(steps)
 
     @torch.inference_mode()
     def __call__(self, path: str | Path) -> np.ndarray:
@@ -100,11 +103,16 @@ def predict(
         The JSON files.
 
     Raises:
-        InputError: If inputs cannot be used. Photographs that cannot be read are gathered and reported
-            after the others are done.
+        InputError: If inputs cannot be used. Photographs that cannot be read are gathered and
+            reported after the others are done.
     """
     photographs = _photographs(Path(image_or_folder))
-    out = Path(out_dir).expanduser()
+    out = output_folder(out_dir)
+    if Path(image_or_folder).is_dir() and out == Path(image_or_folder).resolve():
+        raise InputError(
+            f"{out}: results among the photographs would be taken for photographs next time; "
+            "choose another --out"
+        )
     if not overwrite:
         _guard(out, photographs)
     with trusting_checkpoints(trust_checkpoint):
@@ -119,7 +127,9 @@ def predict(
             report(done, len(photographs))
     if problems:
         raise InputError(
-            f"{len(problems)} of {len(photographs)} photographs could not be read", problems
+            f"{len(problems)} of {len(photographs)} photographs could not be read; "
+            f"the results of the others are in {out}",
+            problems,
         )
     return written
 
@@ -180,15 +190,61 @@ def _guard(out: Path, photographs: Sequence[Path]) -> None:
         )
 
 
-def _classes(cfg: Config, checkpoint: str) -> tuple[list[str], list[list[int]]]:
-    """Returns the class names and colours: the checkpoint's own, or those of the config's data set."""
-    meta = (load_checkpoint_file(checkpoint).get("meta") or {}).get("dataset_meta")
-    if not meta:
-        meta = ARTeFACTDataset.METAINFO
+def _device(name: str | None) -> torch.device:
+    """Returns the device of that name, or the best one if None.
+
+    Raises:
+        InputError: If there is no such device here.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name} is not available here ({reason}); try cpu") from error
+    return device
+
+
+def _device(name: str | None) -> torch.device:
+    """Returns the device of that name, or the best one if None.
+
+    Raises:
+        InputError: If there is no such device here.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name} is not available here ({reason}); try cpu") from error
+    return device
+
+
+def _device(name: str | None) -> torch.device:
+    """Returns the device of that name, or the best one if None.
+
+    Raises:
+        InputError: If there is no such device here.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name} is not available here ({reason}); try cpu") from error
+    return device
+
+
+def _classes(
+    content: Any, model: torch.nn.Module, checkpoint: str | Path
+) -> tuple[list[str], list[list[int]]]:
+    """Returns class names and colours: the checkpoint's own, or where it has none ARTeFACT's."""
+    meta = (content.get("meta") or {}).get("dataset_meta") or ARTeFACTDataset.METAINFO
     classes, palette = list(meta["classes"]), [list(color) for color in meta["palette"]]
-    expected = cfg.model.decode_head.num_classes
+    expected = model.num_classes
     if len(classes) != expected:
         raise InputError(
-            f"{checkpoint}: the checkpoint knows {len(classes)} classes, the config's head {expected}"
+            f"{checkpoint}: the checkpoint knows {len(classes)} classes, "
+            f"the config's head {expected}"
         )
     return classes, palette

@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 import hashlib
+import http.client
 import os
-import urllib.error
 import urllib.request
 from pathlib import Path
 
+import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
 
+from mmseg_heritage.engine.checkpoint import load_checkpoint_file, weights_of
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import replacing
+from mmseg_heritage.progress import progress_bar
 
 AUTO = "auto"
+_PREFIX = "backbone."
+_TIMEOUT = 30  # seconds without an answer
 
-# Backbone -> file name, whose last part is the start of its SHA-256, and where OpenMMLab keeps it.
+# Backbone -> file name, whose last part is the start of its SHA-256, and its address.
 _FILES = {
     name: (f"{name}_20220624-{digest}.pth", "https://download.openmmlab.com/mmsegmentation/v0.5/"
            f"pretrain/segformer/{name}_20220624-{digest}.pth")
@@ -45,12 +50,51 @@ def resolve_pretrained(cfg: Config) -> None:
                 "ImageNet weights, pretrained=FILE takes a local file"
             )
         return
+    if not isinstance(wanted, str):
+        raise InputError(f"pretrained must be a path, 'auto' or None, found {wanted!r}")
     path = _download(cfg.get("pretrained_name")) if wanted == AUTO else Path(wanted).expanduser()
     if not path.is_file():
         raise InputError(
             f"{path}: no such file of pretrained weights. {_advice(cfg.get('pretrained_name'))}"
         )
-    cfg.model.backbone.init_cfg = ConfigDict(type="Pretrained", checkpoint=str(path))
+    init_cfg = ConfigDict(type="Pretrained", checkpoint=str(path.resolve()))
+    weights = weights_of(load_checkpoint_file(path), path)
+    if any(name.startswith(_PREFIX) for name in weights):  # of a whole segmentation model
+        init_cfg.prefix = _PREFIX
+    cfg.model.backbone.init_cfg = init_cfg
+
+
+def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
+    """Verifies that a local file of pretrained weights is of the backbone's architecture.
+
+    Stock loading only logs what does not fit and trains on from random weights. A few tensors of
+    another shape are allowed: position tables are often fitted to the size of the input.
+
+    Args:
+        cfg: The run's config, after :func:`resolve_pretrained`.
+        backbone: The built backbone.
+
+    Raises:
+        InputError: If fewer than half of the backbone's weights are in the file.
+    """
+    init_cfg = cfg.model.backbone.get("init_cfg")
+    path = init_cfg.get("checkpoint") if isinstance(init_cfg, dict) else None
+    if not path or "://" in path:
+        return
+    prefix = init_cfg.get("prefix") or ""
+    prefix = f"{prefix.rstrip('.')}." if prefix else ""
+    found = weights_of(load_checkpoint_file(path), path)
+    expected = backbone.state_dict()
+    fitting = sum(
+        prefix + name in found and found[prefix + name].shape == value.shape
+        for name, value in expected.items()
+    )
+    if 2 * fitting < len(expected):
+        raise InputError(
+            f"{path}: expected pretrained weights of {type(backbone).__name__} as the config "
+            f"describes it, but only {fitting} of its {len(expected)} tensors are in the file. "
+            f"{_advice(cfg.get('pretrained_name'))}"
+        )
 
 
 def _advice(name: str | None) -> str:
@@ -82,12 +126,27 @@ def _download(name: str | None) -> Path:
         return path
     try:
         with replacing(path) as temporary:
-            urllib.request.urlretrieve(url, temporary)
+            _fetch(url, temporary)
             if not _sha256(temporary).startswith(digest):
                 raise InputError(f"{url}: the download is damaged. {_advice(name)}")
-    except (urllib.error.URLError, OSError) as error:
+    except (OSError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
         raise InputError(f"{file_name} cannot be downloaded ({error}). {_advice(name)}") from error
     return path
+
+
+def _fetch(url: str, path: Path) -> None:
+    """Downloads a file with a progress bar in bytes."""
+    with (
+        urllib.request.urlopen(url, timeout=_TIMEOUT) as answer,
+        path.open("wb") as file,
+        progress_bar(f"downloading {url.rsplit('/', 1)[-1]}") as report,
+    ):
+        total = int(answer.headers.get("Content-Length") or 0)
+        done = 0
+        while block := answer.read(1 << 20):
+            file.write(block)
+            done += len(block)
+            report(done, max(total, done))
 
 
 def _sha256(path: Path) -> str:

@@ -7,7 +7,7 @@ from importlib import resources
 from pathlib import Path
 
 from mmseg_heritage.apis.test import read_scores, test
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.train import latest_checkpoint, train
 from mmseg_heritage.data.sample_set import make_sample_set
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.progress import progress_bar
@@ -26,7 +26,8 @@ def config_folder() -> Path:
         if (folder / CONFIG).is_file():
             return folder
     raise InputError(
-        f"the shipped configs are not beside the package in {package}; install it with pip install ."
+        f"the shipped configs are not beside the package in {package}; "
+        "install it with: pip install ."
     )
 
 
@@ -36,12 +37,12 @@ def best_checkpoint(work_dir: Path) -> Path:
     Raises:
         InputError: If the folder holds no checkpoint.
     """
-    best = sorted(work_dir.glob("best_mIoU_*.pth"), key=lambda path: path.stat().st_mtime)
+    best = sorted(work_dir.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
     if best:
         return best[-1]
-    last = work_dir / "last_checkpoint"
-    if last.is_file():
-        return Path(last.read_text().strip())
+    last = latest_checkpoint(work_dir)
+    if last is not None:
+        return last
     raise InputError(f"{work_dir}: no checkpoint here; train first")
 
 

@@ -2,20 +2,26 @@
 
 from __future__ import annotations
 
+import contextlib
 import logging
 import warnings
-from collections.abc import Callable, Sequence
+from collections.abc import Iterator, Sequence
 from pathlib import Path
+from typing import Any
 
-from mmengine.config import Config
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import broadcast_object_list
+from mmengine.optim import build_optim_wrapper
+from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmseg.registry import DATASETS
+from mmseg.registry import DATASETS, HOOKS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
 
 from mmseg_heritage.apis.config import check_classes
 from mmseg_heritage.data.check import check_pixels
 from mmseg_heritage.data.folder import Sample
 from mmseg_heritage.datasets import ARTeFACTDataset
-from mmseg_heritage.engine.launch import is_main_process, prepare_distributed
+from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.progress import progress_bar
 
@@ -23,32 +29,130 @@ from mmseg_heritage.progress import progress_bar
 def work_dir_of(cfg: Config, config_path: str | Path, work_dir: str | None) -> Path:
     """Returns the run's folder: the argument, the config's, or ``work_dirs/<config name>``."""
     chosen = work_dir or cfg.get("work_dir") or Path("work_dirs") / Path(config_path).stem
-    return Path(chosen).expanduser().resolve()
+    return output_folder(chosen)
 
 
-def build_datasets(cfg: Config, names: Sequence[str]) -> list[ARTeFACTDataset]:
+def output_folder(path: str | Path) -> Path:
+    """Returns the absolute path of a folder to write to, which need not exist yet.
+
+    Raises:
+        InputError: If something else than a folder is in the way.
+    """
+    folder = Path(path).expanduser().resolve()
+    for place in (folder, *folder.parents):
+        if place.exists():
+            if not place.is_dir():
+                raise InputError(f"{place}: expected a folder to write to, found a file")
+            break
+    return folder
+
+
+@contextlib.contextmanager
+def config_errors(part: str) -> Iterator[None]:
+    """Turns what registries and constructors raise for a bad config into an :class:`InputError`.
+
+    Args:
+        part: Key of the config that is built inside the block.
+    """
+    try:
+        yield
+    except InputError:
+        raise
+    except (KeyError, TypeError, ValueError, AssertionError, AttributeError) as error:
+        # KeyError quotes its message; the rest of mmengine's is a link to its tutorial.
+        reason = str(error.args[0] if error.args else type(error).__name__)
+        reason = reason.split(". Please check whether", 1)[0]
+        raise InputError(f"the config's '{part}' cannot be built: {reason}") from error
+
+
+def build_model(cfg: Config) -> torch.nn.Module:
+    """Builds the model of a config on the CPU, without loading weights into it.
+
+    Raises:
+        InputError: If the config describes no model.
+    """
+    quiet_known_warnings()
+    init_default_scope(cfg.get("default_scope") or "mmseg")
+    with config_errors("model"):
+        return MODELS.build(cfg.model)
+
+
+def check_parts(cfg: Config, parts: Sequence[str]) -> torch.nn.Module:
+    """Builds once, to throw away, what the Runner would build after it has made the run's folder.
+
+    Args:
+        cfg: The run's config.
+        parts: Of 'train', 'val', 'test'.
+
+    Returns:
+        The model, for more checks.
+
+    Raises:
+        InputError: Naming the key that cannot be built.
+    """
+    model = build_model(cfg)
+    for part in parts:
+        with config_errors(f"{part}_dataloader.dataset.pipeline"):
+            for step in _innermost_dataset(cfg, part).get("pipeline") or []:
+                TRANSFORMS.build(step)
+        for evaluator in _as_list(cfg.get(f"{part}_evaluator")):
+            with config_errors(f"{part}_evaluator"):
+                METRICS.build(evaluator)
+    for hook in [*(cfg.get("default_hooks") or {}).values(), *_as_list(cfg.get("custom_hooks"))]:
+        with config_errors("default_hooks or custom_hooks"):
+            if hook is not None:
+                HOOKS.build(hook)
+    if "train" in parts:
+        with config_errors("optim_wrapper"):
+            optimizer = build_optim_wrapper(model, ConfigDict(cfg.optim_wrapper))
+        for scheduler in _as_list(cfg.get("param_scheduler")):
+            with config_errors("param_scheduler"):
+                options = {k: v for k, v in scheduler.items() if k != "convert_to_iter_based"}
+                PARAM_SCHEDULERS.build(options, default_args={"optimizer": optimizer})
+    return model
+
+
+def _as_list(value: Any) -> list[Any]:
+    """Returns a config value that may be absent, one dict or a list of dicts as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
+
+
+def _innermost_dataset(cfg: Config, part: str) -> ConfigDict:
+    """Returns the config of the data set itself, inside wrappers such as RepeatDataset."""
+    with config_errors(f"{part}_dataloader"):
+        dataset = cfg[f"{part}_dataloader"]["dataset"]
+        while "dataset" in dataset:
+            dataset = dataset["dataset"]
+    return dataset
+
+
+def build_datasets(cfg: Config, parts: Sequence[str]) -> list[ARTeFACTDataset]:
     """Builds data sets without their pipelines, to learn what they hold before anything is run.
 
     Args:
         cfg: The run's config.
-        names: Of 'train', 'val', 'test'.
+        parts: Of 'train', 'val', 'test'.
 
     Raises:
-        InputError: With the problems of all of them, and where heads have another number of classes.
+        InputError: With the problems of all of them, and where heads have another number of
+            classes.
     """
-    datasets, summaries, problems = [], [], []
-    for name in names:
+    datasets: list[ARTeFACTDataset] = []
+    errors: list[InputError] = []
+    for part in parts:
         try:
-            options = {**cfg[f"{name}_dataloader"].dataset, "pipeline": []}
-            datasets.append(DATASETS.build(options))
+            options = {**_innermost_dataset(cfg, part), "pipeline": []}
+            with config_errors(f"{part}_dataloader.dataset"):
+                datasets.append(DATASETS.build(options))
         except InputError as error:
-            if str(error) not in summaries:  # train, val and test fail alike on a missing folder
-                summaries.append(str(error))
-                problems += error.problems
-    if len(summaries) == 1:
-        raise InputError(summaries[0].splitlines()[0], problems)
-    if summaries:
-        raise InputError("the data sets of this run cannot be read", summaries)
+            if str(error) not in map(str, errors):  # all parts fail alike on a missing folder
+                errors.append(error)
+    if len(errors) == 1:
+        raise errors[0]
+    if errors:
+        raise InputError("the data sets of this run cannot be read", map(str, errors))
     check_classes(cfg, len(datasets[0].metainfo["classes"]))
     return datasets
 
@@ -56,24 +160,30 @@ def build_datasets(cfg: Config, names: Sequence[str]) -> list[ARTeFACTDataset]:
 def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
     """Decodes every image and mask once, on the main process, with a progress bar.
 
+    The other processes wait for its verdict, so that none starts on data that it refuses.
+
     Raises:
         InputError: With the faults of all files.
     """
-    if not is_main_process():
-        return
-    samples: dict[Path, Sample] = {}
-    for dataset in datasets:
-        samples.update({s.image: s for s in dataset.read_samples()})
-    with progress_bar("checking the data") as report:
-        check_pixels(list(samples.values()), report)
+    verdict: list[InputError | None] = [None]
+    if is_main_process():
+        samples: dict[Path, Sample] = {}
+        for dataset in datasets:
+            samples.update({s.image: s for s in dataset.read_samples()})
+        try:
+            with progress_bar("checking the data") as report:
+                check_pixels(list(samples.values()), report)
+        except InputError as error:
+            verdict = [error]
+    broadcast_object_list(verdict)
+    if verdict[0] is not None:
+        raise verdict[0]
 
 
-def build_runner(cfg: Config, build: Callable[[Config], Runner] = Runner.from_cfg) -> Runner:
-    """Builds the Runner for the launcher and device at hand."""
-    quiet_known_warnings()
-    prepare_distributed(cfg)
+def build_runner(cfg: Config) -> Runner:
+    """Builds the Runner, which makes the run's folder."""
     _fit_workers(cfg)
-    return build(cfg)
+    return Runner.from_cfg(cfg)
 
 
 def _fit_workers(cfg: Config) -> None:

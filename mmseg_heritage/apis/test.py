@@ -11,8 +11,17 @@ from mmengine.config import Config
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.config import load_config
-from mmseg_heritage.apis.runner import build_datasets, build_runner, check_data, work_dir_of
+from mmseg_heritage.apis.runner import (
+    build_datasets,
+    build_runner,
+    check_data,
+    check_parts,
+    output_folder,
+    work_dir_of,
+)
+from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.checkpoint import check_fits, trusting_checkpoints
+from mmseg_heritage.engine.launch import prepare_distributed
 from mmseg_heritage.errors import InputError
 
 EVALUATION_FOLDER = "evaluation"
@@ -52,27 +61,26 @@ def test(
     """
     cfg = load_config(config, cfg_options)
     cfg.launcher = launcher
-    folder = work_dir_of(cfg, config, work_dir)
-    cfg.work_dir = str(folder)
-    results = folder / EVALUATION_FOLDER
+    results = work_dir_of(cfg, config, work_dir) / EVALUATION_FOLDER
+    # Logs and the config of a test go beside its scores; those of the training are left alone.
+    cfg.work_dir = str(results)
     # Relative folders are the user's, seen from where the command was given.
     outputs = {
-        name: str(Path(value).expanduser().resolve())
+        name: output_folder(value)
         for name, value in (("show_dir", show_dir), ("out_dir", out_dir))
         if value
     }
     _guard(results, outputs, overwrite)
-    if not Path(checkpoint).is_file():
-        raise InputError(f"{checkpoint}: no such checkpoint")
+    prepare_distributed(cfg)
     datasets = build_datasets(cfg, ("test",))
-    if not skip_data_check:
-        check_data(datasets)
+    _spare_the_data(outputs, datasets[0])
     _write_results_to(cfg, results, outputs)
     with trusting_checkpoints(trust_checkpoint):
-        runner = build_runner(cfg)
-        check_fits(_unwrapped(runner.model), str(checkpoint))
-        runner._load_from = str(checkpoint)
-        runner.test()
+        check_fits(check_parts(cfg, ("test",)), checkpoint)
+        if not skip_data_check:
+            check_data(datasets)
+        cfg.load_from, cfg.resume = str(Path(checkpoint).expanduser().resolve()), False
+        build_runner(cfg).test()
     return results / "metrics.json"
 
 
@@ -82,15 +90,19 @@ def read_scores(path: str | Path) -> dict[str, Any]:
     return content
 
 
-def _guard(results: Path, outputs: Mapping[str, str], overwrite: bool) -> None:
+def _guard(results: Path, outputs: Mapping[str, Path], overwrite: bool) -> None:
     """Refuses to replace results that nobody asked to replace."""
+    if len(set(outputs.values())) < len(outputs):
+        raise InputError(
+            f"{outputs['out_dir']}: --show-dir and --out name their files alike; give two folders"
+        )
     if overwrite:
         return
     problems = [str(results / "metrics.json")] if (results / "metrics.json").exists() else []
     problems += [
-        f"{value}: holds pictures"
-        for value in outputs.values()
-        if next(Path(value).glob("*.png"), None)
+        f"{folder}: holds pictures"
+        for folder in outputs.values()
+        if next(folder.glob("*.png"), None)
     ]
     if problems:
         raise InputError(
@@ -99,16 +111,24 @@ def _guard(results: Path, outputs: Mapping[str, str], overwrite: bool) -> None:
         )
 
 
-def _write_results_to(cfg: Config, results: Path, outputs: Mapping[str, str]) -> None:
+def _spare_the_data(outputs: Mapping[str, Path], dataset: ARTeFACTDataset) -> None:
+    """Refuses to write files named after the images over the images or their masks."""
+    sources = {
+        Path(entry[key]).resolve().parent
+        for entry in map(dataset.get_data_info, range(len(dataset)))
+        for key in ("img_path", "seg_map_path")
+    }
+    problems = [str(folder) for folder in outputs.values() if folder in sources]
+    if problems:
+        raise InputError("results cannot be written into the folders of the data set", problems)
+
+
+def _write_results_to(cfg: Config, results: Path, outputs: Mapping[str, Path]) -> None:
     """Tells the metric and the hook where to write."""
     evaluators = cfg.test_evaluator
     for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
         if evaluator.type == "ConfusionMetric":
             evaluator.output_dir = str(results)
     if outputs:
-        cfg.custom_hooks = [*cfg.get("custom_hooks", []), {"type": "PredictionHook", **outputs}]
-
-
-def _unwrapped(model: Any) -> Any:
-    """Returns the model inside a DistributedDataParallel wrapper."""
-    return getattr(model, "module", model)
+        folders = {name: str(folder) for name, folder in outputs.items()}
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), {"type": "PredictionHook", **folders}]

@@ -6,18 +6,26 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.config import Config
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.config import load_config
-from mmseg_heritage.apis.pretrained import resolve_pretrained
-from mmseg_heritage.apis.runner import build_datasets, build_runner, check_data, work_dir_of
-from mmseg_heritage.engine.checkpoint import trusting_checkpoints
-from mmseg_heritage.engine.launch import is_main_process
+from mmseg_heritage.apis.pretrained import check_pretrained, resolve_pretrained
+from mmseg_heritage.apis.runner import (
+    build_datasets,
+    build_runner,
+    check_data,
+    check_parts,
+    work_dir_of,
+)
+from mmseg_heritage.engine.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
+from mmseg_heritage.engine.launch import is_main_process, prepare_distributed
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import write_json
 
 AUTO = "auto"
+_LAST = "last_checkpoint"  # mmengine's file with the path of the newest checkpoint
 
 
 def train(
@@ -36,7 +44,9 @@ def train(
     Args:
         config: Config file.
         work_dir: Folder of the run; ``work_dirs/<config name>`` if None.
-        resume: 'auto' for the latest checkpoint in the run's folder, or a checkpoint file.
+        resume: 'auto' for the latest checkpoint in the run's folder, or a checkpoint file. Where
+            'auto' finds none the run starts anew, so that one command serves a job's first start
+            and every restart.
         amp: Turns mixed precision on in a config that does not have it.
         cfg_options: Dotted key -> value, see :func:`mmseg_heritage.apis.config.load_config`.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
@@ -55,33 +65,93 @@ def train(
     folder = work_dir_of(cfg, config, work_dir)
     cfg.work_dir = str(folder)
     if amp:
-        cfg.optim_wrapper.type = "DeviceAmpOptimWrapper"
+        _turn_amp_on(cfg)
     _set_resume(cfg, folder, resume, overwrite)
-    resolve_pretrained(cfg)
+    prepare_distributed(cfg)
     datasets = build_datasets(cfg, ("train", "val"))
-    if not skip_data_check:
-        check_data(datasets)
     with trusting_checkpoints(trust_checkpoint):
+        if not cfg.resume:
+            resolve_pretrained(cfg)
+        model = check_parts(cfg, ("train", "val"))
+        _check_start(cfg, model)
+        if not skip_data_check:
+            check_data(datasets)
         runner = build_runner(cfg)
         if is_main_process():
+            if overwrite and not cfg.resume:
+                _forget_earlier_run(folder, cfg.get("load_from"))
             write_json(folder / "split.json", datasets[0].read_split()[0].to_json())
         runner.train()
     return folder
 
 
+def _turn_amp_on(cfg: Config) -> None:
+    """Makes the optimizer wrapper one of mixed precision; one that is, is left as it is."""
+    cfg.optim_wrapper.type = "DeviceAmpOptimWrapper"
+    if cfg.optim_wrapper.get("dtype") == "float32":
+        cfg.optim_wrapper.dtype = "auto"
+
+
 def _set_resume(cfg: Config, folder: Path, resume: str | None, overwrite: bool) -> None:
     """Decides what the run starts from, and guards the run that is already in the folder."""
     if resume is None:
-        if (folder / "last_checkpoint").exists() and not overwrite:
+        if (folder / _LAST).exists() and not overwrite:
             raise InputError(
-                f"{folder}: this folder already holds a run. Continue it with --resume, choose another "
-                "--work-dir, or replace it with --overwrite"
+                f"{folder}: this folder already holds a run. Continue it with --resume, choose "
+                "another --work-dir, or replace it with --overwrite"
             )
+        cfg.resume = False
         return
-    cfg.resume = True
     if resume == AUTO:
-        cfg.load_from = None
-    elif Path(resume).is_file():
-        cfg.load_from = resume
-    else:
+        latest = latest_checkpoint(folder)
+        cfg.resume = latest is not None
+        if latest is None:
+            print(f"{folder}: no checkpoint to resume from yet; starting from the beginning")
+        else:
+            cfg.load_from = str(latest)
+        return
+    if not Path(resume).expanduser().is_file():
         raise InputError(f"{resume}: no such checkpoint to resume from")
+    cfg.resume = True
+    cfg.load_from = str(Path(resume).expanduser().resolve())
+
+
+def latest_checkpoint(folder: Path) -> Path | None:
+    """Returns the checkpoint the run wrote last, also after its folder was moved or copied."""
+    record = folder / _LAST
+    if not record.is_file():
+        return None
+    written = Path(record.read_text().strip())
+    candidates = [path for path in (folder / written.name, written) if path.is_file()]
+    if not candidates:
+        raise InputError(
+            f"{record}: names {written}, which is gone. Give --resume a checkpoint file, or start "
+            "anew with --overwrite"
+        )
+    return candidates[0]
+
+
+def _check_start(cfg: Config, model: torch.nn.Module) -> None:
+    """Verifies that what the run starts from belongs to the model, before anything is written."""
+    check_pretrained(cfg, model.backbone)
+    start = cfg.get("load_from")
+    if cfg.resume:
+        checkpoint = check_fits(model, start)
+        meta = checkpoint.get("meta") or {}
+        if "message_hub" not in checkpoint or not {"epoch", "iter"} <= set(meta):
+            raise InputError(
+                f"{start}: holds weights but not the state of a run, so there is nothing to "
+                f"resume; to start from its weights use --cfg-options load_from={start}"
+            )
+    elif start and "://" not in str(start):
+        load_checkpoint_file(start)
+
+
+def _forget_earlier_run(folder: Path, keep: str | None) -> None:
+    """Removes what would be taken for the new run's: the mark of its last and its best checkpoint.
+
+    Checkpoints of single epochs stay until the new run writes its own of the same name.
+    """
+    for path in [folder / _LAST, *folder.glob("best_*.pth")]:
+        if keep is None or path.resolve() != Path(keep).expanduser().resolve():
+            path.unlink(missing_ok=True)

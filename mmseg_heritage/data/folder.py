@@ -1,4 +1,4 @@
-"""The folder layout of a data set: ``images/``, ``annotations/`` and ``metadata.csv``, paired by id."""
+"""The folder layout of a data set: images, annotations and metadata, paired by id."""
 
 from __future__ import annotations
 
@@ -19,8 +19,9 @@ class Sample:
         id: File name without suffix, equal for image and annotation.
         image: Path of the photograph.
         annotation: Path of the mask.
-        source_id: The object the photograph shows. Crops, tiles and augmented copies carry the id of
-            the photograph they were made from (metadata column ``source_id``); otherwise ``id``.
+        source_id: The object the photograph shows. Crops, tiles and augmented copies carry the id
+            of the photograph they were made from (metadata column ``source_id``); otherwise ``id``.
+            A copy of a copy carries the id of the first photograph.
         material: As in the metadata, empty where there is none.
         content: As in the metadata, empty where there is none.
     """
@@ -92,23 +93,42 @@ def read_folder(
             f"{root / metadata}: row '{i}' has no image in {images}/"
             for i in sorted(rows.keys() - image_paths.keys())
         ]
+    rows = rows or {}
+    sources = {i: row.get("source_id") or i for i, row in rows.items()}
+    first_sources = {i: _first_source(i, sources) for i in image_paths}
+    problems += [
+        f"{root / metadata}: following source_id from '{i}' leads in a circle"
+        for i in sorted(image_paths)
+        if first_sources[i] is None
+    ]
     if problems:
         raise InputError(f"{root}: the data set is not consistent", problems)
 
     samples = []
     for sample_id in sorted(image_paths):
-        row = (rows or {}).get(sample_id, {})
+        row = rows.get(sample_id, {})
         samples.append(
             Sample(
                 id=sample_id,
                 image=image_paths[sample_id],
                 annotation=mask_paths[sample_id],
-                source_id=row.get("source_id") or sample_id,
+                source_id=first_sources[sample_id] or sample_id,
                 material=row.get("material") or "",
                 content=row.get("content") or "",
             )
         )
     return samples
+
+
+def _first_source(sample_id: str, sources: dict[str, str]) -> str | None:
+    """Follows copies of copies to the first photograph; None where that never ends."""
+    seen = set()
+    while (source := sources.get(sample_id, sample_id)) != sample_id:
+        seen.add(sample_id)
+        if source in seen:
+            return None
+        sample_id = source
+    return sample_id
 
 
 def list_images(folder: str | Path) -> list[Path]:
@@ -118,7 +138,9 @@ def list_images(folder: str | Path) -> list[Path]:
 
 def _image_files(folder: Path) -> Iterator[Path]:
     for path in folder.iterdir():
-        if path.suffix.lower() in IMAGE_SUFFIXES and not path.name.startswith("."):
+        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
+            continue
+        if not path.is_dir():  # a link that leads nowhere stays, to be reported when it is read
             yield path
 
 
@@ -136,33 +158,47 @@ def _read_metadata(path: Path, problems: list[str]) -> dict[str, dict[str, str]]
     """Maps id to metadata row, or returns None where there is no metadata file."""
     if not path.is_file():
         return None
-    with path.open(newline="", encoding="utf-8-sig") as file:
-        reader = csv.DictReader(file)
-        if "id" not in (reader.fieldnames or ()):
-            raise InputError(f"{path}: expected a column 'id', found {reader.fieldnames}")
-        rows: dict[str, dict[str, str]] = {}
-        for row in reader:
-            if row["id"] in rows:
-                problems.append(f"{path}, line {reader.line_num}: a second row for '{row['id']}'")
-            rows[row["id"]] = row
+    rows: dict[str, dict[str, str]] = {}
+    try:
+        with path.open(newline="", encoding="utf-8-sig") as file:
+            reader = csv.DictReader(file)
+            if "id" not in (reader.fieldnames or ()):
+                problems.append(f"{path}: expected a column 'id', found {reader.fieldnames}")
+                return None
+            for row in reader:
+                sample_id = row["id"]
+                if not sample_id:
+                    problems.append(f"{path}, line {reader.line_num}: no id")
+                    continue
+                if sample_id in rows:
+                    problems.append(
+                        f"{path}, line {reader.line_num}: a second row for '{sample_id}'"
+                    )
+                rows[sample_id] = row
+    except (OSError, UnicodeDecodeError, csv.Error) as error:
+        problems.append(f"{path}: cannot be read as CSV in UTF-8 ({error})")
+        return None
     return rows
 
 
 def select(
     samples: Sequence[Sample],
-    materials: Sequence[str] | None = None,
-    contents: Sequence[str] | None = None,
+    materials: str | Sequence[str] | None = None,
+    contents: str | Sequence[str] | None = None,
 ) -> list[Sample]:
     """Keeps the samples of the named materials and contents; None keeps all.
 
     Raises:
         InputError: If a name occurs in no sample, naming those that do.
     """
+    materials = (materials,) if isinstance(materials, str) else materials
+    contents = (contents,) if isinstance(contents, str) else contents
     problems = []
     for field, wanted in (("material", materials), ("content", contents)):
         known = sorted({getattr(s, field) for s in samples} - {""})
+        found = ", ".join(known) or "none (no metadata.csv?)"
         problems += [
-            f"{field} '{name}' occurs nowhere; found: {', '.join(known) or 'none (no metadata.csv?)'}"
+            f"{field} '{name}' occurs nowhere; found: {found}"
             for name in wanted or ()
             if name not in known
         ]

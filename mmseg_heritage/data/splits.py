@@ -48,7 +48,7 @@ class Split:
 
     def digest(self) -> str:
         """Returns the SHA-256 of the parts as hex, the same however the file was formatted."""
-        parts = {name: list(ids) for name, ids in self.parts.items()}
+        parts = {name: sorted(ids) for name, ids in self.parts.items()}
         return hashlib.sha256(json.dumps(parts, sort_keys=True).encode()).hexdigest()
 
     def to_json(self) -> dict[str, Any]:
@@ -62,19 +62,21 @@ def default_split(samples: Sequence[Sample]) -> Split:
 
     Sources are ranked by the SHA-256 of their id, so that neither file order nor a random generator
     matters. Copies, crops and tiles follow their source into training and are left out of val and
-    test, which hold originals only.
+    test, which hold originals only; those whose original is not in the data set train.
 
     Raises:
-        InputError: If there are fewer than three source objects.
+        InputError: If there are fewer than three source objects with an original photograph.
     """
     sources = sorted(
-        {s.source_id for s in samples}, key=lambda i: hashlib.sha256(i.encode()).hexdigest()
+        {s.source_id for s in samples if not s.is_derived},
+        key=lambda i: hashlib.sha256(i.encode(errors="surrogateescape")).hexdigest(),
     )
     if len(sources) < 3:
         raise InputError(
-            f"a split into train, val and test needs 3 source objects, found {len(sources)}"
+            "a split into train, val and test needs 3 source objects with an original photograph, "
+            f"found {len(sources)}"
         )
-    part_of_source = dict.fromkeys(sources, "train")
+    part_of_source = {s.source_id: "train" for s in samples}
     start = 0
     for name, share in _DEFAULT_SHARES.items():
         count = max(1, round(share * len(sources)))
@@ -92,11 +94,12 @@ def load_split(path: str | Path) -> Split:
     """Reads a split manifest.
 
     Raises:
-        InputError: If the file is missing or no manifest, or if an id is in two parts or twice in one.
+        InputError: If the file is missing or no manifest, or if an id is in two parts or twice in
+            one.
     """
     path = Path(path)
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: expected a split manifest in JSON ({error})") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:

@@ -17,6 +17,8 @@ from mmseg_heritage.taxonomy import BACKGROUND, FINE, IGNORE_INDEX, LEVELS
 ALL = "all"
 """Value of ``split`` that takes every sample, whatever the manifest says."""
 
+_FOLDERS = {"img_path": "images", "seg_map_path": "annotations"}
+
 
 @DATASETS.register_module()
 class ARTeFACTDataset(BaseSegDataset):
@@ -46,14 +48,14 @@ class ARTeFACTDataset(BaseSegDataset):
         InputError: If the folder, the manifest or an argument cannot be used, with all problems.
     """
 
-    METAINFO = dict(  # noqa: RUF012, C408  the name and form that mmengine expects
-        classes=LEVELS["fine"].classes,
-        palette=[list(color) for color in LEVELS["fine"].colors],
-        levels={
-            name: dict(classes=level.classes, fine_to_group=level.fine_to_group)
+    METAINFO: dict[str, Any] = {  # noqa: RUF012  the name and form that mmengine expects
+        "classes": LEVELS["fine"].classes,
+        "palette": [list(color) for color in LEVELS["fine"].colors],
+        "levels": {
+            name: {"classes": level.classes, "fine_to_group": level.fine_to_group}
             for name, level in LEVELS.items()
         },
-    )
+    }
 
     def __init__(
         self,
@@ -62,8 +64,8 @@ class ARTeFACTDataset(BaseSegDataset):
         ann_file: str = "",
         level: str = "fine",
         with_background: bool = False,
-        materials: Sequence[str] | None = None,
-        contents: Sequence[str] | None = None,
+        materials: str | Sequence[str] | None = None,
+        contents: str | Sequence[str] | None = None,
         metainfo: dict[str, Any] | None = None,
         data_prefix: dict[str, str] | None = None,
         metadata_file: str = "metadata.csv",
@@ -79,11 +81,15 @@ class ARTeFACTDataset(BaseSegDataset):
                 "no data_root was given; set it to the data set's folder, "
                 "for example --cfg-options data_root=data/artefact"
             )
+        if data_prefix is not None and data_prefix.keys() - _FOLDERS.keys():
+            raise InputError(
+                f"data_prefix may hold {' and '.join(_FOLDERS)}, found {', '.join(data_prefix)}"
+            )
         self.split = split
         self.materials = materials
         self.contents = contents
         self.metadata_file = metadata_file
-        self._folders = data_prefix or {"img_path": "images", "seg_map_path": "annotations"}
+        self._folders = {**_FOLDERS, **(data_prefix or {})}
         super().__init__(
             data_root=data_root,
             ann_file=ann_file,
@@ -104,10 +110,11 @@ class ARTeFACTDataset(BaseSegDataset):
             Mask value -> training id (255 = ignored), or None where nothing changes.
 
         Raises:
-            InputError: If a name is no class.
+            InputError: If a name is no class or comes twice, or if there is none.
         """
-        names = list(new_classes or cls.METAINFO["classes"])
-        if names == list(cls.METAINFO["classes"]):
+        fine = LEVELS["fine"].classes
+        names = list(fine if new_classes is None else new_classes)
+        if names == list(fine):
             return None
         for level in LEVELS.values():
             if names == list(level.classes):
@@ -117,6 +124,10 @@ class ARTeFACTDataset(BaseSegDataset):
         if unknown:
             raise InputError(
                 f"classes must be some of {', '.join(ids)}; unknown: {', '.join(unknown)}"
+            )
+        if not names or len(set(names)) != len(names):
+            raise InputError(
+                f"classes must be named, each once; found: {', '.join(names) or 'none'}"
             )
         label_map = {c.id: IGNORE_INDEX for c in FINE}
         label_map.update({ids[name]: position for position, name in enumerate(names)})
@@ -143,14 +154,16 @@ class ARTeFACTDataset(BaseSegDataset):
     def read_samples(self) -> list[Sample]:
         """Returns the samples of this part after the filters, sorted by id."""
         split, samples = self.read_split()
+        # Names are looked for in the whole data set: a rare material may be missing from one part.
+        samples = select(samples, self.materials, self.contents)
         if self.split != ALL:
             ids = set(split.part(self.split))
             samples = [s for s in samples if s.id in ids]
-        samples = select(samples, self.materials, self.contents)
         if not samples:
+            filtered = self.materials is not None or self.contents is not None
             raise InputError(
                 f"{self.data_root}: part '{self.split}' of split '{split.name}' is empty"
-                + (" after the filters" if self.materials or self.contents else "")
+                + (" after the filters" if filtered else "")
             )
         return samples
 
@@ -174,15 +187,24 @@ class ARTeFACTDataset(BaseSegDataset):
         ]
 
 
+def _palette(names: Sequence[str]) -> list[list[int]]:
+    """Returns the colours of a level's groups or of fine classes; unknown names have none."""
+    for level in LEVELS.values():
+        if list(names) == list(level.classes):
+            return [list(color) for color in level.colors]
+    colors = {c.name: list(c.color) for c in (*FINE, BACKGROUND)}
+    return [colors[name] for name in names if name in colors]
+
+
 def _metainfo(level: str, with_background: bool, metainfo: dict[str, Any] | None) -> dict[str, Any]:
     """Returns classes and palette for the asked level, background or list of classes."""
     if metainfo is not None:
         if level != "fine" or with_background:
             raise InputError("give either metainfo.classes or level and with_background, not both")
-        names = list(metainfo.get("classes", LEVELS["fine"].classes))
-        colors = {c.name: list(c.color) for c in (*FINE, BACKGROUND)}
-        palette = [colors[name] for name in names if name in colors]
-        return {"palette": palette, **metainfo}
+        names = metainfo.get("classes", LEVELS["fine"].classes)
+        if isinstance(names, str):
+            raise InputError(f"metainfo.classes must be a list of class names, found '{names}'")
+        return {"palette": _palette(names), **metainfo}
     if level not in LEVELS:
         raise InputError(f"level must be one of {', '.join(LEVELS)}, found '{level}'")
     classes, colors_ = list(LEVELS[level].classes), [list(c) for c in LEVELS[level].colors]

@@ -9,9 +9,8 @@ import numpy as np
 
 from mmseg_heritage.taxonomy import IGNORE_INDEX
 
-_CHUNK = (
-    1 << 16
-)  # pixels counted at a time: the work arrays stay in cache and memory stays constant
+# Pixels counted at a time: the work arrays stay in cache and memory stays constant.
+_CHUNK = 1 << 16
 
 
 def confusion_counts(label: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
@@ -74,8 +73,8 @@ def class_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
 
     With TP, FP and FN of a class: IoU = TP / (TP + FP + FN), F1 = 2 TP / (2 TP + FP + FN),
     recall = TP / (TP + FN), precision = TP / (TP + FP). A class with true pixels that is never
-    predicted scores 0 in all of them. A class absent from truth and prediction is NaN, and one that is
-    only predicted has IoU, F1 and precision 0 and recall NaN.
+    predicted scores 0 in all of them. A class absent from truth and prediction is NaN, and one that
+    is only predicted has IoU, F1 and precision 0 and recall NaN.
 
     Args:
         counts: int64 (C, C), rows are the truth.
@@ -117,7 +116,7 @@ def all_clean(counts: np.ndarray, clean: int = 0) -> np.ndarray:
 
 
 def summary(counts: np.ndarray) -> dict[str, Any]:
-    """Returns the pooled means in percent: mIoU, mF1, aAcc and the number of classes in the mean."""
+    """Returns the pooled means in percent (mIoU, mF1, aAcc) and how many classes they are over."""
     scores = class_scores(counts)
     miou, present = mean_over_present(scores["iou"])
     mf1, _ = mean_over_present(scores["f1"])

@@ -41,8 +41,8 @@ DEFINITIONS = {
 class ConfusionMetric(BaseMetric):
     """Pooled segmentation scores from exact int64 confusion counts, kept for each image.
 
-    Logged keys, in percent: mIoU, mF1, aAcc, damage_IoU, binary_mIoU, ``IoU.<class>`` for every class
-    present, and classes_in_mean. Definitions: :data:`DEFINITIONS`.
+    Logged keys, in percent: mIoU, mF1, aAcc, damage_IoU, binary_mIoU, ``IoU.<class>`` for every
+    class present, and classes_in_mean. Definitions: :data:`DEFINITIONS`.
 
     Args:
         output_dir: Where to write ``metrics.json`` and ``per_image.npz``; None writes nothing.

@@ -43,7 +43,7 @@ def overlay(
     Returns:
         uint8 (H, W, 3), RGB.
     """
-    tinted = (image * 0.5 + color_table(palette)[class_map] * 0.5).astype(np.uint8)
+    tinted = cv2.addWeighted(image, 0.5, color_table(palette)[class_map], 0.5, 0)
     untouched = class_map == IGNORE_INDEX
     if clean is not None:
         untouched |= class_map == clean
@@ -83,7 +83,9 @@ def shrink(array: np.ndarray, edge: int, nearest: bool = False) -> np.ndarray:
     if scale >= 1:
         return array
     size = (max(1, round(width * scale)), max(1, round(height * scale)))
-    return cv2.resize(array, size, interpolation=cv2.INTER_NEAREST if nearest else cv2.INTER_AREA)
+    return cv2.resize(
+        array, size, interpolation=cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_AREA
+    )
 
 
 def panel(
@@ -110,7 +112,7 @@ def panel(
     height, width = tiles[0].shape[:2]
     column = max(width, 160)  # narrow photographs still leave room for the titles
     # From the full maps: a class of a few pixels may be gone from the shrunken ones.
-    present = sorted(set().union(*(np.flatnonzero(np.bincount(m.ravel())) for _, m in maps)))
+    present = sorted({int(i) for _, m in maps for i in np.flatnonzero(np.bincount(m.ravel()))})
     entries = [(classes[i] if i < len(classes) else "Outside (ignored)", i) for i in present]
 
     per_row = max(1, (len(tiles) * (column + _MARGIN)) // 160)

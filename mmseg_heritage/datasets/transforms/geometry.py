@@ -26,11 +26,11 @@ class RandomSquareCrop(BaseTransform):
     The side is drawn uniformly between ``size`` and the image's short edge, so that a training run
     sees damage at the original resolution as well as whole objects. This is the recipe of the
     ARTeFACT data set's card, with masks resized by nearest neighbour. Cropping comes before
-    resizing: the cost does not grow with the size of the original. An image shorter than ``size`` is
-    padded on the right and below, its mask with 255.
+    resizing: the cost does not grow with the size of the original. A crop that reaches beyond a
+    short image is padded on the right and below, its mask with 255.
 
-    Required keys: ``img`` (uint8, (H, W, 3)), ``gt_seg_map`` (uint8, (H, W)). Changed keys: both, and
-    ``img_shape``.
+    Required keys: ``img`` (uint8, (H, W, 3)), ``gt_seg_map`` (uint8, (H, W)). Changed keys: both,
+    and ``img_shape``.
 
     Args:
         size: Height and width of the result in pixels.
@@ -44,6 +44,12 @@ class RandomSquareCrop(BaseTransform):
     ) -> None:
         if isinstance(size, bool) or not isinstance(size, int) or size < 1:
             raise InputError(f"RandomSquareCrop: size must be a positive integer, found {size!r}")
+        if isinstance(max_tries, bool) or not isinstance(max_tries, int) or max_tries < 1:
+            raise InputError(
+                f"RandomSquareCrop: max_tries must be a positive integer, found {max_tries!r}"
+            )
+        if not 0 <= max_ignore <= 1:
+            raise InputError(f"RandomSquareCrop: max_ignore must be in 0..1, found {max_ignore!r}")
         self.size = size
         self.max_ignore = max_ignore
         self.max_tries = max_tries
@@ -51,7 +57,7 @@ class RandomSquareCrop(BaseTransform):
 
     @cache_randomness
     def _draw_box(self, mask: np.ndarray) -> tuple[int, int, int]:
-        """Returns (top, left, side); the box lies inside the mask where the mask is large enough."""
+        """Returns (top, left, side); the box lies inside a mask that is large enough."""
         height, width = mask.shape
         short = min(height, width)
         for _ in range(self.max_tries):
@@ -72,7 +78,8 @@ class RandomSquareCrop(BaseTransform):
         if side != self.size:
             shape = (self.size, self.size)
             image = cv2.resize(image, shape, interpolation=_interpolation(side, self.size))
-            mask = cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST)
+            # INTER_NEAREST takes the corner of each cell, which shifts the mask against the image.
+            mask = cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST_EXACT)
         results["img"] = np.ascontiguousarray(image)
         results["gt_seg_map"] = np.ascontiguousarray(mask)
         results["img_shape"] = image.shape[:2]

@@ -38,7 +38,8 @@ class LoadARTeFACTAnnotations(BaseTransform):
     was loaded before, ``ori_shape``. Added keys: ``gt_seg_map`` (uint8, (H, W)), ``seg_fields``.
 
     Raises:
-        InputError: If the mask has several channels, another size than its image, or illegal values.
+        InputError: If the mask has several channels, another size than its image, or illegal
+            values.
     """
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:

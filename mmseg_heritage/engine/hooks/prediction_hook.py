@@ -12,6 +12,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_heritage.data.images import read_image
+from mmseg_heritage.taxonomy import IGNORE_INDEX
 from mmseg_heritage.visualization.panels import panel, write_class_map, write_image
 
 
@@ -48,7 +49,10 @@ class PredictionHook(Hook):
             if self.out_dir is not None:
                 write_class_map(self.out_dir / name, prediction, meta["palette"])
             if self.show_dir is not None:
-                maps = [("Ground truth", _class_map(sample.gt_sem_seg)), ("Prediction", prediction)]
+                truth = _class_map(sample.gt_sem_seg)
+                # Outside the object nothing is scored, and nothing is shown.
+                shown = np.where(truth == IGNORE_INDEX, truth, prediction)
+                maps = [("Ground truth", truth), ("Prediction", shown)]
                 picture = panel(read_image(sample.img_path), maps, meta["classes"], meta["palette"])
                 write_image(self.show_dir / name, picture)
 

@@ -39,7 +39,8 @@ def automatic_dtype(device_type: str) -> torch.dtype:
 def _cpu_has_bfloat16() -> bool:
     """Looks for bfloat16 instructions among the CPU's flags (Linux; elsewhere the answer is no).
 
-    torch itself only tells whether its kernels can emulate the format, which is slower than float32.
+    torch itself only tells whether its kernels can emulate the format, which is slower than
+    float32.
     """
     try:
         lines = Path("/proc/cpuinfo").read_text().splitlines()
@@ -59,7 +60,8 @@ class DeviceAmpOptimWrapper(AmpOptimWrapper):
     """Automatic mixed precision on CUDA and on CPU.
 
     mmengine's :class:`AmpOptimWrapper` refuses to start without an accelerator and uses
-    ``torch.cuda.amp``, which torch has deprecated. Gradient accumulation and clipping are inherited.
+    ``torch.cuda.amp``, which torch has deprecated. Gradient accumulation and clipping are
+    inherited.
 
     Args:
         dtype: 'auto' (see :func:`automatic_dtype`), 'bfloat16', 'float16' (CUDA only, with loss
@@ -68,7 +70,7 @@ class DeviceAmpOptimWrapper(AmpOptimWrapper):
         **kwargs: See :class:`mmengine.optim.OptimWrapper`.
 
     Raises:
-        InputError: If the dtype is unknown, or is float16 on a CPU.
+        InputError: If the dtype or the loss scale is unknown, or the dtype is float16 on a CPU.
     """
 
     def __init__(
@@ -86,6 +88,10 @@ class DeviceAmpOptimWrapper(AmpOptimWrapper):
         self.cast_dtype = automatic_dtype(self.device_type) if dtype == "auto" else _DTYPES[dtype]
         if self.cast_dtype is torch.float16 and self.device_type == "cpu":
             raise InputError("float16 needs a CUDA device; use dtype='auto' or 'bfloat16' on a CPU")
+        if isinstance(loss_scale, str) and loss_scale != "dynamic":
+            raise InputError(
+                f"loss_scale must be 'dynamic', a number or a dict, found '{loss_scale}'"
+            )
         self._scale_update_param = loss_scale if isinstance(loss_scale, (int, float)) else None
         scaler_args: dict[str, Any] = dict(loss_scale) if isinstance(loss_scale, dict) else {}
         if self._scale_update_param is not None:
@@ -104,6 +110,17 @@ class DeviceAmpOptimWrapper(AmpOptimWrapper):
             torch.autocast(self.device_type, dtype=self.cast_dtype, enabled=enabled),
         ):
             yield
+
+    def load_state_dict(self, state_dict: dict[str, Any]) -> None:
+        """Loads the optimizer and, where both runs scale their losses, the loss scale.
+
+        A run that does not scale (bfloat16, float32) saves an empty loss scale, which a GradScaler
+        refuses: a run that goes on in float16 starts with its own.
+        """
+        state_dict = dict(state_dict)
+        if not state_dict.get("loss_scaler"):
+            state_dict.pop("loss_scaler", None)
+        super().load_state_dict(state_dict)
 
 
 def _grad_scaler(device_type: str, **kwargs: Any) -> Any:

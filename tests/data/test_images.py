@@ -1,0 +1,269 @@
+"""Reading photographs and masks: every format, every orientation, every fault."""
+
+import io
+import struct
+import zlib
+
+import numpy as np
+import pytest
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from PIL import Image
+
+from mmseg_heritage.data.images import image_size, read_image, read_mask
+from mmseg_heritage.errors import InputError
+
+ORIENTATION = 0x0112
+# How a viewer turns the stored pixels, from the EXIF standard's "row 0 is ..., column 0 is ...".
+UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+@pytest.fixture
+def pixels():
+    return np.random.default_rng(0).integers(0, 256, (7, 11, 3), dtype=np.uint8)
+
+
+def _saved(path, array, mode=None, **options):
+    image = Image.fromarray(array)
+    (image if mode is None else image.convert(mode)).save(path, **options)
+    return path
+
+
+def _exif(orientation):
+    exif = Image.Exif()
+    exif[ORIENTATION] = orientation
+    return exif
+
+
+def _png_with_exif_behind_the_pixels(path, array, orientation):
+    """Writes a PNG the way ExifTool edits one."""
+    stream = io.BytesIO()
+    Image.fromarray(array).save(stream, "PNG")
+    body, end = stream.getvalue()[:-12], stream.getvalue()[-12:]
+    assert end[4:8] == b"IEND"
+    content = _exif(orientation).tobytes().removeprefix(b"Exif\0\0")
+    chunk = b"eXIf" + content
+    path.write_bytes(
+        body + struct.pack(">I", len(content)) + chunk + struct.pack(">I", zlib.crc32(chunk)) + end
+    )
+    return path
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".bmp", ".PNG"])
+def test_lossless_rgb_comes_back_exactly(tmp_path, pixels, suffix):
+    path = _saved(tmp_path / f"a{suffix}", pixels)
+    image = read_image(path)
+    np.testing.assert_array_equal(image, pixels)
+    assert image.dtype == np.uint8
+    assert image.flags.c_contiguous
+    assert image_size(path) == (11, 7)
+
+
+@pytest.mark.parametrize("suffix", [".jpg", ".webp"])
+def test_lossy_formats_come_close(tmp_path, suffix):
+    smooth = np.indices((32, 48)).sum(0)[..., None].repeat(3, 2).astype(np.uint8) * 2
+    path = _saved(tmp_path / f"a{suffix}", smooth, quality=95)
+    assert np.abs(read_image(path).astype(int) - smooth).max() < 12
+    assert image_size(path) == (48, 32)
+
+
+def test_grey_becomes_three_equal_channels(tmp_path, pixels):
+    image = read_image(_saved(tmp_path / "a.png", pixels[..., 0]))
+    np.testing.assert_array_equal(image, pixels[..., :1].repeat(3, 2))
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+@pytest.mark.parametrize("dtype", ["<u2", ">u2"])
+def test_16_bit_grey_is_scaled_to_8_bit(tmp_path, suffix, dtype):
+    values = np.linspace(0, 65535, 600).round().reshape(20, 30)
+    if dtype == ">u2" and suffix == ".png":
+        pytest.skip("PNG has one byte order")
+    path = _saved(tmp_path / f"a{suffix}", values.astype(dtype))
+    image = read_image(path)
+    assert image.dtype == np.uint8
+    assert np.abs(image[..., 0] - values / 257).max() <= 1
+    assert (image[0, 0, 0], image[-1, -1, 0]) == (0, 255)
+    assert (image == image[..., :1]).all()
+
+
+def test_palette_images_show_their_colours(tmp_path):
+    image = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8)).convert("P")
+    image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
+    image.save(tmp_path / "a.png")
+    expected = [[[10, 20, 30], [40, 50, 60]], [[70, 80, 90], [40, 50, 60]]]
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), expected)
+
+
+@pytest.mark.parametrize("mode", ["RGBA", "LA"])
+def test_alpha_is_dropped_not_blended(tmp_path, pixels, mode):
+    grey = pixels[..., :1]
+    colors = pixels if mode == "RGBA" else grey
+    alpha = np.arange(77, dtype=np.uint8).reshape(7, 11, 1)
+    Image.fromarray(np.concatenate([colors, alpha], 2)).save(tmp_path / "a.png")
+    expected = np.broadcast_to(colors, (7, 11, 3))
+    np.testing.assert_array_equal(read_image(tmp_path / "a.png"), expected)
+
+
+@pytest.mark.parametrize("suffix", [".tif", ".jpg"])
+def test_cmyk_becomes_rgb(tmp_path, suffix):
+    ink = np.zeros((16, 16, 4), np.uint8)
+    ink[..., 0] = 255  # full cyan
+    Image.fromarray(ink, "CMYK").save(tmp_path / f"a{suffix}")
+    image = read_image(tmp_path / f"a{suffix}")
+    assert np.abs(image.astype(int) - [0, 255, 255]).max() < 8
+
+
+@pytest.mark.parametrize("orientation", list(UPRIGHT))
+@pytest.mark.parametrize("suffix", [".png", ".tif", ".jpg", "late.png"])
+def test_pixels_and_size_follow_the_exif_orientation(tmp_path, suffix, orientation):
+    # Four flat quarters survive JPEG well enough to tell the eight orientations apart.
+    stored = np.zeros((16, 32, 3), np.uint8)
+    stored[:8, 16:], stored[8:, :16], stored[8:, 16:] = 80, 160, 240
+    path = tmp_path / f"a{suffix}"
+    if suffix == "late.png":
+        _png_with_exif_behind_the_pixels(path, stored, orientation)
+    else:
+        _saved(path, stored, exif=_exif(orientation))
+    expected = UPRIGHT[orientation](stored)
+    image = read_image(path)
+    assert image.shape == expected.shape
+    assert np.abs(image.astype(int) - expected).max() < 8
+    assert image_size(path) == (expected.shape[1], expected.shape[0])
+
+
+@pytest.mark.parametrize("suffix", [".png", ".tif"])
+def test_masks_are_turned_like_photographs(tmp_path, suffix):
+    stored = np.arange(12, dtype=np.uint8).reshape(3, 4)
+    path = _saved(tmp_path / f"a{suffix}", stored, exif=_exif(6))
+    assert image_size(path) == (3, 4)
+    np.testing.assert_array_equal(read_mask(path, (3, 4)), UPRIGHT[6](stored))
+
+
+def test_the_size_of_a_png_is_known_without_its_pixels(tmp_path, pixels):
+    path = _saved(tmp_path / "a.png", pixels)
+    head = path.read_bytes()[: 8 + 25 + 8]  # signature, IHDR, and the head of IDAT
+    path.write_bytes(head)
+    assert image_size(path) == (11, 7)
+    with pytest.raises(InputError, match=r"a\.png: the image is truncated or damaged"):
+        read_image(path)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
+def test_a_truncated_file_is_named(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 16, (64, 64), dtype=np.uint8)
+    path = _saved(tmp_path / f"cut{suffix}", noise)
+    path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
+    with pytest.raises(InputError, match=rf"cut\{suffix}: .*(truncated|cannot be read)"):
+        read_image(path)
+    with pytest.raises(InputError, match=rf"cut\{suffix}: .*(truncated|cannot be read)"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("read", [read_image, read_mask, image_size])
+@pytest.mark.parametrize("name", ["missing.png", "folder.png", "text.png", "empty.png"])
+def test_what_is_no_image_is_named(tmp_path, read, name):
+    (tmp_path / "folder.png").mkdir()
+    (tmp_path / "text.png").write_text("This is a letter about the object.")
+    (tmp_path / "empty.png").touch()
+    with pytest.raises(InputError, match=name):
+        read(tmp_path / name)
+
+
+@pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif", ".webp"])
+def test_damage_to_the_bytes_ends_in_pixels_or_in_an_input_error(tmp_path, suffix):
+    noise = np.random.default_rng(0).integers(0, 16, (24, 24), dtype=np.uint8)
+    path = _saved(tmp_path / f"a{suffix}", noise, exif=_exif(6))
+    whole = path.read_bytes()
+    damage = st.lists(st.tuples(st.integers(0, len(whole) - 1), st.integers(0, 255)), max_size=8)
+
+    @settings(max_examples=60, deadline=None, suppress_health_check=list(HealthCheck))
+    @given(damage, st.integers(0, len(whole)))
+    def check(changes, length):
+        data = bytearray(whole)
+        for position, value in changes:
+            data[position] = value
+        path.write_bytes(data[:length])
+        for read in (image_size, read_image, read_mask):
+            try:
+                read(path)
+            except InputError as error:
+                assert str(path) in str(error)
+
+    check()
+
+
+def test_floating_point_pixels_are_refused_rather_than_cut_to_black(tmp_path):
+    path = _saved(tmp_path / "a.tif", np.linspace(0, 1, 12, dtype=np.float32).reshape(3, 4))
+    with pytest.raises(InputError, match=r"a\.tif: .*mode F.*8 or 16 bits"):
+        read_image(path)
+
+
+MASK = np.array([[0, 1, 15], [255, 9, 0]])
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("L", ".png"), ("L", ".tif"), ("P", ".png"), ("P", ".tif"), ("I;16", ".png"),
+     ("I;16", ".tif"), ("I;16B", ".tif"), ("I", ".tif")],
+)  # fmt: skip
+def test_masks_keep_their_ids_in_every_mode(tmp_path, mode, suffix):
+    path = tmp_path / f"a{suffix}"
+    if mode == "P":
+        image = Image.fromarray(MASK.astype(np.uint8)).convert("P")
+        image.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+    else:
+        dtype = {"L": "u1", "I;16": "<u2", "I;16B": ">u2", "I": "i4"}[mode]
+        image = Image.fromarray(MASK.astype(dtype))
+    image.save(path)
+    with Image.open(path) as stored:
+        assert stored.mode == mode or {stored.mode, mode} <= {"I", "I;16", "I;16B"}
+    mask = read_mask(path, (3, 2))
+    np.testing.assert_array_equal(mask, MASK)
+    assert mask.dtype == np.uint8
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "1", "CMYK"])
+def test_masks_of_several_channels_are_refused_by_mode(tmp_path, mode):
+    path = _saved(tmp_path / "a.tif", MASK.astype(np.uint8), mode)
+    with pytest.raises(InputError, match=rf"a\.tif: expected a mask with one channel.*mode {mode};"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("value", [16, 17, 100, 254])
+def test_values_between_the_classes_and_255_are_refused_and_named(tmp_path, value):
+    mask = MASK.copy()
+    mask[0, 0] = value
+    path = _saved(tmp_path / "a.png", mask.astype(np.uint8))
+    with pytest.raises(InputError, match=rf"a\.png: expected class ids 0..15 or 255, found {value}$"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("value", [16, 256, 65535, -1])
+def test_values_that_8_bits_would_wrap_are_refused_too(tmp_path, value):
+    mask = MASK.astype(np.int32)
+    mask[0, 0] = value
+    path = _saved(tmp_path / "a.tif", mask)
+    with pytest.raises(InputError, match=rf"found {value}$"):
+        read_mask(path)
+
+
+def test_at_most_five_illegal_values_are_listed_in_order(tmp_path):
+    path = _saved(tmp_path / "a.png", np.array([[22, 21, 20], [19, 18, 17]], np.uint8))
+    with pytest.raises(InputError, match=r"found 17, 18, 19, 20, 21, \.\.\.$"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("size", [(2, 3), (3, 1), (4, 2)])
+def test_a_mask_of_another_size_names_both(tmp_path, size):
+    path = _saved(tmp_path / "a.png", MASK.astype(np.uint8))
+    with pytest.raises(InputError, match=rf"its image, {size[0]}x{size[1]}, found 3x2"):
+        read_mask(path, size)

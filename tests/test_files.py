@@ -1,0 +1,66 @@
+"""Files appear whole or not at all."""
+
+import json
+import os
+import stat
+
+import pytest
+
+from mmseg_heritage.files import replacing, write_json
+
+
+def test_the_file_appears_only_when_the_block_ends(tmp_path):
+    target = tmp_path / "new" / "folder" / "out.txt"
+    with replacing(target) as temporary:
+        temporary.write_text("whole")
+        assert temporary.suffix == ".txt"
+        assert temporary.parent == target.parent
+        assert not target.exists()
+    assert target.read_text() == "whole"
+    assert [p.name for p in target.parent.iterdir()] == ["out.txt"]
+
+
+@pytest.mark.parametrize("interruption", [RuntimeError, KeyboardInterrupt])
+def test_a_failing_block_leaves_the_old_file_and_nothing_else(tmp_path, interruption):
+    target = tmp_path / "out.txt"
+    target.write_text("old")
+    with pytest.raises(interruption), replacing(target) as temporary:
+        temporary.write_text("half of the n")
+        raise interruption
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["out.txt"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_the_file_has_the_permissions_of_any_other_new_file(tmp_path):
+    (tmp_path / "plain").touch()
+    with replacing(tmp_path / "out"):
+        pass
+    modes = {stat.S_IMODE((tmp_path / name).stat().st_mode) for name in ("plain", "out")}
+    assert len(modes) == 1
+
+
+def test_the_longest_name_that_the_file_system_takes_can_be_written(tmp_path):
+    target = tmp_path / ("n" * 250 + ".txt")
+    with replacing(target) as temporary:
+        temporary.write_text("whole")
+    assert target.read_text() == "whole"
+
+
+def test_json_keeps_unicode_and_can_be_read_back(tmp_path):
+    content = {"name": "Pergamentstück", "values": [1, 2.5, None]}
+    write_json(tmp_path / "a.json", content)
+    text = (tmp_path / "a.json").read_text(encoding="utf-8")
+    assert "Pergamentstück" in text
+    assert text.endswith("}\n")
+    assert json.loads(text) == content
+
+
+@pytest.mark.parametrize("content", [{"a": float("nan")}, {"a": object()}])
+def test_what_json_cannot_hold_is_refused_and_the_old_file_stays(tmp_path, content):
+    target = tmp_path / "a.json"
+    target.write_text("old")
+    with pytest.raises((ValueError, TypeError)):
+        write_json(target, content)
+    assert target.read_text() == "old"
+    assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
