@@ -4,15 +4,14 @@
 #   PYTHON=python3.12              which Python; given by name, it gets an environment of its own
 #   VENV=FOLDER                    where the environment is (default by stack: .venv, .venv-onedl, .venv-classic)
 #   PIP_ARGS="..."                 passed to every pip install, such as another package index
-#   TESTS="tests/data -k split"    which tests (default all); PYTEST_ARGS: how (default one process per core)
+#   TESTS="tests/data -k split"    which tests (default all); PYTEST_ARGS: how (default one process per core, at most 8)
 
-SHELL := /bin/bash
 .DEFAULT_GOAL := help
 STACKS := official onedl classic
 STACK ?= official
 PIP_ARGS ?=
 TESTS ?=
-PYTEST_ARGS ?= -n auto
+PYTEST_ARGS ?= -n auto --maxprocesses 8
 QUICKSTART_ARGS ?=
 
 ifneq ($(words $(STACK))$(filter $(STACKS),$(STACK)),1$(STACK))

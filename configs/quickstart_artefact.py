@@ -4,10 +4,10 @@ _base_ = ['./segformer_mitb3_artefact.py']
 data_root = 'data/sample'
 split_file = 'splits/holdout.json'
 crop_size = 128
-batch_size = 8
+batch_size = 4  # many small steps: from random weights the number of steps counts
 num_workers = 1
-lr = 0.002
-max_epochs = 300
+lr = 0.001
+max_epochs = 50
 
 pretrained_name = 'mit_b0'
 model = dict(
@@ -20,9 +20,10 @@ model = dict(
             dict(type='CrossEntropyLoss', avg_non_ignore=True),
             dict(type='ClassWeightedDiceLoss'),
         ]))
+# A short warm-up: there are only minutes.
 param_scheduler = [
-    dict(type="OneCycleLR", eta_max=lr, total_steps=max_epochs, pct_start=0.1,
-         anneal_strategy="cos", by_epoch=True, convert_to_iter_based=True)
+    dict(type='OneCycleLR', eta_max=lr, total_steps=max_epochs, pct_start=0.1,
+         anneal_strategy='cos', by_epoch=True, convert_to_iter_based=True)
 ]
-train_cfg = dict(val_interval=50)
-default_hooks = dict(checkpoint=dict(interval=50))
+train_cfg = dict(val_interval=25)
+default_hooks = dict(checkpoint=dict(interval=25), logger=dict(interval=50))

@@ -181,30 +181,8 @@ def _require_stack() -> None:
         raise
 
 
-def _require_stack() -> None:
-    """Says what to install where mmsegmentation is absent, before anything else is imported."""
-    try:
-        import mmseg_heritage.plugin  # noqa: F401
-    except ImportError as error:
-        if any(find_spec(name) is None for name in ("mmengine", "mmcv", "mmseg")):
-            raise InputError(str(error)) from error
-        raise
-
-
-def _require_stack() -> None:
-    """Says what to install where mmsegmentation is absent, before anything else is imported."""
-    try:
-        import mmseg_heritage.plugin  # noqa: F401
-    except ImportError as error:
-        if any(find_spec(name) is None for name in ("mmengine", "mmcv", "mmseg")):
-            raise InputError(str(error)) from error
-        raise
-
-
 def _train(args: argparse.Namespace) -> None:
     """Train a model."""
-    _require_stack()
-    _require_stack()
     _require_stack()
     from mmseg_heritage.apis.train import train
 
@@ -225,8 +203,6 @@ def _train(args: argparse.Namespace) -> None:
 def _test(args: argparse.Namespace) -> None:
     """Score a trained model on the test part of its data set."""
     _require_stack()
-    _require_stack()
-    _require_stack()
     from mmseg_heritage.apis.test import test
 
     metrics = test(
@@ -246,8 +222,6 @@ def _test(args: argparse.Namespace) -> None:
 
 def _predict(args: argparse.Namespace) -> None:
     """Map the damage on photographs."""
-    _require_stack()
-    _require_stack()
     _require_stack()
     from mmseg_heritage.apis.predict import predict
 
@@ -275,8 +249,6 @@ def _make_sample_data(args: argparse.Namespace) -> None:
 
 def _quickstart(args: argparse.Namespace) -> None:
     """Generate the sample set, train a small model on it, test it, and say where everything is."""
-    _require_stack()
-    _require_stack()
     _require_stack()
     from mmseg_heritage.apis.quickstart import quickstart
 

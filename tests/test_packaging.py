@@ -117,9 +117,7 @@ def test_sdist_can_be_built_into_the_same_wheel(source_tree: Path, tmp_path: Pat
     )
     assert done.returncode == 0, done.stderr
     (sdist,) = tmp_path.glob("*.tar.gz")
-    shutil.unpack_archive(sdist, tmp_path)
-    (unpacked,) = (path for path in tmp_path.iterdir() if path.is_dir())
-    _pip("wheel", "--wheel-dir", tmp_path, unpacked)
+    _pip("wheel", "--wheel-dir", tmp_path, sdist)
     (wheel,) = tmp_path.glob("*.whl")
     with zipfile.ZipFile(wheel) as archive:
         names = set(archive.namelist())

@@ -205,36 +205,6 @@ def _device(name: str | None) -> torch.device:
     return device
 
 
-def _device(name: str | None) -> torch.device:
-    """Returns the device of that name, or the best one if None.
-
-    Raises:
-        InputError: If there is no such device here.
-    """
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--device {name} is not available here ({reason}); try cpu") from error
-    return device
-
-
-def _device(name: str | None) -> torch.device:
-    """Returns the device of that name, or the best one if None.
-
-    Raises:
-        InputError: If there is no such device here.
-    """
-    try:
-        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
-        torch.empty(0, device=device)
-    except (RuntimeError, AssertionError) as error:
-        reason = str(error).splitlines()[0]
-        raise InputError(f"--device {name} is not available here ({reason}); try cpu") from error
-    return device
-
-
 def _classes(
     content: Any, model: torch.nn.Module, checkpoint: str | Path
 ) -> tuple[list[str], list[list[int]]]:

@@ -13,6 +13,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.progress import progress_bar
 
 CONFIG = "quickstart_artefact.py"
+NUM_IMAGES, SIZE = 320, 160  # many small pictures teach more in minutes than few large ones
 
 
 def config_folder() -> Path:
@@ -55,7 +56,7 @@ def quickstart(data_root: Path, work_dir: Path) -> None:
     """
     start = time.monotonic()
     with progress_bar("drawing the sample set") as report:
-        make_sample_set(data_root, progress=report)
+        make_sample_set(data_root, NUM_IMAGES, SIZE, progress=report)
     config = config_folder() / CONFIG
     options = {"data_root": str(data_root.resolve())}
     train(config, work_dir=str(work_dir), cfg_options=options, overwrite=True)

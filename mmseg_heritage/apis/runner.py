@@ -15,8 +15,17 @@ from mmengine.dist import broadcast_object_list
 from mmengine.optim import build_optim_wrapper
 from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
-from mmseg.registry import DATASETS, HOOKS, METRICS, MODELS, PARAM_SCHEDULERS, TRANSFORMS
+from mmseg.registry import (
+    DATASETS,
+    HOOKS,
+    METRICS,
+    MODELS,
+    OPTIMIZERS,
+    PARAM_SCHEDULERS,
+    TRANSFORMS,
+)
 
+import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.config import check_classes
 from mmseg_heritage.data.check import check_pixels
 from mmseg_heritage.data.folder import Sample
@@ -104,6 +113,9 @@ def check_parts(cfg: Config, parts: Sequence[str]) -> torch.nn.Module:
                 HOOKS.build(hook)
     if "train" in parts:
         with config_errors("optim_wrapper"):
+            name = cfg.optim_wrapper.optimizer.type
+            if isinstance(name, str) and OPTIMIZERS.get(name) is None:
+                raise KeyError(f"there is no optimizer {name}")
             optimizer = build_optim_wrapper(model, ConfigDict(cfg.optim_wrapper))
         for scheduler in _as_list(cfg.get("param_scheduler")):
             with config_errors("param_scheduler"):

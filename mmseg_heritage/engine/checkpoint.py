@@ -47,6 +47,9 @@ class _Named:
     def __init__(self, owner: type) -> None:
         self.owner = owner
 
+    def __call__(self, *args: Any, **kwargs: Any) -> Any:
+        raise _Refused(f"{self!r}()")
+
     def __repr__(self) -> str:
         return f"{self.owner.__module__}.{self.owner.__qualname__}"
 

@@ -56,6 +56,8 @@ def assert_same(found: Any, expected: Any) -> None:
 
 
 class TestWhatLoads:
+    """Everything that checkpoints hold arrives as stock loading gives it."""
+
     def test_a_checkpoint_of_a_real_run(self, tiny_run):
         found = load_checkpoint_file(str(tiny_run.checkpoint))
         stock = torch.load(tiny_run.checkpoint, map_location="cpu", weights_only=False)
@@ -115,16 +117,15 @@ class TestWhatLoads:
                 torch.tensor([True, False]),
                 torch.empty(0),
             ],
-            "arrays": [np.arange(6.0).reshape(2, 3), np.array(["a", "bc"]), np.arange(3, dtype=">i4")],
+            "arrays": [np.ones((2, 3)), np.array(["a", "bc"]), np.arange(3, dtype="u1")],
             "scalars": [np.float64(0.25), np.float32(1.5), np.int64(7), np.bool_(True)],
             "plain": {"epoch": 3, "size": torch.Size([2, 3]), "dtype": torch.float16, "b": b"x\xff",
+                      "order": np.dtype(">i4"),
                       "set": {1, 2}, "complex": 1j, "device": torch.device("cpu")},
             "history": OrderedDict(loss=history),
         }  # fmt: skip
         path = tmp_path / "c.pth"
-        torch.save(
-            content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=as_zip
-        )
+        torch.save(content, path, pickle_protocol=protocol, _use_new_zipfile_serialization=as_zip)
         found = load_checkpoint_file(path)
         assert_same(found, content)
         assert found["state_dict"]._metadata == content["state_dict"]._metadata
@@ -150,7 +151,7 @@ class Calls:
 
 
 def attacks(marker: Path) -> dict[str, Any]:
-    """Returns objects, or raw pickles, that would make the file ``marker`` if anything ran."""
+    """Returns objects, or raw pickles, that would make the file ``marker`` if they ran."""
     import functools
     import os
 
@@ -240,7 +241,7 @@ def test_trust_ends_with_its_block(tmp_path):
 def test_torchscript_is_refused_before_torch_dispatches_it(tmp_path, monkeypatch):
     torch.jit.save(torch.jit.trace(torch.nn.Linear(1, 1), torch.ones(1, 1)), tmp_path / "m.pt")
     monkeypatch.setattr(torch.jit, "load", lambda *_, **__: pytest.fail("torch.jit.load ran"))
-    with pytest.raises(InputError, match="refused.*TorchScript"):
+    with pytest.raises(InputError, match=r"refused.*TorchScript"):
         load_checkpoint_file(tmp_path / "m.pt")
 
 
@@ -248,12 +249,12 @@ def test_tar_archives_are_refused(tmp_path):
     (tmp_path / "pickle").write_bytes(b"x")
     with tarfile.open(tmp_path / "old.pth", "w") as tar:
         tar.add(tmp_path / "pickle", "storages")
-    with pytest.raises(InputError, match="refused.*tar"):
+    with pytest.raises(InputError, match=r"refused.*tar"):
         load_checkpoint_file(tmp_path / "old.pth")
 
 
 @pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "legacy"])
-@pytest.mark.parametrize("share", [0.0, 0.05, 0.5, 0.99])
+@pytest.mark.parametrize("share", [0.0, 0.3, 0.6, 0.99])
 def test_a_truncated_file_is_named_as_such(share, as_zip, tmp_path):
     path = tmp_path / "c.pth"
     torch.save({"w": torch.randn(1000)}, path, _use_new_zipfile_serialization=as_zip)
@@ -271,7 +272,7 @@ def test_a_file_of_something_else_is_named_as_such(tmp_path):
 
 
 def test_a_missing_file_is_named():
-    with pytest.raises(InputError, match="nowhere.pth: no such checkpoint"):
+    with pytest.raises(InputError, match=r"nowhere\.pth: no such checkpoint"):
         load_checkpoint_file("nowhere.pth")
 
 
@@ -290,6 +291,8 @@ def test_addresses_load_safely_too(tmp_path, monkeypatch):
 
 
 class TestCheckFits:
+    """Weights against a model."""
+
     def model(self) -> torch.nn.Module:
         return torch.nn.Sequential(torch.nn.Linear(2, 3), torch.nn.Linear(3, 1))
 

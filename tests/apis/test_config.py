@@ -1,0 +1,117 @@
+"""One variable reaches every field it stands for; a slip of the pen is named."""
+
+import pytest
+from mmengine.config import Config
+
+from mmseg_heritage.apis.config import check_classes, load_config
+from mmseg_heritage.errors import InputError
+
+BASE = """
+lr = 0.1
+size = 8
+optim_wrapper = dict(optimizer=dict(lr=lr), other=dict(lr=lr))
+pipeline = [dict(type='A'), dict(size=size)]
+train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
+train_dataloader = dict(sampler=dict(type='DefaultSampler'))
+param_scheduler = [
+    dict(type='LinearLR', begin=0, end=2),
+    dict(type='PolyLR', begin=2, end=10, convert_to_iter_based=True),
+    dict(type='ConstantLR', by_epoch=False, end=77)]
+default_hooks = dict(checkpoint=dict(), logger=dict())
+log_processor = dict(by_epoch=True)
+some_variables = dict(
+    lr=(lr, ['optim_wrapper.optimizer.lr', 'optim_wrapper.other.lr']),
+    size=(size, ['pipeline.1.size']))
+"""
+
+
+@pytest.fixture
+def base(tmp_path):
+    (tmp_path / "base.py").write_text(BASE)
+    return tmp_path / "base.py"
+
+
+def child_of(base, text):
+    path = base.with_name("child.py")
+    path.write_text(f"_base_ = ['base.py']\n{text}\n")
+    return path
+
+
+def rates(cfg):
+    return [cfg.optim_wrapper.optimizer.lr, cfg.optim_wrapper.other.lr]
+
+
+def test_a_variable_of_a_child_config_reaches_all_fields(base):
+    cfg = load_config(child_of(base, "lr = 0.5\nsize = 4"))
+    assert rates(cfg) == [0.5, 0.5]
+    assert cfg.pipeline[1].size == 4
+
+
+def test_an_option_wins_over_the_child(base):
+    assert rates(load_config(child_of(base, "lr = 0.5"), {"lr": 0.2})) == [0.2, 0.2]
+
+
+def test_an_option_equal_to_the_default_wins_over_a_field_that_the_child_set(base):
+    child = child_of(base, "optim_wrapper = dict(other=dict(lr=0.7))")
+    assert rates(load_config(child)) == [0.1, 0.7]
+    assert rates(load_config(child, {"lr": 0.1})) == [0.1, 0.1]
+
+
+def test_a_field_wins_over_its_variable(base):
+    cfg = load_config(base, {"optim_wrapper.other.lr": 0.9, "lr": 0.2})
+    assert rates(cfg) == [0.2, 0.9]
+
+
+def test_a_dumped_config_is_taken_as_it_stands(base, tmp_path):
+    load_config(base, {"lr": 0.2}).dump(tmp_path / "dumped.py")
+    text = (tmp_path / "dumped.py").read_text()
+    assert rates(load_config(tmp_path / "dumped.py")) == [0.2, 0.2]
+    (tmp_path / "edited.py").write_text(text + "\noptim_wrapper['other']['lr'] = 0.3\n")
+    assert rates(load_config(tmp_path / "edited.py")) == [0.2, 0.3]
+
+
+def test_every_unknown_option_is_named_beside_what_there_is(base):
+    options = {"learning_rate": 1, "optim_wrappr.lr": 1, "pipeline.7.size": 1, "load_from": None}
+    with pytest.raises(InputError, match="Variables of this config: lr, max_iters, size") as caught:
+        load_config(base, options)
+    names = [problem.split(":")[0] for problem in caught.value.problems]
+    assert names == ["learning_rate", "optim_wrappr.lr", "pipeline.7.size", "load_from"]
+
+
+def test_max_iters_turns_epochs_into_iterations_in_proportion(base):
+    cfg = load_config(base, {"max_iters": 200})
+    assert cfg.train_cfg == {
+        "type": "IterBasedTrainLoop",
+        "max_iters": 200,
+        "val_interval": 20,
+    }
+    linear, poly, constant = cfg.param_scheduler
+    assert (linear.begin, linear.end, linear.by_epoch) == (0, 40, False)
+    assert (poly.begin, poly.end, poly.by_epoch) == (40, 200, False)
+    assert "convert_to_iter_based" not in poly
+    assert constant.end == 77  # counted iterations already
+    assert cfg.train_dataloader.sampler.type == "InfiniteSampler"
+
+
+@pytest.mark.parametrize("value", [0, -1, 2.0, "3", True])
+def test_max_iters_must_be_a_positive_integer(value, base):
+    with pytest.raises(InputError, match="max_iters must be a positive integer"):
+        load_config(base, {"max_iters": value})
+
+
+def test_a_config_that_fails_names_its_file(base):
+    with pytest.raises(InputError, match=r"child\.py: the config cannot be read"):
+        load_config(child_of(base, "x = 1 / 0"))
+    with pytest.raises(InputError, match=r"nowhere\.py: no such config file"):
+        load_config("nowhere.py")
+
+
+def test_every_head_with_another_number_of_classes_is_named():
+    heads = {"decode_head": {"num_classes": 5}, "auxiliary_head": [{"num_classes": 4}, {}]}
+    with pytest.raises(InputError, match="has 16 classes; set num_classes=16") as caught:
+        check_classes(Config({"model": heads}), 16)
+    assert caught.value.problems == [
+        "model.decode_head.num_classes is 5",
+        "model.auxiliary_head[0].num_classes is 4",
+    ]
+    check_classes(Config({"model": {"decode_head": {"num_classes": 16}}}), 16)

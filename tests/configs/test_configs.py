@@ -1,0 +1,128 @@
+"""Every shipped config: readable with and without us, consistent, and buildable."""
+
+from pathlib import Path
+
+import pytest
+import yaml
+from mmengine.config import Config
+
+from mmseg_heritage.apis.config import load_config
+from mmseg_heritage.apis.runner import build_model, check_parts
+from mmseg_heritage.engine.launch import without_sync_bn
+
+FOLDER = Path(__file__).resolve().parents[2] / "configs"
+CONFIGS = sorted(FOLDER.glob("*.py"))
+SUFFIX = "_variables"
+
+
+def tables(cfg):
+    return [table for key, table in cfg.items() if key.endswith(SUFFIX)]
+
+
+def value_of(cfg, field):
+    node = cfg
+    for name in field.split("."):
+        node = node[int(name)] if isinstance(node, (list, tuple)) else node[name]
+    return node
+
+
+def has(cfg, field):
+    try:
+        value_of(cfg, field)
+    except (KeyError, IndexError, TypeError, ValueError):
+        return False
+    return True
+
+
+def another(value):
+    """Returns a value that differs from ``value`` and from every default."""
+    return {bool: True, int: 97, float: 0.123}.get(type(value), "another/value")
+
+
+every = pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+
+
+@every
+def test_it_loads_with_mmengine_alone(path):
+    cfg = Config.fromfile(path)
+    assert cfg.default_scope == "mmseg"
+    assert cfg.custom_imports.imports == ["mmseg_heritage.plugin"]
+
+
+@every
+def test_every_variable_has_the_value_of_all_its_fields(path):
+    cfg = load_config(path)
+    for table in tables(cfg):
+        for name, (default, fields) in table.items():
+            assert cfg[name] == default
+            for field in fields:
+                if has(cfg, field):  # a child config may have replaced the part
+                    assert value_of(cfg, field) == cfg[name], (name, field)
+
+
+@pytest.mark.parametrize(
+    "base", sorted(FOLDER.glob("_base_/*/*.py")), ids=lambda path: f"{path.parent.name}/{path.stem}"
+)
+def test_every_default_of_a_base_file_equals_all_its_fields(base):
+    cfg = Config.fromfile(base)
+    for table in tables(cfg):
+        for name, (default, fields) in table.items():
+            assert fields, name
+            for field in fields:
+                assert value_of(cfg, field) == default == cfg[name], (name, field)
+
+
+@every
+def test_each_variable_given_as_an_option_reaches_its_fields(path):
+    names = [(name, fields) for table in tables(load_config(path)) for name, (_, fields) in
+             table.items()]  # fmt: skip
+    assert {"data_root", "batch_size", "crop_size", "lr", "max_epochs", "seed"} <= dict(
+        names
+    ).keys()
+    for name, fields in names:
+        value = another(load_config(path)[name])
+        cfg = load_config(path, {name: value})
+        reached = [field for field in fields if has(cfg, field)]
+        assert reached or name == "class_weights"
+        for field in reached:
+            assert value_of(cfg, field) == value, (name, field)
+
+
+@every
+def test_the_model_and_everything_beside_it_can_be_built(path):
+    cfg = load_config(path)
+    cfg.model = without_sync_bn(cfg.model)
+    model = check_parts(cfg, ("train", "val", "test")) if "mitb3" not in path.stem else None
+    model = model or build_model(cfg)
+    assert model.num_classes == cfg.num_classes == model.decode_head.conv_seg.out_channels
+
+
+@every
+def test_it_is_listed_for_mim(path):
+    entries = yaml.safe_load((FOLDER / "metafile.yml").read_text())["Models"]
+    assert [e["Config"] for e in entries if e["Name"] == path.stem] == [f"configs/{path.name}"]
+
+
+def test_the_metafile_lists_nothing_else():
+    entries = yaml.safe_load((FOLDER / "metafile.yml").read_text())["Models"]
+    assert sorted(entry["Name"] for entry in entries) == [path.stem for path in CONFIGS]
+
+
+def test_the_main_config_has_the_published_settings():
+    cfg = load_config(FOLDER / "segformer_mitb3_artefact.py")
+    crop = next(s for s in cfg.train_dataloader.dataset.pipeline if "Crop" in s["type"])
+    assert crop["size"] == 384
+    assert cfg.train_dataloader.batch_size == 32
+    optimizer = cfg.optim_wrapper.optimizer
+    assert (optimizer.type, optimizer.lr, optimizer.weight_decay) == ("AdamW", 0.000333, 0.01)
+    assert cfg.optim_wrapper.type == "DeviceAmpOptimWrapper"
+    [scheduler] = cfg.param_scheduler
+    assert (scheduler.type, scheduler.eta_max, scheduler.pct_start) == ("OneCycleLR", 0.000333, 0.3)
+    assert scheduler.total_steps == cfg.train_cfg.max_epochs == 50
+    assert scheduler.convert_to_iter_based
+    assert cfg.randomness.seed == 42
+    assert cfg.default_hooks.checkpoint.save_best == "mIoU"
+    assert cfg.model.decode_head.num_classes == 16
+    assert cfg.model.decode_head.loss_decode.type == "ClassWeightedDiceLoss"
+    assert cfg.model.backbone.num_layers == [3, 4, 18, 3]  # MiT-B3
+    assert cfg.pretrained is None

@@ -1,0 +1,61 @@
+"""One picture and one class map for each image, named after it."""
+
+from types import SimpleNamespace
+
+import numpy as np
+import pytest
+import torch
+from mmengine.structures import PixelData
+from mmseg.structures import SegDataSample
+from PIL import Image
+
+from mmseg_heritage.engine.hooks import PredictionHook
+from mmseg_heritage.taxonomy import LEVELS
+
+FINE = LEVELS["fine"]
+RUNNER = SimpleNamespace(
+    test_evaluator=SimpleNamespace(
+        dataset_meta={"classes": FINE.classes, "palette": [list(c) for c in FINE.colors]}
+    )
+)
+
+
+def make_sample(path, seed=0):
+    rng = np.random.default_rng(seed)
+    Image.fromarray(rng.integers(0, 256, (20, 30, 3), dtype=np.uint8)).save(path)
+    sample = SegDataSample(metainfo={"img_path": str(path)})
+    truth = rng.choice([0, 1, 15, 255], (1, 20, 30))
+    prediction = rng.integers(0, 16, (1, 20, 30))
+    sample.gt_sem_seg = PixelData(data=torch.from_numpy(truth.astype(np.uint8)))
+    sample.pred_sem_seg = PixelData(data=torch.from_numpy(prediction))
+    return sample
+
+
+def test_every_image_of_every_batch_gets_its_files(tmp_path):
+    hook = PredictionHook(show_dir=str(tmp_path / "show"), out_dir=str(tmp_path / "out"))
+    samples = [make_sample(tmp_path / f"photo.{i}.png", i) for i in range(3)]
+    hook.after_test_iter(RUNNER, 0, outputs=samples[:2])
+    hook.after_test_iter(RUNNER, 1, outputs=samples[2:])
+    for folder in ("show", "out"):
+        names = sorted(path.name for path in (tmp_path / folder).iterdir())
+        assert names == ["photo.0.png", "photo.1.png", "photo.2.png"]
+    for sample in samples:
+        name = sample.img_path.rsplit("/", 1)[1]
+        with Image.open(tmp_path / "out" / name) as found:
+            assert found.mode == "P"
+            assert found.getpalette()[3:6] == list(FINE.colors[1])
+            np.testing.assert_array_equal(np.asarray(found), sample.pred_sem_seg.data[0].numpy())
+        with Image.open(tmp_path / "show" / name) as picture:
+            assert picture.width > 3 * 30  # input, truth and prediction side by side
+
+
+@pytest.mark.parametrize("wanted", ["show_dir", "out_dir"])
+def test_only_what_was_asked_for_is_written(wanted, tmp_path):
+    hook = PredictionHook(**{wanted: str(tmp_path / "there")})
+    hook.after_test_iter(RUNNER, 0, outputs=[make_sample(tmp_path / "photo.png")])
+    assert sorted(p.name for p in tmp_path.iterdir()) == ["photo.png", "there"]
+
+
+def test_a_batch_without_outputs_writes_nothing(tmp_path):
+    PredictionHook(show_dir=str(tmp_path / "show")).after_test_iter(RUNNER, 0)
+    assert not list(tmp_path.iterdir())

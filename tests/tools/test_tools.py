@@ -1,0 +1,45 @@
+"""The scripts in tools/, from another folder."""
+
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+REPOSITORY = Path(__file__).resolve().parents[2]
+COMMANDS = {
+    "train.py": "Train a model.",
+    "test.py": "Score a trained model",
+    "predict.py": "Map the damage on photographs.",
+    "make_sample_data.py": "Generate a small data set",
+}
+
+
+def run_tool(name, *arguments, cwd):
+    return subprocess.run(
+        [sys.executable, str(REPOSITORY / "tools" / name), *arguments],
+        cwd=cwd,
+        capture_output=True,
+        text=True,
+    )
+
+
+@pytest.mark.parametrize("name", COMMANDS)
+def test_help_says_what_it_does(name, tmp_path):
+    done = run_tool(name, "--help", cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert COMMANDS[name] in done.stdout
+
+
+def test_training_from_another_folder(tiny_config, tmp_path):
+    options = ["--cfg-options", "max_iters=1"]
+    done = run_tool("train.py", str(tiny_config), "--work-dir", "run", *options, cwd=tmp_path)
+    assert done.returncode == 0, done.stderr
+    assert (tmp_path / "run" / "iter_1.pth").is_file()
+
+
+def test_bad_input_ends_with_code_2(tmp_path):
+    done = run_tool("train.py", "nowhere.py", cwd=tmp_path)
+    assert done.returncode == 2
+    assert done.stderr.strip() == "error: nowhere.py: no such config file"
+    assert not list(tmp_path.iterdir())
