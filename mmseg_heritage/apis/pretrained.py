@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import hashlib
 import http.client
 import os
 import urllib.request
@@ -14,7 +13,7 @@ from mmengine.logging import MMLogger
 
 from mmseg_heritage.engine.checkpoint import load_checkpoint_file, weights_of
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.files import replacing
+from mmseg_heritage.files import replacing, sha256
 from mmseg_heritage.progress import progress_bar
 
 AUTO = "auto"
@@ -122,12 +121,12 @@ def _download(name: str | None) -> Path:
     file_name, url = _FILES[name]
     path = cache_folder() / file_name
     digest = path.stem.rsplit("-", 1)[1]
-    if path.is_file() and _sha256(path).startswith(digest):
+    if path.is_file() and sha256(path).startswith(digest):
         return path
     try:
         with replacing(path) as temporary:
             _fetch(url, temporary)
-            if not _sha256(temporary).startswith(digest):
+            if not sha256(temporary).startswith(digest):
                 raise InputError(f"{url}: the download is damaged. {_advice(name)}")
     except (OSError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
         raise InputError(f"{file_name} cannot be downloaded ({error}). {_advice(name)}") from error
@@ -147,12 +146,3 @@ def _fetch(url: str, path: Path) -> None:
             file.write(block)
             done += len(block)
             report(done, max(total, done))
-
-
-def _sha256(path: Path) -> str:
-    """Returns the SHA-256 of a file as hex."""
-    digest = hashlib.sha256()
-    with path.open("rb") as file:
-        while block := file.read(1 << 20):
-            digest.update(block)
-    return digest.hexdigest()

@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 import json
+import platform
 from collections.abc import Mapping
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -21,8 +23,10 @@ from mmseg_heritage.apis.runner import (
 )
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.checkpoint import check_fits, trusting_checkpoints
-from mmseg_heritage.engine.launch import prepare_distributed
+from mmseg_heritage.engine.launch import is_main_process, prepare_distributed
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.files import sha256, write_json
+from mmseg_heritage.version import __version__
 
 EVALUATION_FOLDER = "evaluation"
 
@@ -81,7 +85,10 @@ def test(
             check_data(datasets)
         cfg.load_from, cfg.resume = str(Path(checkpoint).expanduser().resolve()), False
         build_runner(cfg).test()
-    return results / "metrics.json"
+    metrics = results / "metrics.json"
+    if is_main_process() and metrics.exists():  # a config may name other metrics, which only log
+        _stamp(metrics, cfg, config, datasets[0])
+    return metrics
 
 
 def read_scores(path: str | Path) -> dict[str, Any]:
@@ -121,6 +128,26 @@ def _spare_the_data(outputs: Mapping[str, Path], dataset: ARTeFACTDataset) -> No
     problems = [str(folder) for folder in outputs.values() if folder in sources]
     if problems:
         raise InputError("results cannot be written into the folders of the data set", problems)
+
+
+def _stamp(metrics: Path, cfg: Config, config: str | Path, dataset: ARTeFACTDataset) -> None:
+    """Adds to the scores what they were made from, so that a number can be traced."""
+    split = dataset.read_split()[0]
+    stack = ("mmengine", "mmcv", "mmseg", "timm", "torch", "numpy")
+    content = read_scores(metrics)
+    content["run"] = {
+        "config": str(config),
+        "checkpoint": cfg.load_from,
+        "checkpoint_sha256": sha256(cfg.load_from),
+        "seed": cfg.get("randomness", {}).get("seed"),
+        "split": {"name": split.name, "sha256": split.digest(), "part": dataset.split},
+        "versions": {
+            "mmseg_heritage": __version__,
+            "python": platform.python_version(),
+            **{name: str(import_module(name).__version__) for name in stack},
+        },
+    }
+    write_json(metrics, content)
 
 
 def _write_results_to(cfg: Config, results: Path, outputs: Mapping[str, Path]) -> None:

@@ -68,7 +68,9 @@ def train(
         _turn_amp_on(cfg)
     _set_resume(cfg, folder, resume, overwrite)
     prepare_distributed(cfg)
-    datasets = build_datasets(cfg, ("train", "val"))
+    # The test part too: faults in it should not wait until the training is over.
+    parts = [part for part in ("train", "val", "test") if cfg.get(f"{part}_dataloader")]
+    datasets = build_datasets(cfg, parts)
     with trusting_checkpoints(trust_checkpoint):
         if not cfg.resume:
             resolve_pretrained(cfg)
