@@ -216,7 +216,7 @@ def test_all_faulty_files_are_reported_at_once(tiny_config, copied_sample_set, t
     options = ["--cfg-options", f"data_root={copied_sample_set}"]
     assert main(["train", str(tiny_config), "--work-dir", str(tmp_path / "run"), *options]) == 2
     error = capsys.readouterr().err
-    faults = 2 * 9  # of the samples for training and validation; test is not read here
+    faults = 2 * 12  # image and mask of every sample, the test part included
     listed = error.count("\n  - /")
     rest = int(error.split("... and ")[1].split()[0]) if "... and " in error else 0
     assert listed == min(faults, 20)

@@ -159,10 +159,12 @@ def test_every_requirement_has_its_reason(path: Path) -> None:
             assert is_explained or "  # " in line, f"{path.name}:{number}: {line}"
 
 
-def test_runtime_requirements_drag_in_no_variant_of_mmseg() -> None:
+def test_runtime_requirements_leave_the_stack_to_the_extras() -> None:
     text = (ROOT / "requirements" / "runtime.txt").read_text(encoding="utf-8")
     names = re.findall(r"^([A-Za-z][\w-]*)", text, flags=re.MULTILINE)
-    assert sorted(names) == ["Pillow", "numpy", "opencv-python", "rich"]
+    assert "numpy" in names
+    # timm requires torch, and torch decides which stack an environment can be.
+    assert not [name for name in names if re.match(r"(onedl-|open)?mm|openmim|torch|timm", name)]
 
 
 @pytest.mark.parametrize("stack", ["official", "onedl", "classic"])

@@ -89,9 +89,7 @@ def test_other_folder_and_table_names(root):
 
 def test_a_byte_order_mark_and_further_columns_do_no_harm(root):
     _add(root, "a")
-    _metadata(
-        root, ("x", "a", "Glass"), columns=("other", "id", "material"), encoding="utf-8-sig"
-    )
+    _metadata(root, ("x", "a", "Glass"), columns=("other", "id", "material"), encoding="utf-8-sig")
     _metadata(root, ("a", "Glass"), columns=("id", "material"), encoding="utf-8-sig")
     assert read_folder(root)[0].material == "Glass"
 

@@ -234,7 +234,9 @@ def test_masks_keep_their_ids_in_every_mode(tmp_path, mode, suffix):
 @pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "1", "CMYK"])
 def test_masks_of_several_channels_are_refused_by_mode(tmp_path, mode):
     path = _saved(tmp_path / "a.tif", MASK.astype(np.uint8), mode)
-    with pytest.raises(InputError, match=rf"a\.tif: expected a mask with one channel.*mode {mode};"):
+    with pytest.raises(
+        InputError, match=rf"a\.tif: expected a mask with one channel.*mode {mode};"
+    ):
         read_mask(path)
 
 
@@ -243,7 +245,9 @@ def test_values_between_the_classes_and_255_are_refused_and_named(tmp_path, valu
     mask = MASK.copy()
     mask[0, 0] = value
     path = _saved(tmp_path / "a.png", mask.astype(np.uint8))
-    with pytest.raises(InputError, match=rf"a\.png: expected class ids 0..15 or 255, found {value}$"):
+    with pytest.raises(
+        InputError, match=rf"a\.png: expected class ids 0..15 or 255, found {value}$"
+    ):
         read_mask(path)
 
 

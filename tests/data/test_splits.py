@@ -67,7 +67,7 @@ def test_the_default_split_is_that_of_every_other_machine():
 
 def test_fewer_than_three_originals_cannot_be_divided():
     copies = [_sample(f"copy{i}", f"source{i}") for i in range(5)]
-    with pytest.raises(InputError, match="needs 3 source objects .* found 2"):
+    with pytest.raises(InputError, match=r"needs 3 source objects .* found 2"):
         default_split([_sample("a"), _sample("b"), *copies])
 
 
@@ -133,7 +133,9 @@ def test_a_missing_manifest_is_named(tmp_path):
 
 
 def test_all_overlaps_of_a_manifest_are_gathered(tmp_path):
-    path = _written(tmp_path, _manifest(train=["a", "b", "c"], val=["b", "d"], test=["c", "e", "e"]))
+    path = _written(
+        tmp_path, _manifest(train=["a", "b", "c"], val=["b", "d"], test=["c", "e", "e"])
+    )
     with pytest.raises(InputError, match="must not overlap") as caught:
         load_split(path)
     assert caught.value.problems == [

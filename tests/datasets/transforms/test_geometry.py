@@ -1,0 +1,94 @@
+"""Crops and resizing: sizes, alignment, and 255 in every hole and border."""
+
+import numpy as np
+import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
+
+pytest.importorskip("mmseg")
+
+import mmseg_heritage.plugin  # noqa: F401
+from mmseg_heritage.datasets.transforms import LimitLongEdge, RandomSquareCrop
+from mmseg_heritage.errors import InputError
+
+
+def _results(height, width, seed=0, ignored=0.1):
+    """An image that shows its mask: every channel is the class id times ten."""
+    generator = np.random.default_rng(seed)
+    blocks = generator.integers(0, 16, (height // 8 + 1, width // 8 + 1), dtype=np.uint8)
+    mask = np.kron(blocks, np.ones((8, 8), np.uint8))[:height, :width].copy()
+    mask[generator.random((height, width)) < ignored] = 255
+    image = np.repeat((np.where(mask == 255, 20, mask) * 10)[..., None], 3, axis=2)
+    return {"img": image.astype(np.uint8), "gt_seg_map": mask}
+
+
+@settings(max_examples=60, deadline=None)
+@given(
+    height=st.integers(1, 90), width=st.integers(1, 90), size=st.integers(1, 64),
+    seed=st.integers(0, 9),
+)  # fmt: skip
+def test_the_crop_has_its_size_and_only_values_of_the_mask(height, width, size, seed):
+    np.random.seed(seed)
+    results = _results(height, width, seed)
+    values = set(results["gt_seg_map"].ravel().tolist())
+    cropped = RandomSquareCrop(size)(results)
+    assert cropped["img"].shape == (size, size, 3)
+    assert cropped["gt_seg_map"].shape == (size, size) == cropped["img_shape"]
+    assert cropped["gt_seg_map"].dtype == np.uint8
+    assert set(cropped["gt_seg_map"].ravel().tolist()) <= values | {255}
+
+
+def test_image_and_mask_are_cut_at_the_same_place():
+    np.random.seed(0)
+    for seed in range(10):
+        results = RandomSquareCrop(40)(_results(40, 120, seed, ignored=0))
+        # At the original scale, since the short edge is the size: no interpolation blurs the image.
+        assert np.array_equal(results["img"][..., 0], results["gt_seg_map"] * 10)
+
+
+def test_resizing_does_not_shift_the_mask_against_the_image():
+    np.random.seed(1)
+    differences = []
+    for seed in range(10):
+        results = RandomSquareCrop(32, max_tries=1)(_results(96, 96, seed, ignored=0))
+        nearest = np.round(results["img"][..., 0] / 10)
+        differences.append((nearest != results["gt_seg_map"]).mean())
+    assert np.mean(differences) < 0.35  # blurred borders of 8 px blocks, no shift
+
+
+def test_padding_is_255():
+    np.random.seed(0)
+    results = _results(10, 30, ignored=0)
+    cropped = RandomSquareCrop(20, pad_value=7)(results)
+    assert cropped["gt_seg_map"].shape == (20, 20)
+    short = _results(6, 6, ignored=0)
+    crop = RandomSquareCrop(6)
+    padded = crop._padded(short["gt_seg_map"], 9, 255)
+    assert (padded[6:] == 255).all()
+    assert (padded[:, 6:] == 255).all()
+    assert (padded[:6, :6] != 255).all()
+
+
+def test_crops_that_are_mostly_outside_are_drawn_again():
+    np.random.seed(0)
+    results = _results(64, 256, ignored=0)
+    results["gt_seg_map"][:, :200] = 255
+    shares = []
+    for _ in range(30):
+        cropped = RandomSquareCrop(32, max_ignore=0.5, max_tries=200)(dict(results))
+        shares.append((cropped["gt_seg_map"] == 255).mean())
+    assert max(shares) <= 0.55
+
+
+def test_large_images_shrink_and_small_ones_stay():
+    shrunk = LimitLongEdge(50)(_results(100, 200))
+    assert shrunk["img"].shape[:2] == (25, 50) == shrunk["img_shape"]
+    assert shrunk["gt_seg_map"].shape == (100, 200)
+    assert LimitLongEdge(50)(_results(30, 40))["img"].shape[:2] == (30, 40)
+
+
+@pytest.mark.parametrize("make", [RandomSquareCrop, LimitLongEdge])
+@pytest.mark.parametrize("value", [0, -3, 2.5, "384", True])
+def test_sizes_must_be_positive_integers(make, value):
+    with pytest.raises(InputError, match="positive integer"):
+        make(value)

@@ -1,0 +1,106 @@
+"""Confusion counts against plain loops and scikit-learn."""
+
+import numpy as np
+import pytest
+from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
+
+from mmseg_heritage.evaluation.confusion import (
+    all_clean,
+    class_scores,
+    confusion_counts,
+    mean_over_present,
+    merge_classes,
+    pixel_accuracy,
+    summary,
+)
+
+
+def _maps(seed, shape=(37, 53), classes=6):
+    generator = np.random.default_rng(seed)
+    label = generator.integers(0, classes, shape, dtype=np.uint8)
+    label[generator.random(shape) < 0.2] = 255
+    return label, generator.integers(0, classes, shape, dtype=np.uint8)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_counts_equal_those_of_a_plain_loop(seed):
+    label, prediction = _maps(seed)
+    expected = np.zeros((6, 6), dtype=np.int64)
+    for true, predicted in zip(label.ravel(), prediction.ravel(), strict=True):
+        if true != 255:
+            expected[true, predicted] += 1
+    assert np.array_equal(confusion_counts(label, prediction, 6), expected)
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_scores_equal_those_of_scikit_learn(seed):
+    label, prediction = _maps(seed, shape=(300, 400))  # more than one chunk
+    counts = confusion_counts(label, prediction, 6)
+    valid = label != 255
+    assert np.array_equal(counts, confusion_matrix(label[valid], prediction[valid]))
+    scores = class_scores(counts)
+    iou = jaccard_score(label[valid], prediction[valid], average=None)
+    f1 = f1_score(label[valid], prediction[valid], average=None)
+    assert scores["iou"] == pytest.approx(iou)
+    assert scores["f1"] == pytest.approx(f1)
+    assert pixel_accuracy(counts) == pytest.approx((label == prediction)[valid].mean())
+
+
+def test_more_pixels_of_one_class_than_float32_can_count():
+    pixels = (1 << 24) + 12345
+    label = np.zeros(pixels, dtype=np.uint8)
+    prediction = np.zeros(pixels, dtype=np.uint8)
+    prediction[:7] = 1
+    assert confusion_counts(label, prediction, 2).tolist() == [[pixels - 7, 7], [0, 0]]
+
+
+def test_a_class_never_found_counts_zero_and_an_absent_one_is_left_out():
+    label = np.array([0, 0, 0, 1, 255], dtype=np.uint8)
+    prediction = np.array([0, 0, 0, 0, 2], dtype=np.uint8)
+    scores = class_scores(confusion_counts(label, prediction, 3))
+    assert scores["iou"][0] == pytest.approx(3 / 4)
+    for key in ("iou", "f1", "precision", "recall"):
+        assert scores[key][1] == 0
+        assert np.isnan(scores[key][2])
+    assert mean_over_present(scores["iou"]) == (pytest.approx(3 / 8), 2)
+
+
+def test_a_class_that_is_only_predicted_lowers_the_mean():
+    label = np.zeros(4, dtype=np.uint8)
+    prediction = np.array([0, 0, 0, 1], dtype=np.uint8)
+    means = summary(confusion_counts(label, prediction, 3))
+    assert means["mIoU"] == pytest.approx(100 * (3 / 4 + 0) / 2)
+    assert means["classes_in_mean"] == 2
+
+
+def test_merging_classes_equals_counting_merged_maps():
+    label, prediction = _maps(7)
+    groups = np.array([0, 1, 1, 2, 0, 2, *[255] * 250], dtype=np.uint8)
+    merged = merge_classes(confusion_counts(label, prediction, 6), groups[:6].tolist(), 3)
+    assert np.array_equal(merged, confusion_counts(groups[label], groups[prediction], 3))
+
+
+def test_the_baseline_predicts_clean_everywhere():
+    label, prediction = _maps(3)
+    counts = confusion_counts(label, prediction, 6)
+    assert np.array_equal(all_clean(counts), confusion_counts(label, np.zeros_like(label), 6))
+
+
+def test_nothing_valid_gives_no_score():
+    nothing = np.full((4, 4), 255, dtype=np.uint8)
+    counts = confusion_counts(nothing, np.zeros_like(nothing), 3)
+    assert counts.sum() == 0
+    assert np.isnan(summary(counts)["mIoU"])
+
+
+@pytest.mark.parametrize(
+    ("label", "prediction", "message"),
+    [
+        (np.zeros((2, 3)), np.zeros((3, 2)), "shape"),
+        (np.full((2, 2), 9), np.zeros((2, 2)), r"0\.\.2, found 0\.\.9"),
+        (np.zeros((2, 2)), np.full((2, 2), 3), r"0\.\.2, found 0\.\.3"),
+    ],
+)
+def test_maps_that_cannot_be_compared_are_refused(label, prediction, message):
+    with pytest.raises(ValueError, match=message):
+        confusion_counts(label.astype(np.uint8), prediction.astype(np.uint8), 3)
