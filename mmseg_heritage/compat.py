@@ -11,6 +11,7 @@ from __future__ import annotations
 import importlib
 import sys
 from collections.abc import Callable
+from importlib import metadata
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
@@ -45,12 +46,23 @@ class _OpsStub(ModuleType):
         return _missing_op(name)
 
 
+def _is_installed(distribution: str) -> bool:
+    """Whether a distribution of this name is installed."""
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
+
+
 def stub_missing_mmcv_ops() -> bool:
     """Lets ``mmcv.ops``, which ``mmseg.models`` imports, load without the compiled extension.
 
     Returns:
         Whether the stub was needed and installed.
     """
+    if _is_installed("onedl-mmcv"):  # mmseg of the forks does without the ops by itself
+        return False
     try:
         importlib.import_module("mmcv.ops")
     except ModuleNotFoundError as error:

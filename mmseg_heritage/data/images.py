@@ -44,9 +44,12 @@ def _open(path: Path) -> Image.Image:
     try:
         with warnings.catch_warnings():
             warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-            return Image.open(path)
+            image = Image.open(path)
     except _DECODE_ERRORS as error:
         raise InputError(f"{path}: cannot be read as an image ({error})") from error
+    # By its name Pillow would map a grey TIFF into memory, and then scramble one that is turned.
+    image.filename = ""
+    return image
 
 
 def image_size(path: str | Path) -> tuple[int, int]:

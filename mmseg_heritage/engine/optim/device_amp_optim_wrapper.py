@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 from pathlib import Path
 from typing import Any
 
@@ -104,11 +104,13 @@ class DeviceAmpOptimWrapper(AmpOptimWrapper):
     @contextmanager
     def optim_context(self, model: torch.nn.Module) -> Iterator[None]:
         """Runs the forward pass in mixed precision."""
-        enabled = self.cast_dtype is not torch.float32
-        with (
-            OptimWrapper.optim_context(self, model),
-            torch.autocast(self.device_type, dtype=self.cast_dtype, enabled=enabled),
-        ):
+        # Not autocast(enabled=False): on CPU torch 2.1 refuses float32 even there.
+        autocast: AbstractContextManager[Any] = (
+            nullcontext()
+            if self.cast_dtype is torch.float32
+            else torch.autocast(self.device_type, dtype=self.cast_dtype)
+        )
+        with OptimWrapper.optim_context(self, model), autocast:
             yield
 
     def load_state_dict(self, state_dict: dict[str, Any]) -> None:
