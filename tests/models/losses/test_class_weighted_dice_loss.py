@@ -1,8 +1,8 @@
 """ClassWeightedDiceLoss against a plain numpy reference, SMP, finite differences and mmseg."""
 
+import contextlib
 import copy
 import json
-import warnings
 
 import numpy as np
 import pytest
@@ -290,11 +290,13 @@ def test_half_precision_logits_give_a_float32_loss(dtype, inside):
     logits, labels = batch(size=(40, 40))
     half = logits.detach().to(dtype).requires_grad_()
     loss = ClassWeightedDiceLoss([1, 2, 3, 4, 5])
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore")  # older torch has no float16 autocast on the CPU, and warns
-        with torch.autocast("cpu", dtype=dtype, enabled=inside):
-            value = loss(half, labels)
-            (grad,) = torch.autograd.grad(value, half)
+    try:
+        context = torch.autocast("cpu", dtype=dtype) if inside else contextlib.nullcontext()
+    except RuntimeError as error:
+        pytest.skip(f"this torch has no such autocast on the CPU: {error}")
+    with context:
+        value = loss(half, labels)
+        (grad,) = torch.autograd.grad(value, half)
     assert value.dtype == torch.float32
     full = half.detach().float().requires_grad_()
     assert value.item() == loss(full, labels).item()
