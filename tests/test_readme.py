@@ -1,0 +1,52 @@
+"""The README names files, variables and messages: they must exist."""
+
+import re
+from pathlib import Path
+
+import pytest
+
+ROOT = Path(__file__).resolve().parents[1]
+README = (ROOT / "README.md").read_text(encoding="utf-8")
+# Literals of the package joined as Python joins them, so that a message broken over lines is found.
+SOURCE = "\n".join(
+    re.sub(r'"\s*\n\s*f?"', "", path.read_text(encoding="utf-8"))
+    for path in sorted((ROOT / "mmseg_heritage").rglob("*.py"))
+)
+
+
+@pytest.mark.parametrize("path", sorted(set(re.findall(r"(?:tools|configs)/[\w.-]+\.py", README))))
+def test_files_that_it_names_exist(path):
+    assert (ROOT / path).is_file()
+
+
+@pytest.mark.parametrize("link", sorted(set(re.findall(r"\]\(([\w./-]+)\)", README))))
+def test_files_that_it_links_exist(link):
+    assert (ROOT / link).is_file()
+
+
+def test_the_variables_that_it_lists_are_those_of_the_main_config():
+    pytest.importorskip("mmseg")
+    from mmseg_heritage.apis.config import load_config
+
+    listed = re.search(r"reaches every place it stands for: `([^`]+)`", README).group(1).split()
+    cfg = load_config(ROOT / "configs" / "segformer_mitb3_artefact.py")
+    tables = [table for key, table in cfg.items() if key.endswith("_variables")]
+    # pretrained is resolved when training starts, max_iters changes the kind of loop.
+    assert set(listed) == {name for table in tables for name in table} | {"pretrained", "max_iters"}
+
+
+def _quoted_messages():
+    table = README.split("## When something goes wrong")[1].split("## ")[0]
+    cells = [row.split("|")[1] for row in table.splitlines() if row.startswith("| `")]
+    return [part for cell in cells for part in re.findall(r"`([^`]+)`", cell)]
+
+
+@pytest.mark.parametrize("message", _quoted_messages())
+def test_messages_that_it_quotes_are_those_of_the_package(message):
+    if message.startswith("CUDA"):
+        pytest.skip("a message of torch")
+    message = message.removeprefix("ImportError: ")
+    # What a message fills in (numbers, names, modes) is an expression in the source.
+    pieces = re.split(r"\d+|RGB|'[\w.]+'|mit_b3_\S+", message)
+    for piece in (piece.strip(" ;,") for piece in pieces):
+        assert piece in SOURCE, f"nowhere in the package: {piece!r}"
