@@ -181,6 +181,15 @@ def _require_stack() -> None:
         raise
 
 
+def _shared_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns what :func:`_shared_arguments` added, as the apis take it."""
+    return {
+        "cfg_options": parse_options(args.cfg_options),
+        "overwrite": args.overwrite,
+        "trust_checkpoint": args.trust_checkpoint,
+    }
+
+
 def _train(args: argparse.Namespace) -> None:
     """Train a model."""
     _require_stack()
@@ -191,11 +200,9 @@ def _train(args: argparse.Namespace) -> None:
         work_dir=args.work_dir,
         resume=args.resume,
         amp=args.amp,
-        cfg_options=parse_options(args.cfg_options),
         launcher=args.launcher,
-        overwrite=args.overwrite,
         skip_data_check=args.skip_data_check,
-        trust_checkpoint=args.trust_checkpoint,
+        **_shared_options(args),
     )
     print(f"checkpoints and logs: {folder}")
 
@@ -211,11 +218,9 @@ def _test(args: argparse.Namespace) -> None:
         work_dir=args.work_dir,
         show_dir=args.show_dir,
         out_dir=args.out,
-        cfg_options=parse_options(args.cfg_options),
         launcher=args.launcher,
-        overwrite=args.overwrite,
         skip_data_check=args.skip_data_check,
-        trust_checkpoint=args.trust_checkpoint,
+        **_shared_options(args),
     )
     print(f"scores: {metrics}")
 
@@ -231,9 +236,7 @@ def _predict(args: argparse.Namespace) -> None:
         args.image_or_folder,
         args.out,
         device=args.device,
-        cfg_options=parse_options(args.cfg_options),
-        overwrite=args.overwrite,
-        trust_checkpoint=args.trust_checkpoint,
+        **_shared_options(args),
     )
     print(f"{len(written)} photographs: class maps, overlays and areas in {args.out}")
 

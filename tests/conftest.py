@@ -1,5 +1,6 @@
 """Data that tests in every folder read: a generated sample set, and real data where it is."""
 
+import logging
 import os
 import shutil
 from dataclasses import dataclass
@@ -11,6 +12,12 @@ from mmseg_heritage.data.sample_set import make_sample_set
 
 REAL_DATA_VARIABLE = "MMSEG_HERITAGE_REAL_DATA"
 _BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+@pytest.fixture(autouse=True)
+def _loggers_of_earlier_tests(monkeypatch):
+    """Loggers of mmengine keep the output stream that pytest has closed since."""
+    monkeypatch.setattr(logging, "raiseExceptions", False)
 
 
 @pytest.fixture(scope="session")

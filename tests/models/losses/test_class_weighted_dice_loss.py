@@ -290,6 +290,220 @@ def test_half_precision_logits_give_a_float32_loss(dtype, inside):
     logits, labels = batch(size=(40, 40))
     half = logits.detach().to(dtype).requires_grad_()
     loss = ClassWeightedDiceLoss([1, 2, 3, 4, 5])
+    with contextlib.ExitStack() as stack:
+        if inside:
+            try:
+                stack.enter_context(torch.autocast("cpu", dtype=dtype))
+            except RuntimeError as error:
+                pytest.skip(f"this torch has no such autocast on the CPU: {error}")
+        value = loss(half, labels)
+        (grad,) = torch.autograd.grad(value, half)
+    assert value.dtype == torch.float32
+    assert value.item() == pytest.approx(expected, abs=1e-6)
+    none = loss(logits, labels, weight=pixel_weight, reduction_override="none")
+    np.testing.assert_allclose(none.detach().numpy(), terms, atol=1e-6)
+    assert torch.isfinite(torch.autograd.grad(value, logits)[0]).all()
+
+
+def smp_smooth(smooth):
+    """SMP's name for our ``smooth``: (2 I + s) / (P + Y + s) before 2024, later with 2 s."""
+    one = torch.ones(1)
+    score = smp.losses._functional.soft_dice_score(one, 0 * one, smooth=1.0).item()
+    return smooth if score == 0.5 else smooth / 2
+
+
+@pytest.mark.parametrize("ignore", [None, 255])
+@pytest.mark.parametrize("weights", [None, [0.1, 3.0, 1.0, 2.0, 0.5]])
+@pytest.mark.parametrize("smooth", [0.0, 1.0])
+def test_policy_zero_equals_smp(ignore, weights, smooth):
+    logits, labels = batch(share=0.0 if ignore is None else 0.3)
+    theirs = smp.losses.DiceLoss(
+        "multiclass",
+        from_logits=True,
+        smooth=smp_smooth(smooth),
+        ignore_index=ignore,
+        class_weights=weights,
+    )
+    ours = ClassWeightedDiceLoss(weights, smooth=smooth, absent="zero", ignore_index=ignore)
+    assert ours(logits, labels).item() == pytest.approx(theirs(logits, labels).item(), abs=1e-6)
+    torch.testing.assert_close(
+        gradient(ours, logits, labels), gradient(theirs, logits, labels), atol=1e-7, rtol=1e-4
+    )
+
+
+@pytest.mark.parametrize("absent", POLICIES)
+@pytest.mark.parametrize("pixel_weighted", [False, True])
+def test_gradient_is_exact(absent, pixel_weighted):
+    logits, labels = batch(c=4, size=(3, 2))
+    logits = logits.detach().double().requires_grad_()
+    weight = torch.rand(labels.shape, dtype=torch.float64) if pixel_weighted else None
+    loss = ClassWeightedDiceLoss([0.2, 1.0, 3.0, 0.7], absent=absent)
+    assert loss(logits, labels).dtype == torch.float64
+    for reduction in ("mean", "none"):
+        assert torch.autograd.gradcheck(
+            lambda x, r=reduction: loss(x, labels, weight=weight, reduction_override=r), logits
+        )
+
+
+def test_dice_is_of_the_batch_and_not_a_mean_over_images():
+    logits, labels = batch(absent=())
+    labels[0] = 0
+    loss = ClassWeightedDiceLoss()
+    of_images = torch.stack([loss(logits[i : i + 1], labels[i : i + 1]) for i in range(2)]).mean()
+    of_batch = loss(logits, labels)
+    assert of_batch.item() == pytest.approx(reference(logits, labels)[0], abs=1e-6)
+    assert abs(of_batch - of_images) > 0.01
+    # The same pixels as one image twice as high are the same batch.
+    joined = loss(torch.cat(list(logits), dim=1)[None], torch.cat(list(labels))[None])
+    assert of_batch.item() == pytest.approx(joined.item(), abs=1e-6)
+
+
+def test_a_missed_rare_class_costs_its_share():
+    labels = torch.zeros(1, 100, 100, dtype=torch.long)
+    labels[0, :5, :5] = 1
+    logits = torch.zeros(1, 2, 100, 100)
+    logits[:, 0] = 20.0
+    assert ClassWeightedDiceLoss()(logits, labels).item() == pytest.approx(0.48, abs=0.02)
+    assert ClassWeightedDiceLoss([0.1, 0.9])(logits, labels).item() > 0.85
+
+
+# ------------------------------------------------------------------------------ ignored pixels
+
+
+@pytest.mark.parametrize("absent", POLICIES)
+@pytest.mark.parametrize("ignore", [255, -100, 2])
+def test_ignored_pixels_have_no_influence_and_no_gradient(absent, ignore):
+    logits, labels = batch(ignore=ignore)
+    loss = ClassWeightedDiceLoss(absent=absent, ignore_index=ignore)
+    ignored = (labels == ignore)[:, None].expand_as(logits)
+    other = torch.where(ignored, 50 * torch.randn_like(logits), logits)
+    assert loss(logits, labels).item() == loss(other, labels).item()
+    grad = gradient(loss, logits, labels)
+    assert (grad[ignored] == 0).all()
+    assert (grad[~ignored] != 0).any()
+
+
+@pytest.mark.parametrize("absent", POLICIES)
+@pytest.mark.parametrize("smooth", [0.0, 1.0])
+@pytest.mark.parametrize("reduction", ["mean", "sum", "none"])
+@pytest.mark.parametrize("how", ["ignored", "weight"])
+def test_nothing_to_learn_from_gives_zero_with_zero_gradients(absent, smooth, reduction, how):
+    logits, labels = batch(share=1.0 if how == "ignored" else 0.0)
+    weight = torch.zeros(labels.shape) if how == "weight" else None
+    loss = ClassWeightedDiceLoss([1, 2, 3, 4, 5], smooth, absent, reduction)
+    value = loss(logits, labels, weight=weight)
+    assert value.requires_grad
+    assert (value == 0).all()
+    (grad,) = torch.autograd.grad(value.sum(), logits)
+    assert (grad == 0).all()
+
+
+def test_the_ignore_index_of_the_call_holds():
+    logits, labels = batch(ignore=-100)
+    expected = reference(logits, labels, ignore=-100)[0]
+    value = ClassWeightedDiceLoss(ignore_index=255)(logits, labels, ignore_index=-100)
+    assert value.item() == pytest.approx(expected, abs=1e-6)
+
+
+@pytest.mark.parametrize("dtype", [torch.uint8, torch.int16, torch.int32])
+def test_label_types(dtype):
+    logits, labels = batch()
+    loss = ClassWeightedDiceLoss()
+    assert loss(logits, labels.to(dtype)).item() == loss(logits, labels).item()
+
+
+def test_a_negative_ignore_index_does_not_wrap_in_uint8():
+    logits, labels = batch(share=0.0)
+    labels[0, 0, 0] = 156  # -100 as an unsigned byte
+    with pytest.raises(InputError, match="label 156"):
+        ClassWeightedDiceLoss(ignore_index=-100)(logits, labels.to(torch.uint8))
+
+
+# ------------------------------------------------------------------- weights, absence, reduction
+
+
+def test_class_weights_change_loss_and_gradient(tmp_path):
+    logits, labels = batch()
+    weights = [0.1, 3.0, 1.0, 2.0, 0.5]
+    plain, weighted = ClassWeightedDiceLoss(), ClassWeightedDiceLoss(weights)
+    assert abs(plain(logits, labels) - weighted(logits, labels)) > 1e-3
+    terms = plain(logits, labels, reduction_override="none")
+    of_class = [torch.autograd.grad(t, logits, retain_graph=True)[0] for t in terms]
+    mixed = sum(w * g for w, g in zip(weights, of_class, strict=True)) / (0.1 + 3.0 + 1.0 + 0.5)
+    torch.testing.assert_close(gradient(weighted, logits, labels), mixed)
+    assert (gradient(plain, logits, labels) - mixed).abs().max() > 0.1 * mixed.abs().max()
+    scaled = ClassWeightedDiceLoss([7 * w for w in weights])
+    assert scaled(logits, labels).item() == pytest.approx(weighted(logits, labels).item())
+
+    path = tmp_path / "weights.json"
+    path.write_text(json.dumps({"class_weights": weights}))
+    for source in (path, str(path), np.array(weights)):
+        assert torch.equal(
+            gradient(ClassWeightedDiceLoss(source), logits, labels),
+            gradient(weighted, logits, labels),
+        )
+
+
+def test_a_class_of_weight_zero_is_left_out():
+    logits, labels = batch(absent=())
+    terms = ClassWeightedDiceLoss(reduction="none")(logits, labels)
+    value = ClassWeightedDiceLoss([0, 1, 1, 1, 1])(logits, labels)
+    assert value.item() == pytest.approx(terms[1:].mean().item(), abs=1e-6)
+    only = ClassWeightedDiceLoss([0, 0, 0, 1, 0])  # class 3 alone, and it is absent
+    logits, labels = batch(absent=(3,))
+    assert only(logits, labels).item() == 0
+
+
+def test_policies_for_absent_classes():
+    logits, labels = batch(absent=(2, 3))
+    terms = {p: ClassWeightedDiceLoss(absent=p, reduction="none")(logits, labels) for p in POLICIES}
+    loss = {p: ClassWeightedDiceLoss(absent=p)(logits, labels).item() for p in POLICIES}
+    assert loss["skip"] == pytest.approx(terms["skip"].sum().item() / 3, abs=1e-6)
+    assert loss["zero"] == pytest.approx(terms["skip"].sum().item() / 5, abs=1e-6)
+    assert loss["penalise"] == pytest.approx(terms["penalise"].mean().item(), abs=1e-6)
+    assert terms["skip"][2] == terms["zero"][2] == 0
+    mass = (logits.softmax(1)[:, 2] * (labels != 255)).sum()
+    assert terms["penalise"][2].item() == pytest.approx((mass / (mass + 1)).item(), abs=1e-6)
+
+
+def test_reductions_and_avg_factor():
+    logits, labels = batch()
+    weights = [0.1, 3.0, 1.0, 2.0, 0.5]
+    loss = ClassWeightedDiceLoss(weights, loss_weight=2.0)
+    none = loss(logits, labels, reduction_override="none")
+    np.testing.assert_allclose(none.tolist(), 2 * reference(logits, labels, weights)[1], atol=1e-6)
+    total = none.sum().item()
+    present = 0.1 + 3.0 + 1.0 + 0.5
+    assert loss(logits, labels, reduction_override="sum").item() == pytest.approx(total)
+    assert loss(logits, labels).item() == pytest.approx(total / present)
+    assert loss(logits, labels, avg_factor=4).item() == pytest.approx(total / 4)
+    assert torch.equal(loss(logits, labels, avg_factor=4, reduction_override="none"), none)
+    with pytest.raises(ValueError, match="avg_factor"):
+        loss(logits, labels, avg_factor=4, reduction_override="sum")
+    with pytest.raises(ValueError, match="reduction_override='median'"):
+        loss(logits, labels, reduction_override="median")
+
+
+def test_pixel_weights_of_zero_and_one_are_a_mask():
+    logits, labels = batch(share=0.0)
+    kept = torch.rand(labels.shape) < 0.5
+    loss = ClassWeightedDiceLoss()
+    masked = labels.masked_fill(~kept, 255)
+    assert loss(logits, labels, weight=kept.float()).item() == loss(logits, masked).item()
+    torch.testing.assert_close(
+        gradient(loss, logits, labels, weight=kept.float()), gradient(loss, logits, masked)
+    )
+
+
+# ---------------------------------------------------------------------- precision, layout, state
+
+
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float16])
+@pytest.mark.parametrize("inside", [True, False])
+def test_half_precision_logits_give_a_float32_loss(dtype, inside):
+    logits, labels = batch(size=(40, 40))
+    half = logits.detach().to(dtype).requires_grad_()
+    loss = ClassWeightedDiceLoss([1, 2, 3, 4, 5])
     try:
         context = torch.autocast("cpu", dtype=dtype) if inside else contextlib.nullcontext()
     except RuntimeError as error:
