@@ -15,7 +15,6 @@ from mmseg_heritage.errors import InputError
 
 LAUNCHERS = ("none", "pytorch", "slurm", "mpi")
 
-
 # What each launcher tells its processes through the environment.
 _VARIABLES = {
     "pytorch": ("RANK", "WORLD_SIZE", "LOCAL_RANK", "MASTER_ADDR", "MASTER_PORT"),
