@@ -82,7 +82,7 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
 def _test_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="config file the checkpoint was trained with")
     parser.add_argument("checkpoint", help="checkpoint file")
-    parser.add_argument("--work-dir", help="folder of the run (default: work_dirs/<config name>)")
+    parser.add_argument("--work-dir", help="folder of the run (default: that of the checkpoint)")
     parser.add_argument(
         "--show-dir", help="write a picture of each image: input, truth, prediction"
     )

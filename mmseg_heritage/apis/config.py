@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import difflib
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -43,7 +44,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     max_iters = options.pop("max_iters", None)
     tables = [table for key, table in cfg.items() if key.endswith(_SUFFIX)]
     variables = {name for table in tables for name in table}
-    problems = [f"{key}: no such variable or field" for key in options if not _exists(cfg, key)]
+    unknown = [key for key in options if not _exists(cfg, key)]
+    problems = [f"{key}: no such variable or field" + _near(key, variables) for key in unknown]
     if problems:
         raise InputError(
             f"{path}: --cfg-options cannot be applied. Variables of this config: "
@@ -59,6 +61,12 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     if max_iters is not None:
         _count_iterations(cfg, max_iters)
     return cfg
+
+
+def _near(key: str, variables: Set[str]) -> str:
+    """Suggests the variable that was probably meant."""
+    near = difflib.get_close_matches(key, {*variables, "max_iters"}, n=1)
+    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _fill_fields(cfg: Config, table: dict[str, Any], given: Set[str]) -> None:

@@ -27,7 +27,7 @@ from mmseg_heritage.engine.launch import without_sync_bn
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import write_json
 from mmseg_heritage.progress import progress_bar
-from mmseg_heritage.visualization.panels import overlay, write_class_map, write_image
+from mmseg_heritage.visualization.panels import overlay, panel, write_class_map, write_image
 
 SCHEMA = "mmseg_heritage/prediction/1"
 
@@ -86,8 +86,8 @@ def predict(
 ) -> list[Path]:
     """Writes, for every photograph, its class map, an overlay and the share of each class.
 
-    The files are ``<name>_classes.png`` (ids with palette), ``<name>_overlay.png`` and
-    ``<name>.json``.
+    The files are ``<name>_classes.png`` (ids with palette), ``<name>_overlay.png``,
+    ``<name>_panel.png`` (photograph and class map with a legend) and ``<name>.json``.
 
     Args:
         config: Config the model was trained with.
@@ -135,14 +135,16 @@ def predict(
 
 
 def _predict_one(predictor: Predictor, photograph: Path, out: Path) -> Path:
-    """Writes the three files of one photograph."""
+    """Writes the four files of one photograph."""
     class_map = predictor(photograph)
     classes, palette = predictor.classes, predictor.palette
     clean = classes.index("Clean") if "Clean" in classes else None
     name = photograph.stem
     write_class_map(out / f"{name}_classes.png", class_map, palette)
-    picture = overlay(read_image(photograph), class_map, palette, clean)
-    write_image(out / f"{name}_overlay.png", picture)
+    image = read_image(photograph)
+    write_image(out / f"{name}_overlay.png", overlay(image, class_map, palette, clean))
+    sheet = panel(image, [("Prediction", class_map)], classes, palette)
+    write_image(out / f"{name}_panel.png", sheet)
     counts = np.bincount(class_map.ravel(), minlength=len(classes))
     height, width = class_map.shape
     content = {

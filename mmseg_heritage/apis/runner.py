@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import inspect
 import logging
 import warnings
 from collections.abc import Iterator, Sequence
@@ -24,6 +25,7 @@ from mmseg.registry import (
     PARAM_SCHEDULERS,
     TRANSFORMS,
 )
+from torch.utils.data import DataLoader
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.config import check_classes
@@ -101,6 +103,7 @@ def check_parts(cfg: Config, parts: Sequence[str]) -> torch.nn.Module:
     """
     model = build_model(cfg)
     for part in parts:
+        _check_loader(cfg, part)
         with config_errors(f"{part}_dataloader.dataset.pipeline"):
             for step in _innermost_dataset(cfg, part).get("pipeline") or []:
                 TRANSFORMS.build(step)
@@ -122,6 +125,16 @@ def check_parts(cfg: Config, parts: Sequence[str]) -> torch.nn.Module:
                 options = {k: v for k, v in scheduler.items() if k != "convert_to_iter_based"}
                 PARAM_SCHEDULERS.build(options, default_args={"optimizer": optimizer})
     return model
+
+
+def _check_loader(cfg: Config, part: str) -> None:
+    """Refuses settings that neither torch's DataLoader nor mmengine knows."""
+    known = {*inspect.signature(DataLoader).parameters, "dataset", "num_batch_per_epoch"}
+    unknown = [f"{key}: no such setting" for key in cfg[f"{part}_dataloader"] if key not in known]
+    if unknown:
+        raise InputError(
+            f"the config's '{part}_dataloader' takes {', '.join(sorted(known))}", unknown
+        )
 
 
 def _as_list(value: Any) -> list[Any]:

@@ -48,7 +48,7 @@ def test(
     Args:
         config: Config file the checkpoint was trained with.
         checkpoint: Checkpoint file.
-        work_dir: Folder of the run; ``work_dirs/<config name>`` if None.
+        work_dir: Folder of the run; that of the checkpoint if None.
         show_dir: Where to write a picture of each image: input, ground truth, prediction.
         out_dir: Where to write the predicted class map of each image.
         cfg_options: Dotted key -> value.
@@ -65,7 +65,9 @@ def test(
     """
     cfg = load_config(config, cfg_options)
     cfg.launcher = launcher
-    results = work_dir_of(cfg, config, work_dir) / EVALUATION_FOLDER
+    # Beside the checkpoint: that is the folder of the run it came from.
+    folder = work_dir or Path(checkpoint).expanduser().parent
+    results = work_dir_of(cfg, config, str(folder)) / EVALUATION_FOLDER
     # Logs and the config of a test go beside its scores; those of the training are left alone.
     cfg.work_dir = str(results)
     # Relative folders are the user's, seen from where the command was given.

@@ -78,7 +78,7 @@ class ConfusionMetric(BaseMetric):
         metrics: dict[str, float] = {**summary(counts), **_binary(counts, classes)}
         for name, iou in zip(classes, scores["iou"], strict=True):
             if not np.isnan(iou):
-                metrics[f"IoU.{name}"] = 100 * float(iou)
+                metrics[log_key(name)] = 100 * float(iou)
         MMLogger.get_current_instance().info("per class results:\n" + _table(classes, scores))
         if self.output_dir is not None and is_main_process():
             self._write(Path(self.output_dir), results, counts, classes, scores)
@@ -120,6 +120,15 @@ class ConfusionMetric(BaseMetric):
                 classes=np.array(classes),
                 confusion=np.stack([image_counts for _, image_counts in results]),
             )
+
+
+def log_key(class_name: str) -> str:
+    """Returns the key under which the IoU of a class is logged.
+
+    mmengine logs a running mean for every key that contains 'loss', so that the class Material loss
+    needs another spelling: ``IoU.Material Loss``.
+    """
+    return "IoU." + class_name.replace("loss", "Loss")
 
 
 def _pooled(counts: np.ndarray, classes: Sequence[str]) -> dict[str, float | None]:

@@ -29,11 +29,12 @@ def command(tiny_run, photographs, out, *more):
             "--out", str(out), "--device", "cpu", *more]  # fmt: skip
 
 
-def test_three_files_for_each_photograph(tiny_run, photographs, tmp_path):
+def test_four_files_for_each_photograph(tiny_run, photographs, tmp_path):
     assert main(command(tiny_run, photographs, tmp_path / "out")) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
     stems = ("sample_0000", "sample_0001", "grey")
-    assert names == {s + end for s in stems for end in ("_classes.png", "_overlay.png", ".json")}
+    ends = ("_classes.png", "_overlay.png", "_panel.png", ".json")
+    assert names == {s + end for s in stems for end in ends}
     content = json.loads((tmp_path / "out" / "grey.json").read_text())
     assert (content["width"], content["height"]) == (33, 71)
     with Image.open(tmp_path / "out" / "grey_classes.png") as image:

@@ -1,9 +1,15 @@
 """The registered data set: what it lists, and how class choices change ids."""
 
+import json
+from pathlib import Path
+
 import numpy as np
 import pytest
+from PIL import Image
 
 pytest.importorskip("mmseg")
+
+from mmseg.registry import TRANSFORMS
 
 import mmseg_heritage.plugin  # noqa: F401
 from mmseg_heritage.data.images import read_mask
@@ -12,6 +18,7 @@ from mmseg_heritage.datasets import (
     ARTeFACTDataset,
     LoadARTeFACTAnnotations,
     LoadHeritageImage,
+    RandomSquareCrop,
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import FINE, LEVELS
@@ -80,6 +87,33 @@ def test_background_becomes_the_seventeenth_class(sample_set):
     assert len(dataset.metainfo["classes"]) == len(dataset.metainfo["palette"]) == 17
 
 
+def test_the_names_of_a_level_bring_its_groups_and_colours(sample_set):
+    named = _dataset(sample_set, metainfo={"classes": ["Clean", "Damage"]})
+    level = _dataset(sample_set, level="binary")
+    assert named.metainfo["palette"] == level.metainfo["palette"]
+    assert named.label_map == level.label_map == {0: 0, **dict.fromkeys(range(1, 16), 1)}
+
+
+def test_filters_by_content_and_by_a_single_name(sample_set):
+    whole = _dataset(sample_set, split="all")
+    content = whole.get_data_info(0)["content"]
+    kept = _dataset(sample_set, split="all", contents=content)
+    assert 0 < len(kept) < len(whole)
+    assert {kept.get_data_info(i)["content"] for i in range(len(kept))} == {content}
+
+
+def test_a_material_may_be_missing_from_a_part_but_a_part_must_not_be_empty(sample_set):
+    materials = {part: set() for part in ("train", "val", "test")}
+    for part, found in materials.items():
+        dataset = _dataset(sample_set, split=part)
+        found.update(dataset.get_data_info(i)["material"] for i in range(len(dataset)))
+    rare = min(materials["train"] - materials["test"])
+    tested = min(materials["test"])
+    assert len(_dataset(sample_set, split="test", materials=[rare, tested])) > 0
+    with pytest.raises(InputError, match=r"part 'test' of split 'holdout' is empty after the"):
+        _dataset(sample_set, split="test", materials=[rare])
+
+
 def test_filters_keep_the_named_materials(sample_set):
     whole = _dataset(sample_set, split="all")
     material = whole.get_data_info(0)["material"]
@@ -95,6 +129,11 @@ def test_filters_keep_the_named_materials(sample_set):
         ({"level": "medium"}, "level must be one of"),
         ({"materials": ["Plastic"]}, "material 'Plastic' occurs nowhere"),
         ({"metainfo": {"classes": ("Clean", "Mould")}}, "unknown: 'Mould'"),
+        ({"metainfo": {"classes": ("Clean", "Clean")}}, "each once; found: Clean, Clean"),
+        ({"metainfo": {"classes": []}}, "each once; found: none"),
+        ({"metainfo": {"classes": "Cracks"}}, "must be a list of class names, found 'Cracks'"),
+        ({"metainfo": {"classes": ("Clean",)}, "level": "binary"}, "not both"),
+        ({"data_prefix": {"ann_path": "masks"}}, "img_path and seg_map_path, found ann_path"),
         ({"reduce_zero_label": True}, "must stay False"),
         ({"level": "binary", "with_background": True}, "needs level='fine'"),
     ],
@@ -104,6 +143,35 @@ def test_what_cannot_be_meant_is_refused(sample_set, kwargs, message):
         _dataset(sample_set, **kwargs)
 
 
+def test_one_folder_may_have_another_name(copied_sample_set):
+    (copied_sample_set / "annotations").rename(copied_sample_set / "masks")
+    dataset = _dataset(copied_sample_set, data_prefix={"seg_map_path": "masks"})
+    assert Path(dataset.get_data_info(0)["seg_map_path"]).parent.name == "masks"
+
+
+def test_masks_of_other_sizes_are_gathered_when_the_data_set_is_built(copied_sample_set):
+    ids = load_split(copied_sample_set / MANIFEST).parts["train"][:2]
+    for sample_id in ids:
+        Image.new("L", (500, 3)).save(copied_sample_set / "annotations" / f"{sample_id}.png")
+    with pytest.raises(InputError, match="size of their images") as caught:
+        _dataset(copied_sample_set)
+    assert len(caught.value.problems) == 2
+
+
+def test_a_manifest_that_does_not_fit_is_refused(copied_sample_set):
+    path = copied_sample_set / MANIFEST
+    content = json.loads(path.read_text())
+    content["parts"]["val"].append("gone")
+    path.write_text(json.dumps(content))
+    with pytest.raises(InputError, match="'gone', which the data set lacks"):
+        _dataset(copied_sample_set, split="train")
+
+
+def test_a_missing_data_root_is_refused():
+    with pytest.raises(InputError, match="no data_root was given"):
+        ARTeFACTDataset()
+
+
 def test_without_a_manifest_no_source_is_in_two_parts(sample_set):
     parts = [
         ARTeFACTDataset(data_root=str(sample_set), split=part) for part in ("train", "val", "test")
@@ -111,6 +179,32 @@ def test_without_a_manifest_no_source_is_in_two_parts(sample_set):
     sources = [{p.get_data_info(i)["source_id"] for i in range(len(p))} for p in parts]
     assert all(sources)
     assert sum(map(len, sources)) == len(set().union(*sources)) == 12
+
+
+def test_255_survives_the_training_pipeline_on_real_data(shared_data):
+    """Outside pixels are black here, so that no crop, turn or resizing can hide where they went."""
+    root = str(shared_data / "artefact_mini")
+    transforms = [
+        RandomSquareCrop(64, max_ignore=1.0),
+        *(TRANSFORMS.build({"type": "RandomFlip", "prob": 0.5, "direction": direction})
+          for direction in ("horizontal", "vertical")),
+    ]  # fmt: skip
+    dataset = ARTeFACTDataset(data_root=root, split="all", pipeline=LOAD)
+    np.random.seed(0)
+    outside = 0
+    for index in range(len(dataset)):
+        item = dataset[index]
+        mask = item["gt_seg_map"]
+        item["img"] = np.repeat(np.where(mask == 255, 0, 255)[..., None], 3, 2).astype(np.uint8)
+        known = set(mask.ravel().tolist())
+        for transform in transforms:
+            item = transform(item)
+        trained, brightness = item["gt_seg_map"], item["img"][..., 0]
+        assert set(trained.ravel().tolist()) <= known | {255}
+        assert (trained[brightness == 0] == 255).all()
+        assert (trained[brightness == 255] != 255).all()
+        outside += int((trained == 255).sum())
+    assert outside > 0
 
 
 def test_real_masks_keep_255(shared_data):

@@ -2,7 +2,13 @@
 
 import numpy as np
 import pytest
-from sklearn.metrics import confusion_matrix, f1_score, jaccard_score
+from sklearn.metrics import (
+    confusion_matrix,
+    f1_score,
+    jaccard_score,
+    precision_score,
+    recall_score,
+)
 
 from mmseg_heritage.evaluation.confusion import (
     all_clean,
@@ -19,7 +25,9 @@ def _maps(seed, shape=(37, 53), classes=6):
     generator = np.random.default_rng(seed)
     label = generator.integers(0, classes, shape, dtype=np.uint8)
     label[generator.random(shape) < 0.2] = 255
-    return label, generator.integers(0, classes, shape, dtype=np.uint8)
+    prediction = generator.integers(0, classes, shape, dtype=np.uint8)
+    prediction[generator.random(shape) < 0.3] = 1  # unbalanced: precision and recall differ
+    return label, prediction
 
 
 @pytest.mark.parametrize("seed", range(5))
@@ -39,19 +47,26 @@ def test_scores_equal_those_of_scikit_learn(seed):
     valid = label != 255
     assert np.array_equal(counts, confusion_matrix(label[valid], prediction[valid]))
     scores = class_scores(counts)
-    iou = jaccard_score(label[valid], prediction[valid], average=None)
-    f1 = f1_score(label[valid], prediction[valid], average=None)
-    assert scores["iou"] == pytest.approx(iou)
-    assert scores["f1"] == pytest.approx(f1)
+    references = {
+        "iou": jaccard_score,
+        "f1": f1_score,
+        "precision": precision_score,
+        "recall": recall_score,
+    }
+    for key, reference in references.items():
+        expected = reference(label[valid], prediction[valid], average=None)
+        assert scores[key] == pytest.approx(expected), key
     assert pixel_accuracy(counts) == pytest.approx((label == prediction)[valid].mean())
 
 
 def test_more_pixels_of_one_class_than_float32_can_count():
-    pixels = (1 << 24) + 12345
+    pixels = 20_000_000  # over 2**24; the odd count below is no float32
     label = np.zeros(pixels, dtype=np.uint8)
     prediction = np.zeros(pixels, dtype=np.uint8)
     prediction[:7] = 1
-    assert confusion_counts(label, prediction, 2).tolist() == [[pixels - 7, 7], [0, 0]]
+    counts = confusion_counts(label, prediction, 2)
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [[pixels - 7, 7], [0, 0]]
 
 
 def test_a_class_never_found_counts_zero_and_an_absent_one_is_left_out():

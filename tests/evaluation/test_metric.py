@@ -8,7 +8,8 @@ import torch
 
 pytest.importorskip("mmseg")
 
-from mmseg_heritage.evaluation.metric import SCHEMA, ConfusionMetric
+from mmseg_heritage.evaluation.metric import SCHEMA, ConfusionMetric, log_key
+from mmseg_heritage.taxonomy import LEVELS
 
 CLASSES = ("Clean", "Cracks", "Peel")
 
@@ -80,10 +81,18 @@ def test_a_test_set_without_a_valid_pixel_writes_null(tmp_path):
 def test_background_as_a_class_is_neither_clean_nor_damage():
     metric = ConfusionMetric()
     metric.dataset_meta = {"classes": ("Clean", "Cracks", "Background")}
-    label = torch.tensor([[[0, 1, 2, 2]]], dtype=torch.uint8)
-    prediction = torch.tensor([[[0, 2, 1, 2]]])
+    # The truth's two pixels of background are not scored, whatever was predicted there; the damage
+    # taken for background is missed.
+    label = torch.tensor([[[0, 1, 1, 2, 2]]], dtype=torch.uint8)
+    prediction = torch.tensor([[[0, 1, 2, 1, 0]]])
     metric.process({}, [{**_samples(1)[0], "gt_sem_seg": {"data": label},
                          "pred_sem_seg": {"data": prediction}}])  # fmt: skip
     scores = metric.evaluate(1)
-    assert scores["damage_IoU"] == 0  # the one damaged pixel was taken for background
-    assert scores["binary_mIoU"] == pytest.approx(50)
+    assert scores["damage_IoU"] == pytest.approx(50)
+    assert scores["binary_mIoU"] == pytest.approx((100 + 50) / 2)
+
+
+def test_no_logged_key_is_averaged_over_time_by_mmengine():
+    # Its log processor smooths whatever has 'loss' in its name.
+    assert not any("loss" in log_key(name) for name in LEVELS["fine"].classes)
+    assert log_key("Cracks") == "IoU.Cracks"

@@ -44,6 +44,21 @@ def test_the_overlay_leaves_clean_and_outside_as_they_are():
     assert (tinted[~untouched] != image[~untouched]).any(axis=1).mean() > 0.9
 
 
+def test_the_overlay_tints_damage_and_outlines_it_within():
+    image = np.full((9, 9, 3), 200, dtype=np.uint8)
+    class_map = np.zeros((9, 9), dtype=np.uint8)
+    class_map[2:7, 2:7] = 9
+    tinted = overlay(image, class_map, PALETTE)
+    inner = np.s_[3:6, 3:6]
+    outline = class_map == 9
+    outline[inner] = False
+    assert (tinted[outline] == PALETTE[9]).all()
+    expected = (200 + np.array(PALETTE[9])) / 2
+    assert (np.abs(tinted[inner].reshape(-1, 3) - expected) <= 1).all()
+    assert (tinted[class_map == 0] == 200).all()
+    assert (overlay(image, class_map, PALETTE, clean=None)[class_map == 0] < 200).any()
+
+
 def test_a_panel_names_a_class_of_one_pixel_in_a_large_map():
     class_map = np.zeros((1500, 1000), dtype=np.uint8)
     image = np.zeros((1500, 1000, 3), dtype=np.uint8)

@@ -46,14 +46,35 @@ def test_image_and_mask_are_cut_at_the_same_place():
         assert np.array_equal(results["img"][..., 0], results["gt_seg_map"] * 10)
 
 
-def test_resizing_does_not_shift_the_mask_against_the_image():
+@pytest.mark.parametrize("axis", [0, 1])
+@pytest.mark.parametrize(("edge", "size"), [(97, 32), (20, 64)])
+def test_resizing_does_not_shift_the_mask_against_the_image(edge, size, axis):
+    """The image is bright up to an edge: its mean tells where the edge of the mask belongs."""
     np.random.seed(1)
-    differences = []
-    for seed in range(10):
-        results = RandomSquareCrop(32, max_tries=1)(_results(96, 96, seed, ignored=0))
-        nearest = np.round(results["img"][..., 0] / 10)
-        differences.append((nearest != results["gt_seg_map"]).mean())
-    assert np.mean(differences) < 0.35  # blurred borders of 8 px blocks, no shift
+    shifts = []
+    for _ in range(200):
+        mask = np.zeros((edge, edge), dtype=np.uint8)
+        mask[:, : np.random.randint(1, edge)] = 1
+        mask = mask if axis == 1 else mask.T.copy()
+        image = np.repeat(mask[..., None] * 200, 3, axis=2)
+        results = RandomSquareCrop(size)({"img": image, "gt_seg_map": mask})
+        # Along one line from the border; what is padded behind it is dark and is not 1.
+        bright = np.take(results["img"][..., 0], 0, axis=1 - axis)
+        marked = np.take(results["gt_seg_map"], 0, axis=1 - axis) == 1
+        shifts.append(marked.sum() - bright.sum() / 200)
+    # In pixels of the result. Nearest neighbour from the corners of the cells shifts by up to half.
+    assert abs(np.mean(shifts)) < 0.1
+
+
+def test_sides_range_from_the_size_to_the_short_edge():
+    np.random.seed(0)
+    crop = RandomSquareCrop(16)
+    mask = np.zeros((40, 90), dtype=np.uint8)
+    boxes = [crop._draw_box(mask) for _ in range(800)]
+    assert {side for _, _, side in boxes} == set(range(16, 41))
+    assert all(top + side <= 40 and left + side <= 90 for top, left, side in boxes)
+    assert {top for top, _, side in boxes if side == 40} == {0}
+    assert max(left for _, left, side in boxes) > 60
 
 
 def test_padding_is_255():
@@ -61,12 +82,13 @@ def test_padding_is_255():
     results = _results(10, 30, ignored=0)
     cropped = RandomSquareCrop(20, pad_value=7)(results)
     assert cropped["gt_seg_map"].shape == (20, 20)
-    short = _results(6, 6, ignored=0)
-    crop = RandomSquareCrop(6)
-    padded = crop._padded(short["gt_seg_map"], 9, 255)
-    assert (padded[6:] == 255).all()
-    assert (padded[:, 6:] == 255).all()
-    assert (padded[:6, :6] != 255).all()
+    # Padded where the mask says so, and nowhere else; a blurred border is neither.
+    padded = cropped["gt_seg_map"] == 255
+    assert padded.any()
+    assert padded[-1].all()
+    assert not padded[0].any()
+    assert (cropped["img"][-1] == 7).all()
+    assert (cropped["img"][0, :, 0] == cropped["img"][0, :, 1]).all()
 
 
 def test_crops_that_are_mostly_outside_are_drawn_again():
@@ -85,6 +107,15 @@ def test_large_images_shrink_and_small_ones_stay():
     assert shrunk["img"].shape[:2] == (25, 50) == shrunk["img_shape"]
     assert shrunk["gt_seg_map"].shape == (100, 200)
     assert LimitLongEdge(50)(_results(30, 40))["img"].shape[:2] == (30, 40)
+
+
+@pytest.mark.parametrize(
+    ("option", "value"),
+    [("max_tries", 0), ("max_tries", 1.5), ("max_ignore", -0.1), ("max_ignore", 75)],
+)
+def test_options_that_cannot_be_meant_are_refused(option, value):
+    with pytest.raises(InputError, match=option):
+        RandomSquareCrop(8, **{option: value})
 
 
 @pytest.mark.parametrize("make", [RandomSquareCrop, LimitLongEdge])
