@@ -92,23 +92,26 @@ def _fill_fields(cfg: Config, table: dict[str, Any], given: Set[str]) -> None:
 
 def _set_field(cfg: Config, key: str, value: Any) -> None:
     """Sets a dotted field, replacing what was there rather than merging into it."""
-    *parents, last = key.split(".")
-    node: Any = cfg
-    for name in parents:
-        node = node[int(name)] if isinstance(node, (list, tuple)) else node[name]
+    node, last = _parent(cfg, key)
     if isinstance(node, list):
         node[int(last)] = value
     else:
         node[last] = value
 
 
-def _exists(cfg: Config, key: str) -> bool:
-    """Whether the parent of a dotted field exists; new leaves such as 'load_from' are allowed."""
+def _parent(cfg: Config, key: str) -> tuple[Any, str]:
+    """Returns what holds a dotted field, and the field's own name."""
     *parents, last = key.split(".")
     node: Any = cfg
+    for name in parents:
+        node = node[int(name)] if isinstance(node, (list, tuple)) else node[name]
+    return node, last
+
+
+def _exists(cfg: Config, key: str) -> bool:
+    """Whether the parent of a dotted field exists; new leaves such as 'load_from' are allowed."""
     try:
-        for name in parents:
-            node = node[int(name)] if isinstance(node, (list, tuple)) else node[name]
+        node, last = _parent(cfg, key)
     except (KeyError, IndexError, ValueError, TypeError):
         return False
     if isinstance(node, (list, tuple)):
@@ -132,8 +135,7 @@ def _count_iterations(cfg: Config, max_iters: int) -> None:
         type="IterBasedTrainLoop", max_iters=max_iters, val_interval=interval
     )
     cfg.train_dataloader.sampler = ConfigDict(type="InfiniteSampler", shuffle=True)
-    schedulers = cfg.get("param_scheduler") or []
-    for scheduler in schedulers if isinstance(schedulers, (list, tuple)) else [schedulers]:
+    for scheduler in as_list(cfg.get("param_scheduler")):
         if not scheduler.get("by_epoch", True) or not max_epochs:
             continue  # counts iterations already
         scheduler.by_epoch = False
@@ -145,6 +147,13 @@ def _count_iterations(cfg: Config, max_iters: int) -> None:
     cfg.default_hooks.checkpoint.interval = interval
     cfg.default_hooks.logger.log_metric_by_epoch = False
     cfg.log_processor.by_epoch = False
+
+
+def as_list(value: Any) -> list[Any]:
+    """Returns a config value that may be absent, one dict or a list of dicts as a list."""
+    if value is None:
+        return []
+    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def check_classes(cfg: Config, num_classes: int) -> None:

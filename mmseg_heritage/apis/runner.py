@@ -8,7 +8,6 @@ import logging
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
-from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -28,7 +27,7 @@ from mmseg.registry import (
 from torch.utils.data import DataLoader
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.config import check_classes
+from mmseg_heritage.apis.config import as_list, check_classes
 from mmseg_heritage.data.check import check_pixels
 from mmseg_heritage.data.folder import Sample
 from mmseg_heritage.datasets import ARTeFACTDataset
@@ -107,10 +106,10 @@ def check_parts(cfg: Config, parts: Sequence[str]) -> torch.nn.Module:
         with config_errors(f"{part}_dataloader.dataset.pipeline"):
             for step in _innermost_dataset(cfg, part).get("pipeline") or []:
                 TRANSFORMS.build(step)
-        for evaluator in _as_list(cfg.get(f"{part}_evaluator")):
+        for evaluator in as_list(cfg.get(f"{part}_evaluator")):
             with config_errors(f"{part}_evaluator"):
                 METRICS.build(evaluator)
-    for hook in [*(cfg.get("default_hooks") or {}).values(), *_as_list(cfg.get("custom_hooks"))]:
+    for hook in [*(cfg.get("default_hooks") or {}).values(), *as_list(cfg.get("custom_hooks"))]:
         with config_errors("default_hooks or custom_hooks"):
             if hook is not None:
                 HOOKS.build(hook)
@@ -120,7 +119,7 @@ def check_parts(cfg: Config, parts: Sequence[str]) -> torch.nn.Module:
             if isinstance(name, str) and OPTIMIZERS.get(name) is None:
                 raise KeyError(f"there is no optimizer {name}")
             optimizer = build_optim_wrapper(model, ConfigDict(cfg.optim_wrapper))
-        for scheduler in _as_list(cfg.get("param_scheduler")):
+        for scheduler in as_list(cfg.get("param_scheduler")):
             with config_errors("param_scheduler"):
                 options = {k: v for k, v in scheduler.items() if k != "convert_to_iter_based"}
                 PARAM_SCHEDULERS.build(options, default_args={"optimizer": optimizer})
@@ -135,13 +134,6 @@ def _check_loader(cfg: Config, part: str) -> None:
         raise InputError(
             f"the config's '{part}_dataloader' takes {', '.join(sorted(known))}", unknown
         )
-
-
-def _as_list(value: Any) -> list[Any]:
-    """Returns a config value that may be absent, one dict or a list of dicts as a list."""
-    if value is None:
-        return []
-    return list(value) if isinstance(value, (list, tuple)) else [value]
 
 
 def _innermost_dataset(cfg: Config, part: str) -> ConfigDict:

@@ -12,14 +12,13 @@ from typing import Any
 from mmengine.config import Config
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.config import load_config
+from mmseg_heritage.apis.config import as_list, load_config
 from mmseg_heritage.apis.runner import (
     build_datasets,
     build_runner,
     check_data,
     check_parts,
     output_folder,
-    work_dir_of,
 )
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.checkpoint import check_fits, trusting_checkpoints
@@ -66,8 +65,7 @@ def test(
     cfg = load_config(config, cfg_options)
     cfg.launcher = launcher
     # Beside the checkpoint: that is the folder of the run it came from.
-    folder = work_dir or Path(checkpoint).expanduser().parent
-    results = work_dir_of(cfg, config, str(folder)) / EVALUATION_FOLDER
+    results = output_folder(work_dir or Path(checkpoint).parent) / EVALUATION_FOLDER
     # Logs and the config of a test go beside its scores; those of the training are left alone.
     cfg.work_dir = str(results)
     # Relative folders are the user's, seen from where the command was given.
@@ -154,8 +152,7 @@ def _stamp(metrics: Path, cfg: Config, config: str | Path, dataset: ARTeFACTData
 
 def _write_results_to(cfg: Config, results: Path, outputs: Mapping[str, Path]) -> None:
     """Tells the metric and the hook where to write."""
-    evaluators = cfg.test_evaluator
-    for evaluator in evaluators if isinstance(evaluators, list) else [evaluators]:
+    for evaluator in as_list(cfg.test_evaluator):
         if evaluator.type == "ConfusionMetric":
             evaluator.output_dir = str(results)
     if outputs:
