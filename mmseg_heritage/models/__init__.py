@@ -1,5 +1,5 @@
 """Backbones, decode heads, losses and segmentors; importing this package registers them."""
 
-from mmseg_heritage.models import losses
+from mmseg_heritage.models import backbones, decode_heads, losses, segmentors
 
-__all__ = ["losses"]
+__all__ = ["backbones", "decode_heads", "losses", "segmentors"]

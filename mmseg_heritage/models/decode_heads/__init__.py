@@ -1,0 +1,5 @@
+"""Decoders; importing this package registers them with mmsegmentation."""
+
+from mmseg_heritage.models.decode_heads.hierarchical_uper_head import HierarchicalUPerHead
+
+__all__ = ["HierarchicalUPerHead"]
