@@ -8,14 +8,14 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import GROUP_COLORS, IGNORE_INDEX, LEVELS, Level
+from mmseg_heritage.taxonomy import FINE_LEVEL, GROUP_COLORS, IGNORE_INDEX, LEVELS, Level
 
 Groups = Mapping[str, Sequence[str | int]]
 """Group name -> its members: class names, class ids, or names of groups of another level."""
 
 
 def read_levels(
-    levels: Mapping[str, str | Groups], classes: Sequence[str] = LEVELS["fine"].classes
+    levels: Mapping[str, str | Groups], classes: Sequence[str] = LEVELS[FINE_LEVEL].classes
 ) -> dict[str, Level]:
     """Reads the levels above the classes, from the coarsest to the finest, and verifies the tree.
 
@@ -37,12 +37,12 @@ def read_levels(
     groups_of: dict[str, Groups] = {}
     problems: list[str] = []
     for name, groups in levels.items():
-        if name == "fine":
+        if name == FINE_LEVEL:
             problems.append("fine: this is the name of the classes themselves")
         elif isinstance(groups, str):
             if groups not in LEVELS:
                 problems.append(f"{name}: no level '{groups}'; known are {', '.join(LEVELS)}")
-            elif tuple(classes) != LEVELS["fine"].classes:
+            elif tuple(classes) != LEVELS[FINE_LEVEL].classes:
                 problems.append(f"{name}: '{groups}' is of ARTeFACT's classes; write the groups")
             else:
                 groups_of[name] = _groups(LEVELS[groups])
@@ -86,7 +86,7 @@ def parents(
     found: dict[str, list[tuple[str, int] | None]] = {}
     coarser: list[str] = []
     fine = Level(("",) * num_classes, (), tuple(range(num_classes)))
-    for name, level in {**levels, "fine": fine}.items():
+    for name, level in {**levels, FINE_LEVEL: fine}.items():
         found[name] = []
         for group in range(len(level.classes)):
             member = level.fine_to_group.index(group)

@@ -14,6 +14,10 @@ IGNORE_INDEX = 255
 """Mask value outside the object (scanner bed, mount, padding): never trained, never scored."""
 
 
+FINE_LEVEL = "fine"
+"""Name of the level of the classes themselves, below all groups."""
+
+
 @dataclass(frozen=True)
 class DamageClass:
     """One row of the table: mask value, name and official colour as sRGB in 0..255."""
@@ -76,6 +80,10 @@ class Level:
     def members(self) -> tuple[int, ...]:
         """Returns the fine ids that are in some group."""
         return tuple(i for i, group in enumerate(self.fine_to_group) if group != IGNORE_INDEX)
+
+    def lookup(self) -> list[int]:
+        """Returns the group of each mask value 0..255; those that are no class stay as they are."""
+        return [*self.fine_to_group, *range(len(self.fine_to_group), IGNORE_INDEX + 1)]
 
 
 def _level(groups: Mapping[str, Sequence[int]], colors: Sequence[tuple[int, int, int]]) -> Level:

@@ -13,8 +13,8 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.taxonomy import FINE_LEVEL
 
-FINE = "fine"
 DEFAULT_STAGES = (
     {"end": 0.2, "level_weights": {"binary": 1.0, "coarse": 0.0, "fine": 0.0}},
     {"end": 0.4, "level_weights": {"binary": 0.2, "coarse": 1.0, "fine": 0.0}},
@@ -123,7 +123,7 @@ class CurriculumHook(Hook):
         """Sets weights, frozen classifiers and the choice of checkpoints for a stage."""
         stage = self.stages[position]
         _head(runner.model).set_level_weights(stage.level_weights, self.freeze_idle)
-        chooses = stage.level_weights[FINE] > 0
+        chooses = stage.level_weights[FINE_LEVEL] > 0
         for hook, save_best in self._save_best.items():
             hook.save_best = save_best if chooses else None
         weights = ", ".join(f"{name} {weight:g}" for name, weight in stage.level_weights.items())
@@ -157,8 +157,8 @@ def _read(stages: Sequence[Mapping[str, Any]]) -> list[Stage]:
         except TypeError as error:
             problems.append(f"stage {number}: {error}")
             continue
-        if FINE not in stage.level_weights:
-            problems.append(f"stage {number}: level_weights has no '{FINE}'")
+        if FINE_LEVEL not in stage.level_weights:
+            problems.append(f"stage {number}: level_weights has no '{FINE_LEVEL}'")
         if not 0 < stage.lr_factor < math.inf:
             problems.append(f"stage {number}: lr_factor={stage.lr_factor}, expected more than 0")
         if not (read[-1].end if read else 0) < stage.end <= 1:
@@ -168,7 +168,7 @@ def _read(stages: Sequence[Mapping[str, Any]]) -> list[Stage]:
         problems.append("there are no stages")
     elif read[-1].end != 1:
         problems.append(f"the last stage ends at {read[-1].end}, expected 1")
-    elif not read[-1].level_weights.get(FINE):
+    elif not read[-1].level_weights.get(FINE_LEVEL):
         problems.append("the last stage does not train the classes: its weight of 'fine' is 0")
     if problems:
         raise InputError("CurriculumHook cannot be built", problems)

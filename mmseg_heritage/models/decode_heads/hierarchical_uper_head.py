@@ -15,8 +15,8 @@ from torch import Tensor, nn
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.hierarchy import Groups, read_levels
-from mmseg_heritage.models.decode_heads.hierarchy_scores import FINE, MODES, HierarchyScores
-from mmseg_heritage.taxonomy import IGNORE_INDEX, LEVELS
+from mmseg_heritage.models.decode_heads.hierarchy_scores import MODES, HierarchyScores
+from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX, LEVELS
 
 LossConfig = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -65,9 +65,9 @@ class HierarchicalUPerHead(UPerHead):
     ) -> None:
         loss_decode = loss_decode or {"type": "ClassWeightedDiceLoss"}
         super().__init__(loss_decode=loss_decode, **kwargs)
-        classes = LEVELS[FINE].classes if classes is None else classes
+        classes = LEVELS[FINE_LEVEL].classes if classes is None else classes
         self.levels = read_levels(levels or {"binary": "binary", "coarse": "coarse"}, classes)
-        names = (*self.levels, FINE)
+        names = (*self.levels, FINE_LEVEL)
         problems = []
         if len(classes) != self.num_classes:
             problems.append(
@@ -105,10 +105,10 @@ class HierarchicalUPerHead(UPerHead):
                 for name in self.levels
             }
         )
-        self.level_losses[FINE] = _losses((level_losses or {}).get(FINE, loss_decode))
-        self.loss_decode = self.level_losses[FINE]  # where OHEM samplers look
+        self.level_losses[FINE_LEVEL] = _losses((level_losses or {}).get(FINE_LEVEL, loss_decode))
+        self.loss_decode = self.level_losses[FINE_LEVEL]  # where OHEM samplers look
         self.level_weights: dict[str, float] = {}
-        default = {"binary": 0.2, "coarse": 0.3, FINE: 1.0}
+        default = {"binary": 0.2, "coarse": 0.3, FINE_LEVEL: 1.0}
         self.set_level_weights(level_weights or {name: default.get(name, 0.3) for name in names})
 
     def init_weights(self) -> None:
@@ -128,7 +128,7 @@ class HierarchicalUPerHead(UPerHead):
         Raises:
             InputError: If a level is missing or unknown, or a weight is negative or not finite.
         """
-        expected = {*self.levels, FINE}
+        expected = {*self.levels, FINE_LEVEL}
         problems = [f"'{name}' has no weight" for name in sorted(expected - weights.keys())]
         problems += [f"'{name}' is no level" for name in weights if name not in expected]
         problems += [
@@ -144,23 +144,23 @@ class HierarchicalUPerHead(UPerHead):
             raise InputError(f"level_weights must weigh {', '.join(sorted(expected))}", problems)
         self.level_weights = dict(weights)
         needed = self._needed()
-        for name in (*self.level_classifiers, FINE):
+        for name in (*self.level_classifiers, FINE_LEVEL):
             self._classifier(name).requires_grad_(name in needed or not freeze_idle)
 
     def _classifier(self, level: str) -> nn.Conv2d:
         """Returns the classifier of a level."""
-        found: nn.Conv2d = self.conv_seg if level == FINE else self.level_classifiers[level]
+        found: nn.Conv2d = self.conv_seg if level == FINE_LEVEL else self.level_classifiers[level]
         return found
 
     def _needed(self) -> set[str]:
         """Returns the classifiers that the levels of positive weight depend on."""
         active = {name for name, weight in self.level_weights.items() if weight > 0}
         if self.mode == "marginal":
-            return {FINE}
+            return {FINE_LEVEL}
         if self.mode == "conditional":  # a level depends on its own classifier and coarser ones
-            order = [*self.levels, FINE]
+            order = [*self.levels, FINE_LEVEL]
             return set(order[: 1 + max(order.index(name) for name in active)])
-        return active | ({*self.levels, FINE} if self.consistency_weight else set())
+        return active | ({*self.levels, FINE_LEVEL} if self.consistency_weight else set())
 
     def _is_idle(self, level: str) -> bool:
         """Whether a level's loss need not be computed.
@@ -168,7 +168,7 @@ class HierarchicalUPerHead(UPerHead):
         A level of weight 0 whose classifier still has gradients is computed all the same, for
         DistributedDataParallel waits for them.
         """
-        own = FINE if self.mode == "marginal" else level
+        own = FINE_LEVEL if self.mode == "marginal" else level
         frozen = not self._classifier(own).weight.requires_grad
         return self.level_weights[level] == 0 and (frozen or own in self._needed())
 
@@ -206,7 +206,9 @@ class HierarchicalUPerHead(UPerHead):
             align_corners=self.align_corners,
         )
         logits = self.scores.logits(scores)
-        pixel_weight = None if self.sampler is None else self.sampler.sample(logits[FINE], label)
+        pixel_weight = (
+            None if self.sampler is None else self.sampler.sample(logits[FINE_LEVEL], label)
+        )
         label = label.squeeze(1)
         losses: dict[str, Tensor] = {}
         for level, level_logits in logits.items():

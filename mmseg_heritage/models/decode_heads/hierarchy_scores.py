@@ -9,10 +9,9 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_heritage.hierarchy import parents
-from mmseg_heritage.taxonomy import IGNORE_INDEX, Level
+from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX, Level
 
 MODES = ("independent", "marginal", "conditional")
-FINE = "fine"
 
 
 class HierarchyScores(nn.Module):
@@ -39,22 +38,21 @@ class HierarchyScores(nn.Module):
         super().__init__()
         self.levels = dict(levels)
         self.mode = mode
-        self.slices = {FINE: slice(0, num_classes)}
+        self.slices = {FINE_LEVEL: slice(0, num_classes)}
         start = num_classes
         for name, level in self.levels.items():
             self.slices[name] = slice(start, start + len(level.classes))
             start += len(level.classes)
         self.num_scores = num_classes if mode == "marginal" else start
         for name, level in self.levels.items():
-            table = torch.arange(IGNORE_INDEX + 1)  # ids that are no class stay, for losses to find
-            table[:num_classes] = torch.tensor(level.fine_to_group)
-            self.register_buffer(f"_labels_{name}", table, persistent=False)
+            # Labels that are no class stay as they are, for the losses to find.
+            self.register_buffer(f"_labels_{name}", torch.tensor(level.lookup()), persistent=False)
         self._siblings = self._find_siblings(num_classes) if mode == "conditional" else []
 
     def _find_siblings(self, num_classes: int) -> list[tuple[int | None, list[int]]]:
         """Returns (channel of the parent or None, channels of its children), parents first."""
         above = parents(self.levels, num_classes)
-        order = [*self.levels, FINE]
+        order = [*self.levels, FINE_LEVEL]
         children: dict[int | None, list[int]] = {}
         for name in order:
             for position, parent in enumerate(above[name]):
@@ -66,7 +64,7 @@ class HierarchyScores(nn.Module):
 
     def labels(self, labels: Tensor, level: str) -> Tensor:
         """Maps class labels (any shape, 0..C-1 or 255) to a level's groups; the input stays."""
-        if level == FINE:
+        if level == FINE_LEVEL:
             return labels
         table: Tensor = getattr(self, f"_labels_{level}")
         return table[labels.long()]
@@ -90,7 +88,7 @@ class HierarchyScores(nn.Module):
             scores = self._path_log_probabilities(scores)
         elif self.mode == "marginal":
             return self._marginals(scores.log_softmax(dim=1))
-        return {name: scores[:, self.slices[name]] for name in (*self.levels, FINE)}
+        return {name: scores[:, self.slices[name]] for name in (*self.levels, FINE_LEVEL)}
 
     def _marginals(self, log_probs: Tensor) -> dict[str, Tensor]:
         """Adds class probabilities up over the groups of every level, as logarithms."""
@@ -101,7 +99,7 @@ class HierarchyScores(nn.Module):
                 for group in range(len(level.classes))
             ]
             found[name] = torch.stack([log_probs[:, ids].logsumexp(dim=1) for ids in groups], dim=1)
-        return {**found, FINE: log_probs}
+        return {**found, FINE_LEVEL: log_probs}
 
     def _path_log_probabilities(self, scores: Tensor) -> Tensor:
         """Returns, for each channel, the logarithm of the product along the path from the root."""
@@ -152,7 +150,7 @@ class HierarchyScores(nn.Module):
         for name, level in self.levels.items():
             partial = IGNORE_INDEX in level.fine_to_group
             if partial:
-                chosen = maps[FINE if coarser is None else coarser]
+                chosen = maps[FINE_LEVEL if coarser is None else coarser]
                 applies = self._applies(level, coarser).to(chosen.device)
                 maps[name] = torch.where(applies[chosen], maps[name], IGNORE_INDEX)
             else:
@@ -186,8 +184,8 @@ class HierarchyScores(nn.Module):
             Scalar from 0 to ln 2 for each level; 0 where there is no pixel.
         """
         logits = self.logits(scores)
-        marginals = self._marginals(logits[FINE].log_softmax(dim=1))
-        total = logits[FINE].new_zeros(())
+        marginals = self._marginals(logits[FINE_LEVEL].log_softmax(dim=1))
+        total = logits[FINE_LEVEL].new_zeros(())
         for name in self.levels:
             log_p = logits[name].log_softmax(dim=1)
             log_q = marginals[name].log_softmax(dim=1)

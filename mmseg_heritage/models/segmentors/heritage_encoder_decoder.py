@@ -13,7 +13,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.models.decode_heads.hierarchy_scores import FINE
+from mmseg_heritage.taxonomy import FINE_LEVEL
 
 AUTO = "auto"
 _PROBE = 64  # pixels; strides up to 32 give whole feature maps
@@ -146,8 +146,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
             maps = scores.maps(raw)
             sample.set_data(
                 {
-                    "seg_logits": PixelData(data=scores.logits(raw)[FINE][0]),
-                    "pred_sem_seg": PixelData(data=maps.pop(FINE)),
+                    "seg_logits": PixelData(data=scores.logits(raw)[FINE_LEVEL][0]),
+                    "pred_sem_seg": PixelData(data=maps.pop(FINE_LEVEL)),
                     **{f"pred_sem_seg_{name}": PixelData(data=m) for name, m in maps.items()},
                 }
             )
