@@ -103,7 +103,7 @@ def upcast(logits: Tensor) -> Tensor:
 
 
 def skip_unlabelled(labels: Tensor, num_classes: int, ignored: int | None) -> Tensor:
-    """Gives one label, no class, to all pixels that weigh nothing: ignored ones and invalid ones."""
+    """Gives all pixels that weigh nothing, ignored ones and invalid ones, one label, no class."""
     skipped = outside_classes(labels, num_classes, None)
     if ignored is not None:
         skipped |= labels == ignored

@@ -1,4 +1,4 @@
-"""What all losses here share: class weights, ignored pixels, checks, and mmsegmentation's surface."""
+"""What the losses here share: class weights, ignored pixels, checks and the surface of mmseg."""
 
 from __future__ import annotations
 

@@ -7,16 +7,18 @@ from dataclasses import dataclass
 from typing import Any
 
 import torch
+import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
-from torch import Tensor
+from torch import Tensor, nn
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import FINE_LEVEL
 
 AUTO = "auto"
 _PROBE = 64  # pixels; strides up to 32 give whole feature maps
+_ODD_PROBE = 65
 
 
 @dataclass(frozen=True)
@@ -26,10 +28,12 @@ class Pyramid:
     Attributes:
         channels: Channels of each feature map.
         strides: Pixels of the image for each step in it.
+        rounds_up: Whether a side of L pixels becomes ceil(L / stride) steps.
     """
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
+    rounds_up: bool = True
 
 
 @MODELS.register_module()
@@ -37,7 +41,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
     """mmsegmentation's EncoderDecoder with connected parts and hierarchical predictions.
 
     - A head whose ``in_channels`` is ``'auto'`` takes them from the backbone, for all feature maps
-      or for those of its ``in_index``; the same holds for ``in_strides``, where a head has it.
+      or for those of its ``in_index``; the same holds for ``in_strides`` and ``image_channels``,
+      where a head has them.
       Numbers that disagree with the backbone are refused when the model is built.
     - A head with an attribute ``uses_image`` gets the normalised image (N, C, H, W) after the
       feature maps, as their last entry.
@@ -52,6 +57,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
     Raises:
         InputError: If a head does not fit the backbone, naming both.
     """
+
+    _strides: tuple[int, ...] = ()  # of a backbone that does not round up
 
     def _init_decode_head(self, decode_head: Mapping[str, Any]) -> None:
         """Builds the decoder for the feature maps that the backbone gives."""
@@ -72,7 +79,10 @@ class HeritageEncoderDecoder(EncoderDecoder):
         """Fills what is 'auto' in a head's config, and verifies what is not."""
         head = dict(head)
         pyramid = self._pyramid()
-        if head.get("in_index") is None and head.get("in_channels") == AUTO:
+        if not pyramid.rounds_up:
+            self._strides = pyramid.strides
+        given = head.get("in_channels")
+        if head.get("in_index") is None and not isinstance(given, int):
             head["in_index"] = list(range(len(pyramid.channels)))
         index = head.get("in_index", -1)  # the default of mmsegmentation's heads
         single = isinstance(index, int)
@@ -84,8 +94,10 @@ class HeritageEncoderDecoder(EncoderDecoder):
                 f"model.backbone ({self._backbone_name()}) gives {len(pyramid.channels)}; "
                 "change in_index, or out_indices of the backbone"
             )
+        # The image may follow the feature maps: -1 must stay the deepest of them.
+        wanted = [i % len(pyramid.channels) for i in wanted]
+        head["in_index"] = wanted[0] if single else wanted
         channels = [pyramid.channels[i] for i in wanted]
-        given = head.get("in_channels")
         if given == AUTO:
             head["in_channels"] = channels[0] if single else channels
         elif given is not None and (given != channels[0] if single else list(given) != channels):
@@ -96,7 +108,14 @@ class HeritageEncoderDecoder(EncoderDecoder):
             )
         if head.get("in_strides") == AUTO:
             head["in_strides"] = [pyramid.strides[i] for i in wanted]
+        if head.get("image_channels") == AUTO:
+            head["image_channels"] = self._image_channels()
         return head
+
+    def _image_channels(self) -> int:
+        """Returns the channels of the images that the backbone takes."""
+        convolutions = (m for m in self.backbone.modules() if isinstance(m, nn.Conv2d))
+        return int(next(convolutions).in_channels)
 
     def _backbone_name(self) -> str:
         """Returns the class of the backbone, with the name of the model where it wraps one."""
@@ -109,20 +128,42 @@ class HeritageEncoderDecoder(EncoderDecoder):
         strides = getattr(self.backbone, "out_strides", None)
         if not self.with_neck and channels is not None and strides is not None:
             return Pyramid(tuple(channels), tuple(strides))
-        in_channels = getattr(self.backbone, "in_channels", 3)
+        in_channels = self._image_channels()
         was_training = self.training
         self.eval()
         with torch.no_grad():
-            features = self.extract_feat(torch.zeros(1, in_channels, _PROBE, _PROBE))
+            features, odd = (
+                super(HeritageEncoderDecoder, self).extract_feat(
+                    torch.zeros(1, in_channels, side, side)
+                )
+                for side in (_PROBE, _ODD_PROBE)
+            )
         self.train(was_training)
+        strides = tuple(_PROBE // feature.shape[-1] for feature in features)
+        sides = tuple(-(-_ODD_PROBE // stride) for stride in strides)
         return Pyramid(
             tuple(feature.shape[1] for feature in features),
-            tuple(_PROBE // feature.shape[-1] for feature in features),
+            strides,
+            tuple(feature.shape[-1] for feature in odd) == sides,
         )
 
     def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
-        """Returns the feature maps, and after them the image for a head that uses it."""
-        features: Sequence[Tensor] = super().extract_feat(inputs)
+        """Returns the feature maps, and after them the image for a head that uses it.
+
+        A map of stride s of an image (N, C, H, W) has ceil(H / s) x ceil(W / s) steps. For a
+        backbone that leaves out the last pixels where they do not fill a step (mmpretrain's
+        ConvNeXt) the image is filled up with zeros, the mean colour of a normalised image.
+        """
+        height, width = inputs.shape[2:]
+        if self._strides:
+            most = max(self._strides)
+            filled = F.pad(inputs, (0, -width % most, 0, -height % most))
+            features = tuple(
+                feature[..., : -(-height // stride), : -(-width // stride)]
+                for feature, stride in zip(super().extract_feat(filled), self._strides, strict=True)
+            )
+        else:
+            features = super().extract_feat(inputs)
         if getattr(getattr(self, "decode_head", None), "uses_image", False):
             return (*features, inputs)
         return features

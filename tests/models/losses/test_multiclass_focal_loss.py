@@ -51,7 +51,7 @@ def test_without_focus_it_is_cross_entropy(reduction):
 
 
 def test_right_pixels_weigh_less():
-    logits, labels = batch(share=0.0)
+    _, labels = batch(share=0.0)
     right = torch.nn.functional.one_hot(labels, 5).movedim(-1, 1) * 5.0
     focal, plain = MulticlassFocalLoss(1.0, 2.0), MaskedCrossEntropyLoss()
     assert focal(right, labels) / plain(right, labels) < 0.01

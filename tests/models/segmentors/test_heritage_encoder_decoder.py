@@ -75,6 +75,38 @@ def test_a_unet_head_gets_strides_and_the_image():
     assert model(image).shape == (1, 16, 50, 70)
 
 
+def test_the_image_is_no_feature_map_of_auxiliary_heads():
+    aux = {"type": "FCNHead", "in_channels": "auto", "in_index": -1, "channels": 8,
+           "num_classes": 16, **BN}  # fmt: skip
+    unet = {"type": "UNetHead", "in_strides": "auto", "num_classes": 16}
+    for backbone in (BACKBONE, MIT):
+        model = build(unet, backbone, auxiliary_head=aux)
+        deepest = model.decode_head.in_channels[-1]
+        assert model.auxiliary_head.in_channels == deepest
+        features = model.extract_feat(torch.randn(2, 3, 64, 64))
+        assert model.auxiliary_head(features).shape == (2, 16, 2, 2)
+
+
+def test_images_of_more_channels():
+    backbone = {**MIT, "in_channels": 5}
+    unet = {"type": "UNetHead", "in_strides": "auto", "image_channels": "auto"}
+    model = build({**unet, "num_classes": 16}, backbone)
+    assert model(torch.randn(1, 5, 64, 64)).shape == (1, 16, 64, 64)
+
+
+def test_a_backbone_that_rounds_down_gets_whole_steps():
+    """What is filled up at the right and below does not change a convolution at the upper left."""
+    arch = {"depths": [1, 1, 1, 1], "channels": [8, 16, 24, 32]}
+    backbone = {"type": "mmpretrain.ConvNeXt", "arch": arch, "out_indices": (0, 1, 2, 3),
+                "gap_before_final_norm": False}  # fmt: skip
+    model = build(FLAT, backbone)
+    image = torch.randn(1, 3, 97, 130)
+    found = model.extract_feat(image)
+    assert [tuple(f.shape[2:]) for f in found] == [(25, 33), (13, 17), (7, 9), (4, 5)]
+    torch.testing.assert_close(model.extract_feat(image[..., :96, :128])[0][..., :10, :10],
+                               found[0][..., :10, :10])  # fmt: skip
+
+
 @pytest.mark.parametrize(
     ("head", "expected"),
     [
