@@ -1,5 +1,5 @@
 # Crops of 768 px, for thin damage.
-_base_ = ["./hierarchical_convnext-tiny_artefact.py"]
+_base_ = ['./hierarchical_convnext-tiny_artefact.py']
 
 crop_size = 768
 batch_size = 8

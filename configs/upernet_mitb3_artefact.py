@@ -1,9 +1,6 @@
 _base_ = [
-    "_base_/datasets/artefact.py",
-    "_base_/models/upernet.py",
-    "_base_/backbones/mitb3.py",
-    "_base_/schedules/onecycle_50e.py",
-    "_base_/runtime/default.py",
+    '_base_/datasets/artefact.py', '_base_/models/upernet.py', '_base_/backbones/mitb3.py',
+    '_base_/schedules/onecycle_50e.py', '_base_/runtime/default.py'
 ]
 
 model = {{_base_.encoder}}

@@ -1,136 +1,68 @@
 # The ARTeFACT folder layout: images/, annotations/, metadata.csv (docs in the README).
 # A variable that an inheriting config or --cfg-options sets is carried into the fields that
 # `dataset_variables` lists beside its default (mmseg_heritage/apis/config.py).
-data_root = "data/artefact"
-split_file = ""  # split manifest (JSON) below data_root; empty: the default split by source object
-level = "fine"  # classes: 'fine' (16), 'coarse' (4, num_classes=4) or 'binary' (2, num_classes=2)
+data_root = 'data/artefact'
+split_file = ''  # split manifest (JSON) below data_root; empty: the default split by source object
+level = 'fine'  # classes: 'fine' (16), 'coarse' (4, num_classes=4) or 'binary' (2, num_classes=2)
 crop_size = 384  # side of the training crops in pixels
 batch_size = 32  # for one process; with n processes the global batch is n times this
 num_workers = 4
 max_edge = 1024  # whole images are shrunk to this long edge for validation and test
 
-meta_keys = (
-    "img_path",
-    "seg_map_path",
-    "ori_shape",
-    "img_shape",
-    "pad_shape",
-    "scale_factor",
-    "flip",
-    "flip_direction",
-    "reduce_zero_label",
-    "sample_id",
-)
+meta_keys = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor',
+             'flip', 'flip_direction', 'reduce_zero_label', 'sample_id')
 train_pipeline = [
-    dict(type="LoadHeritageImage"),
-    dict(type="LoadARTeFACTAnnotations"),
-    dict(type="RandomSquareCrop", size=crop_size, max_ignore=0.75),
-    dict(type="RandomFlip", prob=0.5),
-    dict(type="RandomFlip", prob=0.5, direction="vertical"),
-    dict(
-        type="PhotoMetricDistortion",
-        brightness_delta=24,
-        contrast_range=(0.75, 1.25),
-        saturation_range=(0.75, 1.25),
-        hue_delta=8,
-    ),
-    dict(type="PackSegInputs", meta_keys=meta_keys),
+    dict(type='LoadHeritageImage'),
+    dict(type='LoadARTeFACTAnnotations'),
+    dict(type='RandomSquareCrop', size=crop_size, max_ignore=0.75),
+    dict(type='RandomFlip', prob=0.5),
+    dict(type='RandomFlip', prob=0.5, direction='vertical'),
+    dict(type='PhotoMetricDistortion', brightness_delta=24, contrast_range=(0.75, 1.25),
+         saturation_range=(0.75, 1.25), hue_delta=8),
+    dict(type='PackSegInputs', meta_keys=meta_keys),
 ]
 # The ground truth is loaded after the image is shrunk: scores are counted on original pixels.
 test_pipeline = [
-    dict(type="LoadHeritageImage"),
-    dict(type="LimitLongEdge", max_edge=max_edge),
-    dict(type="LoadARTeFACTAnnotations"),
-    dict(type="PackSegInputs", meta_keys=meta_keys),
+    dict(type='LoadHeritageImage'),
+    dict(type='LimitLongEdge', max_edge=max_edge),
+    dict(type='LoadARTeFACTAnnotations'),
+    dict(type='PackSegInputs', meta_keys=meta_keys),
 ]
 
 train_dataloader = dict(
     batch_size=batch_size,
     num_workers=num_workers,
     persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=True),
-    dataset=dict(
-        type="ARTeFACTDataset",
-        data_root=data_root,
-        ann_file=split_file,
-        split="train",
-        level=level,
-        pipeline=train_pipeline,
-    ),
-)
+    sampler=dict(type='DefaultSampler', shuffle=True),
+    dataset=dict(type='ARTeFACTDataset', data_root=data_root, ann_file=split_file, split='train',
+                 level=level, pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,
     num_workers=num_workers,
     persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="ARTeFACTDataset",
-        data_root=data_root,
-        ann_file=split_file,
-        split="val",
-        level=level,
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='ARTeFACTDataset', data_root=data_root, ann_file=split_file, split='val',
+                 level=level, test_mode=True, pipeline=test_pipeline))
 test_dataloader = dict(
     batch_size=1,
     num_workers=num_workers,
     persistent_workers=True,
-    sampler=dict(type="DefaultSampler", shuffle=False),
-    dataset=dict(
-        type="ARTeFACTDataset",
-        data_root=data_root,
-        ann_file=split_file,
-        split="test",
-        level=level,
-        test_mode=True,
-        pipeline=test_pipeline,
-    ),
-)
-val_evaluator = dict(type="ConfusionMetric")
-test_evaluator = dict(type="ConfusionMetric")
+    sampler=dict(type='DefaultSampler', shuffle=False),
+    dataset=dict(type='ARTeFACTDataset', data_root=data_root, ann_file=split_file, split='test',
+                 level=level, test_mode=True, pipeline=test_pipeline))
+val_evaluator = dict(type='ConfusionMetric')
+test_evaluator = dict(type='ConfusionMetric')
 
 dataset_variables = dict(
-    data_root=(
-        data_root,
-        [
-            "train_dataloader.dataset.data_root",
-            "val_dataloader.dataset.data_root",
-            "test_dataloader.dataset.data_root",
-        ],
-    ),
-    split_file=(
-        split_file,
-        [
-            "train_dataloader.dataset.ann_file",
-            "val_dataloader.dataset.ann_file",
-            "test_dataloader.dataset.ann_file",
-        ],
-    ),
-    level=(
-        level,
-        [
-            "train_dataloader.dataset.level",
-            "val_dataloader.dataset.level",
-            "test_dataloader.dataset.level",
-        ],
-    ),
-    crop_size=(crop_size, ["train_dataloader.dataset.pipeline.2.size"]),
-    batch_size=(batch_size, ["train_dataloader.batch_size"]),
-    num_workers=(
-        num_workers,
-        [
-            "train_dataloader.num_workers",
-            "val_dataloader.num_workers",
-            "test_dataloader.num_workers",
-        ],
-    ),
-    max_edge=(
-        max_edge,
-        [
-            "val_dataloader.dataset.pipeline.1.max_edge",
-            "test_dataloader.dataset.pipeline.1.max_edge",
-        ],
-    ),
-)
+    data_root=(data_root, ['train_dataloader.dataset.data_root', 'val_dataloader.dataset.data_root',
+                           'test_dataloader.dataset.data_root']),
+    split_file=(split_file, ['train_dataloader.dataset.ann_file', 'val_dataloader.dataset.ann_file',
+                             'test_dataloader.dataset.ann_file']),
+    level=(level, ['train_dataloader.dataset.level', 'val_dataloader.dataset.level',
+                   'test_dataloader.dataset.level']),
+    crop_size=(crop_size, ['train_dataloader.dataset.pipeline.2.size']),
+    batch_size=(batch_size, ['train_dataloader.batch_size']),
+    num_workers=(num_workers, ['train_dataloader.num_workers', 'val_dataloader.num_workers',
+                               'test_dataloader.num_workers']),
+    max_edge=(max_edge, ['val_dataloader.dataset.pipeline.1.max_edge',
+                         'test_dataloader.dataset.pipeline.1.max_edge']))

@@ -1,32 +1,24 @@
-default_scope = "mmseg"
-custom_imports = dict(imports=["mmseg_heritage.plugin"], allow_failed_imports=False)
+default_scope = 'mmseg'
+custom_imports = dict(imports=['mmseg_heritage.plugin'], allow_failed_imports=False)
 seed = 42
 
 default_hooks = dict(
-    timer=dict(type="IterTimerHook"),
-    logger=dict(type="LoggerHook", interval=10, log_metric_by_epoch=True),
-    param_scheduler=dict(type="ParamSchedulerHook"),
-    checkpoint=dict(
-        type="CheckpointHook",
-        by_epoch=True,
-        interval=1,
-        max_keep_ckpts=2,
-        save_best="mIoU",
-        rule="greater",
-    ),
-    sampler_seed=dict(type="DistSamplerSeedHook"),
-)
+    timer=dict(type='IterTimerHook'),
+    logger=dict(type='LoggerHook', interval=10, log_metric_by_epoch=True),
+    param_scheduler=dict(type='ParamSchedulerHook'),
+    checkpoint=dict(type='CheckpointHook', by_epoch=True, interval=1, max_keep_ckpts=2,
+                    save_best='mIoU', rule='greater'),
+    sampler_seed=dict(type='DistSamplerSeedHook'))
 env_cfg = dict(
     cudnn_benchmark=True,
-    mp_cfg=dict(mp_start_method="fork", opencv_num_threads=0),
-    dist_cfg=dict(backend="nccl"),
-)
+    mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
+    dist_cfg=dict(backend='nccl'))
 randomness = dict(seed=seed)
-vis_backends = [dict(type="LocalVisBackend")]
-visualizer = dict(type="SegLocalVisualizer", vis_backends=vis_backends)  # no name: one for each run
+vis_backends = [dict(type='LocalVisBackend')]
+visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends)  # no name: one for each run
 log_processor = dict(by_epoch=True, window_size=10)
-log_level = "INFO"
+log_level = 'INFO'
 load_from = None
 resume = False
 
-runtime_variables = dict(seed=(seed, ["randomness.seed"]))
+runtime_variables = dict(seed=(seed, ['randomness.seed']))
