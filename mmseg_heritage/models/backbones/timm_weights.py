@@ -22,9 +22,9 @@ from mmseg_heritage.errors import MAX_LISTED, InputError
 
 _Result = TypeVar("_Result")
 
-# What may stand before the names of a network: a segmentor's 'backbone', the attribute of the
-# adapter and of mmseg's TIMMBackbone, and those of timm's own wrappers.
-_PREFIXES = ("backbone.", "timm_model.", "model.", "body.")
+# What may stand before the names of a network: a segmentor's 'backbone' (twice if something wraps
+# it there), the attribute of the adapter and of mmseg's TIMMBackbone, and those of timm's wrappers.
+_PREFIXES = ("backbone.", "backbone.", "timm_model.", "model.", "body.")
 
 
 def load_file_into(
