@@ -65,19 +65,24 @@ def make_split_files(
     if unknown:
         raise InputError(f"kinds of splits are {', '.join(KINDS)}; found {', '.join(unknown)}")
     samples = read_folder(root)
-    originals = [s for s in samples if not s.is_derived]
+
+    def make(maker: SplitMaker) -> dict[str, Split]:
+        made: dict[str, Split] = {}
+        for kind in kinds:
+            if kind == HOLDOUT:
+                made[HOLDOUT] = maker.holdout(shares)
+                continue
+            family = f"{KFOLD}-{folds}" if kind == KFOLD else kind
+            splits = maker.kfold(folds) if kind == KFOLD else maker.leave_one_out(kind)
+            made |= {f"{family}/{name}": split for name, split in splits.items()}
+        return made
+
+    # First without the pixels: what cannot be divided is known before all files are read.
+    make(SplitMaker(samples, {}, {}, seed, val_share))
     with bar("counting classes") as report:
-        classes = present_classes(sample_pixels(originals, report))
+        pixels = sample_pixels([s for s in samples if not s.is_derived], report)
     near_duplicates = find_near_duplicates(samples, max_distance, bar)
-    maker = SplitMaker(samples, classes, near_duplicates, seed, val_share)
-    made: dict[str, Split] = {}
-    for kind in kinds:
-        if kind == HOLDOUT:
-            made[HOLDOUT] = maker.holdout(shares)
-            continue
-        family = f"{KFOLD}-{folds}" if kind == KFOLD else kind
-        splits = maker.kfold(folds) if kind == KFOLD else maker.leave_one_out(kind)
-        made |= {f"{family}/{name}": split for name, split in splits.items()}
+    made = make(SplitMaker(samples, present_classes(pixels), near_duplicates, seed, val_share))
     folder = Path(root) / "splits" if out_dir is None else Path(out_dir)
     return _write(folder, made, overwrite)
 

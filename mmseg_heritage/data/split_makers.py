@@ -69,7 +69,8 @@ class SplitMaker:
         Raises:
             InputError: If the shares do not add up, or the data set is too small.
         """
-        if len(shares) != 3 or min(shares) <= 0 or abs(sum(shares) - 1) > 1e-6:
+        add_up = abs(sum(shares) - 1) < 1e-6
+        if len(shares) != 3 or not all(share > 0 for share in shares) or not add_up:
             given = " ".join(f"{100 * share:g}" for share in shares)
             raise InputError(
                 "the percentages of train, val and test must be three numbers above 0 that add up "
