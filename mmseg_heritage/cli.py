@@ -78,6 +78,12 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on from the run's latest checkpoint (none yet: start), or from a checkpoint file",
     )
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
+    parser.add_argument(
+        "--fold",
+        metavar="all|NAME|N",
+        help="train and test folds, one after the other; split_file names their folder. In other "
+        "options {fold} stands for the name of the fold",
+    )
     _run_arguments(parser)
 
 
@@ -264,18 +270,28 @@ def _shared_options(args: argparse.Namespace) -> dict[str, Any]:
 def _train(args: argparse.Namespace) -> None:
     """Train a model."""
     _require_stack()
+    if args.fold is not None:
+        from mmseg_heritage.apis.folds import fold_table, run_folds
+
+        results = run_folds(args.config, args.fold, **_train_options(args))
+        print(f"{fold_table(results)}\nscores of the folds: {results}")
+        return
     from mmseg_heritage.apis.train import train
 
-    folder = train(
-        args.config,
-        work_dir=args.work_dir,
-        resume=args.resume,
-        amp=args.amp,
-        launcher=args.launcher,
-        skip_data_check=args.skip_data_check,
-        **_shared_options(args),
-    )
+    folder = train(args.config, **_train_options(args))
     print(f"checkpoints and logs: {folder}")
+
+
+def _train_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns what :func:`mmseg_heritage.apis.train.train` takes besides the config."""
+    return {
+        "work_dir": args.work_dir,
+        "resume": args.resume,
+        "amp": args.amp,
+        "launcher": args.launcher,
+        "skip_data_check": args.skip_data_check,
+        **_shared_options(args),
+    }
 
 
 def _test(args: argparse.Namespace) -> None:
