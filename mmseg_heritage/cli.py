@@ -272,9 +272,11 @@ def _train(args: argparse.Namespace) -> None:
     _require_stack()
     if args.fold is not None:
         from mmseg_heritage.apis.folds import fold_table, run_folds
+        from mmseg_heritage.engine.launch import is_main_process
 
         results = run_folds(args.config, args.fold, **_train_options(args))
-        print(f"{fold_table(results)}\nscores of the folds: {results}")
+        if is_main_process():
+            print(f"{fold_table(results)}\nscores of the folds: {results}")
         return
     from mmseg_heritage.apis.train import train
 

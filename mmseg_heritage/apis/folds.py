@@ -151,7 +151,7 @@ def collect(base: Path, digests: Mapping[str, str], config: str) -> dict[str, An
 
 
 def fold_table(results: str | Path) -> str:
-    """Lays out ``folds.json``: a line for each fold, their mean and spread."""
+    """Lays out ``folds.json``: a line for each fold, mean and spread, and all pooled."""
     content = read_scores(results)
     keys = [key for key in content["overall"] if key != "classes_in_mean"]
     table = PrettyTable(["fold", "images", *keys])
@@ -161,6 +161,7 @@ def fold_table(results: str | Path) -> str:
         table.add_row([name, fold["images"], *(_cell(fold["overall"][key]) for key in keys)])
     for row in ("mean", "std"):
         table.add_row([row, "", *(_cell(content["overall"][key][row]) for key in keys)])
+    table.add_row(["pooled", "", *(_cell(content["pooled"].get(key)) for key in keys)])
     lines = [table.get_string()]
     if content["not_tested"]:
         lines.append(f"not tested: {', '.join(content['not_tested'])}")

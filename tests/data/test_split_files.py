@@ -76,6 +76,9 @@ def test_the_same_again_writes_nothing_and_others_replace_only_when_asked(sample
     assert {p for p in paths if p.stat().st_mtime_ns != times[p]} == {paths[1]}
 
     before = _bytes(tmp_path)
+    # The same parts, but without the proof that nothing in them is alike.
+    with pytest.raises(InputError, match="splits are made once"):
+        make_split_files(sample_set, tmp_path, ("holdout",), max_distance=None)
     with pytest.raises(InputError, match="splits are made once") as caught:
         make_split_files(sample_set, tmp_path, ("holdout", "kfold"), seed=7)
     assert f"{paths[0]}: holds another split" in caught.value.problems
