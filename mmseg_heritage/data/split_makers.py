@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import re
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any
@@ -138,21 +139,23 @@ class SplitMaker:
             placed: list[tuple[Unit, str]] = []
             rest = []
             for unit in units:
-                if value not in {getattr(s, attribute) for s in unit}:
+                if value not in _stated(unit, attribute):
                     rest.append(unit)
                     continue
                 tested = [s for s in unit if not s.is_derived and getattr(s, attribute) == value]
-                placed += [(tested, "test")]
+                placed.append((tested, "test"))
             placed += self._train_and_val(rest, name)
-            safe = [u for u in orphans if not {"", value} & {getattr(s, attribute) for s in u}]
-            placed += [(unit, "train") for unit in safe]
+            for unit in orphans:
+                domains = _stated(unit, attribute)
+                if domains and value not in domains:
+                    placed.append((unit, "train"))
             splits[name] = self._split(
                 kind, name, placed, {"held_out": {attribute: value}, "folds": len(values)}
             )
         return splits
 
     def _units(self) -> tuple[list[Unit], list[Unit]]:
-        """Returns the units with an original in a seeded order, and those of copies only."""
+        """Returns the units with an original, and those of copies and tiles only."""
         units = split_units(self.samples, self.near_duplicates.get("groups", ()))
         with_original: list[Unit] = []
         orphans: list[Unit] = []
@@ -171,26 +174,22 @@ class SplitMaker:
         """Divides units with originals by shares, balanced by classes and materials."""
         shuffled = sorted(units, key=lambda unit: self._rank(purpose, unit_name(unit)))
         originals = [[s for s in unit if not s.is_derived] for unit in shuffled]
-        has = [
-            {(f"class {c}", s.id) for s in unit for c in self.classes.get(s.id, ())}
-            | {(f"material {s.material}", s.id) for s in unit if s.material}
-            for unit in originals
-        ]
+        counts = [Counter(label for s in unit for label in self._labels(s)) for unit in originals]
         # Shuffled too: of two labels that are equally rare, the first is divided first.
-        names = sorted(
-            {name for pairs in has for name, _ in pairs},
-            key=lambda name: self._rank(purpose, name),
-        )
-        column = {name: i for i, name in enumerate(names)}
-        labels = np.zeros((len(shuffled), len(names)), dtype=np.int64)
-        for row, pairs in enumerate(has):
-            for name, _ in pairs:
-                labels[row, column[name]] += 1
+        names = sorted(set().union(*counts), key=lambda name: self._rank(purpose, name))
+        labels = np.zeros((len(counts), len(names)), dtype=np.int64)
+        for row, count in enumerate(counts):
+            labels[row] = [count[name] for name in names]
         sizes = np.array([len(unit) for unit in originals], dtype=np.int64)
         parts: list[list[Unit]] = [[] for _ in shares]
         for unit, part in zip(shuffled, stratify(labels, sizes, shares), strict=True):
             parts[part].append(unit)
         return parts
+
+    def _labels(self, sample: Sample) -> set[str]:
+        """Returns what a sample is balanced by."""
+        classes = {f"class {c}" for c in self.classes.get(sample.id, ())}
+        return classes | ({f"material {sample.material}"} if sample.material else set())
 
     def _rank(self, purpose: str, name: str) -> str:
         """Shuffles without a random generator, whose numbers could change with its version."""
@@ -248,6 +247,11 @@ class SplitMaker:
                 problems,
             )
         return names
+
+
+def _stated(unit: Unit, attribute: str) -> set[str]:
+    """Returns the materials or contents that the samples of a unit state."""
+    return {getattr(s, attribute) for s in unit} - {""}
 
 
 def fold_name(value: str) -> str:
