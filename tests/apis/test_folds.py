@@ -52,6 +52,7 @@ def _scores(folder, fold):
     return json.loads((folder / fold / "evaluation" / "metrics.json").read_text())
 
 
+@pytest.mark.slow
 def test_each_fold_is_trained_and_tested_on_its_own_parts(finished, data):
     for fold in FOLDS:
         manifest = load_split(data / "splits" / "kfold-2" / f"{fold}.json")
@@ -67,6 +68,7 @@ def test_each_fold_is_trained_and_tested_on_its_own_parts(finished, data):
         assert len(list((finished / fold / "evaluation").glob("*/*.log"))) == 1
 
 
+@pytest.mark.slow
 def test_mean_and_spread_are_those_of_the_folds(finished, capsys):
     content = json.loads((finished / "folds.json").read_text())
     assert list(content["folds"]) == list(FOLDS)
@@ -102,6 +104,7 @@ def _forbid(monkeypatch):
     monkeypatch.setattr(module, "test", forbidden)
 
 
+@pytest.mark.slow
 def test_going_on_leaves_out_what_is_tested(finished, tiny_config, data, tmp_path, monkeypatch):
     work = tmp_path / "kfold-2"
     shutil.copytree(finished, work)
@@ -123,6 +126,7 @@ def test_going_on_leaves_out_what_is_tested(finished, tiny_config, data, tmp_pat
     assert "not tested: fold-1" in fold_table(results)
 
 
+@pytest.mark.slow
 def test_scores_of_a_replaced_run_are_not_taken_for_the_new_one(
     finished, tiny_config, data, tmp_path, monkeypatch
 ):
@@ -137,6 +141,7 @@ def test_scores_of_a_replaced_run_are_not_taken_for_the_new_one(
     assert not (tmp_path / "kfold-2" / "fold-1" / "evaluation" / "metrics.json").exists()
 
 
+@pytest.mark.slow
 def test_runs_are_neither_replaced_nor_mixed_unasked(
     finished, tiny_config, data, tmp_path, monkeypatch
 ):
