@@ -55,6 +55,8 @@ def _parser() -> argparse.ArgumentParser:
         ("train", _train_arguments, _train),
         ("test", _test_arguments, _test),
         ("predict", _predict_arguments, _predict),
+        ("make-splits", _splits_arguments, _make_splits),
+        ("class-weights", _class_weights_arguments, _class_weights),
         ("make-sample-data", _sample_data_arguments, _make_sample_data),
         ("quickstart", _quickstart_arguments, _quickstart),
     ):
@@ -76,6 +78,12 @@ def _train_arguments(parser: argparse.ArgumentParser) -> None:
         help="go on from the run's latest checkpoint (none yet: start), or from a checkpoint file",
     )
     parser.add_argument("--amp", action="store_true", help="train in mixed precision")
+    parser.add_argument(
+        "--fold",
+        metavar="all|NAME|N",
+        help="train and test folds, one after the other; split_file names their folder. In other "
+        "options {fold} stands for the name of the fold",
+    )
     _run_arguments(parser)
 
 
@@ -130,6 +138,75 @@ def _shared_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let the checkpoint run code; only for files whose maker you trust",
     )
+
+
+def _splits_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-root", default="data/artefact", help="default: %(default)s")
+    parser.add_argument(
+        "--out", metavar="DIR", help="folder of the manifests (default: splits/ in the data root)"
+    )
+    parser.add_argument(
+        "--kinds",
+        nargs="+",
+        metavar="KIND",
+        help="holdout, kfold, leave-one-material-out, leave-one-content-out (default: all)",
+    )
+    parser.add_argument(
+        "--percent",
+        nargs="+",
+        type=float,
+        default=[70, 15, 15],
+        metavar="N",
+        help="train, val and test of the hold-out split (default: 70 15 15)",
+    )
+    parser.add_argument("--folds", type=int, default=5, help="of k-fold (default: %(default)s)")
+    parser.add_argument(
+        "--val-percent",
+        type=float,
+        default=15,
+        help="of what a fold does not test, to choose the model (default: %(default)s)",
+    )
+    parser.add_argument("--seed", type=int, default=0, help="default: %(default)s")
+    parser.add_argument(
+        "--max-distance",
+        type=int,
+        metavar="BITS",
+        help="near-duplicates differ in at most so many of 63 bits (default: 12; "
+        "-1 does not look for any)",
+    )
+    parser.add_argument(
+        "--check",
+        action="store_true",
+        help="make nothing; prove that the manifests in the folder are disjoint and complete, "
+        "and print what their parts hold",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier splits")
+
+
+def _class_weights_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-root", default="data/artefact", help="default: %(default)s")
+    parser.add_argument(
+        "--split-file",
+        default="",
+        metavar="FILE",
+        help="manifest below the data root, or a folder of folds (default: the default split)",
+    )
+    parser.add_argument(
+        "--formula",
+        default="inverse_sqrt_log_scaled",
+        help="inverse, inverse_sqrt, effective_samples, inverse_sqrt_log_scaled or "
+        "median_frequency (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-ratio", type=float, metavar="R", help="no weight is over R times another one"
+    )
+    parser.add_argument("--level", default="fine", help="classes to weigh (default: %(default)s)")
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        help="JSON to write (default: below class_weights/ in the data root)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier weights")
 
 
 def _sample_data_arguments(parser: argparse.ArgumentParser) -> None:
@@ -193,18 +270,30 @@ def _shared_options(args: argparse.Namespace) -> dict[str, Any]:
 def _train(args: argparse.Namespace) -> None:
     """Train a model."""
     _require_stack()
+    if args.fold is not None:
+        from mmseg_heritage.apis.folds import fold_table, run_folds
+        from mmseg_heritage.engine.launch import is_main_process
+
+        results = run_folds(args.config, args.fold, **_train_options(args))
+        if is_main_process():
+            print(f"{fold_table(results)}\nscores of the folds: {results}")
+        return
     from mmseg_heritage.apis.train import train
 
-    folder = train(
-        args.config,
-        work_dir=args.work_dir,
-        resume=args.resume,
-        amp=args.amp,
-        launcher=args.launcher,
-        skip_data_check=args.skip_data_check,
-        **_shared_options(args),
-    )
+    folder = train(args.config, **_train_options(args))
     print(f"checkpoints and logs: {folder}")
+
+
+def _train_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns what :func:`mmseg_heritage.apis.train.train` takes besides the config."""
+    return {
+        "work_dir": args.work_dir,
+        "resume": args.resume,
+        "amp": args.amp,
+        "launcher": args.launcher,
+        "skip_data_check": args.skip_data_check,
+        **_shared_options(args),
+    }
 
 
 def _test(args: argparse.Namespace) -> None:
@@ -239,6 +328,54 @@ def _predict(args: argparse.Namespace) -> None:
         **_shared_options(args),
     )
     print(f"{len(written)} photographs: class maps, overlays and areas in {args.out}")
+
+
+def _make_splits(args: argparse.Namespace) -> None:
+    """Make or check split manifests: hold-out, k-fold, leave one material or content out."""
+    from mmseg_heritage.data.split_check import check_split_files
+    from mmseg_heritage.data.split_files import KINDS, MAX_DISTANCE, make_split_files
+
+    if args.check:
+        tables = check_split_files(args.data_root, args.out, _bar)
+        for path, table in tables.items():
+            print(f"{path}\n{table}")
+        print(f"{len(tables)} manifests: sound, no part overlaps another, nothing is missing")
+        return
+    distance = MAX_DISTANCE if args.max_distance is None else args.max_distance
+    paths = make_split_files(
+        args.data_root,
+        args.out,
+        KINDS if args.kinds is None else args.kinds,
+        shares=[percent / 100 for percent in args.percent],
+        folds=args.folds,
+        val_share=args.val_percent / 100,
+        seed=args.seed,
+        max_distance=None if distance < 0 else distance,
+        overwrite=args.overwrite,
+        bar=_bar,
+    )
+    print("\n".join(map(str, paths)))
+
+
+def _class_weights(args: argparse.Namespace) -> None:
+    """Count the classes of a split's training part and write class weights from them."""
+    from mmseg_heritage.data.weight_files import chart_of, make_weight_files, read_weight_file
+    from mmseg_heritage.visualization.class_weights import plot_class_weights, weight_table
+
+    paths = make_weight_files(
+        args.data_root,
+        args.split_file,
+        args.out,
+        args.formula,
+        args.max_ratio,
+        args.level,
+        args.overwrite,
+        _bar,
+    )
+    for path in paths:
+        content = read_weight_file(path)
+        plot_class_weights(chart_of(path), content)
+        print(f"{weight_table(content)}\nweights and chart: {path}, {chart_of(path)}")
 
 
 def _make_sample_data(args: argparse.Namespace) -> None:

@@ -142,7 +142,7 @@ def _exists(cfg: Config, key: str) -> bool:
 
 
 _RUNNER_FIELDS = ("work_dir", "custom_hooks", "model_wrapper_cfg", "auto_scale_lr",
-                  "find_unused_parameters", "compile")  # fmt: skip
+                  "find_unused_parameters", "compile", "experiment_name")  # fmt: skip
 
 
 def _count_iterations(cfg: Config, max_iters: int) -> None:

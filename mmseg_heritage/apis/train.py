@@ -19,6 +19,10 @@ from mmseg_heritage.apis.runner import (
     check_parts,
     work_dir_of,
 )
+from mmseg_heritage.apis.test import EVALUATION_FOLDER
+from mmseg_heritage.data.class_weights import load_class_weights
+from mmseg_heritage.data.splits import Split
+from mmseg_heritage.data.weight_files import read_weight_file
 from mmseg_heritage.engine.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
 from mmseg_heritage.engine.launch import is_main_process, prepare_distributed
 from mmseg_heritage.errors import InputError
@@ -71,6 +75,8 @@ def train(
     # The test part too: faults in it should not wait until the training is over.
     parts = [part for part in ("train", "val", "test") if cfg.get(f"{part}_dataloader")]
     datasets = build_datasets(cfg, parts)
+    split = datasets[0].read_split()[0]
+    check_weights(cfg.get("class_weights"), split)
     with trusting_checkpoints(trust_checkpoint):
         if not cfg.resume:
             resolve_pretrained(cfg)
@@ -82,9 +88,30 @@ def train(
         if is_main_process():
             if overwrite and not cfg.resume:
                 _forget_earlier_run(folder, cfg.get("load_from"))
-            write_json(folder / "split.json", datasets[0].read_split()[0].to_json())
+            write_json(folder / "split.json", split.to_json())
         runner.train()
     return folder
+
+
+def check_weights(source: object, split: Split) -> None:
+    """Refuses a file of class weights that says it was counted on another split.
+
+    It may have counted what is now tested. Lists, and files that do not say it, are the user's.
+
+    Raises:
+        InputError: If the file's hash of the split is not that of ``split``.
+    """
+    if not isinstance(source, str) or not Path(source).is_file():
+        return  # a missing file is named where it is needed
+    load_class_weights(source)
+    content = read_weight_file(source)
+    counted = content.get("split") if isinstance(content, dict) else None
+    if isinstance(counted, dict) and counted.get("sha256") != split.digest():
+        raise InputError(
+            f"{source}: these class weights were counted on the training part of split "
+            f"'{counted.get('name')}', but the run uses split '{split.name}', whose parts are "
+            "others. Count them again: class_weights.py --split-file with the run's split_file"
+        )
 
 
 def _turn_amp_on(cfg: Config) -> None:
@@ -150,10 +177,11 @@ def _check_start(cfg: Config, model: torch.nn.Module) -> None:
 
 
 def _forget_earlier_run(folder: Path, keep: str | None) -> None:
-    """Removes what would be taken for the new run's: the mark of its last and its best checkpoint.
+    """Removes what would be taken for the new run's: its mark, its best checkpoint, its scores.
 
     Checkpoints of single epochs stay until the new run writes its own of the same name.
     """
-    for path in [folder / _LAST, *folder.glob("best_*.pth")]:
+    scores = folder / EVALUATION_FOLDER / "metrics.json"
+    for path in [folder / _LAST, scores, *folder.glob("best_*.pth")]:
         if keep is None or path.resolve() != Path(keep).expanduser().resolve():
             path.unlink(missing_ok=True)

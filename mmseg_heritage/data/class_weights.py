@@ -2,7 +2,8 @@
 
 A class without a single pixel has no frequency to invert. Every formula gives it the weight 0,
 which the losses read as "takes no part", and computes the other weights as if the class were not
-listed; the weight is never infinite. Needs numpy only.
+listed; the weight is never infinite. What to count is for
+:mod:`mmseg_heritage.data.weight_files`; this needs numpy only.
 """
 
 from __future__ import annotations
@@ -51,19 +52,48 @@ def inverse_sqrt_log_scaled(counts: PerClass) -> PerClass:
     return np.log1p(10.0 * _scaled(inverse_sqrt(counts)))
 
 
+def effective_samples(counts: PerClass) -> PerClass:
+    """``(1 - b) / (1 - b ** n_c)`` with ``b = 0.9999``.
+
+    Cui et al., "Class-Balanced Loss Based on Effective Number of Samples", CVPR 2019, equation 4.
+    Above some 50,000 pixels a class counts as common, whatever its number, so that only the very
+    rarest classes of a data set weigh more than the others.
+    """
+    beta = 0.9999
+    # 1 - b ** n, without the loss of digits where n is small.
+    return (1 - beta) / -np.expm1(counts * math.log(beta))
+
+
+def median_frequency(frequencies: PerClass) -> PerClass:
+    """``median(f) / f_c``, where ``f_c`` is the share of class c in the images that have it.
+
+    Eigen and Fergus, "Predicting Depth, Surface Normals and Semantic Labels with a Common
+    Multi-Scale Convolutional Architecture", ICCV 2015, section 6.3.2. A class that is in few
+    images, but covers much of them, counts as frequent.
+    """
+    return np.median(frequencies) / frequencies
+
+
 FORMULAS: dict[str, Callable[[PerClass], PerClass]] = {
     "inverse": inverse,
     "inverse_sqrt": inverse_sqrt,
+    "effective_samples": effective_samples,
     "inverse_sqrt_log_scaled": inverse_sqrt_log_scaled,
+    "median_frequency": median_frequency,
 }
 """Name -> function from pixel counts (all above 0, in pixels) to weights of any positive scale.
 
-:func:`class_weights` takes care of empty classes and of the scale, so a new formula is one line.
+:func:`class_weights` takes care of empty classes, of limits and of the scale, so a new formula is
+one line. ``median_frequency`` is given shares instead of counts.
 """
 
 
 def class_weights(
-    pixel_counts: Sequence[int] | NDArray[Any], formula: str = "inverse_sqrt_log_scaled"
+    pixel_counts: Sequence[int] | NDArray[Any],
+    formula: str = "inverse_sqrt_log_scaled",
+    *,
+    image_pixels: Sequence[int] | NDArray[Any] | None = None,
+    max_ratio: float | None = None,
 ) -> list[float]:
     """Computes one weight per class, with a mean of 1 over the classes that have pixels.
 
@@ -71,32 +101,67 @@ def class_weights(
         pixel_counts: Pixels of each class in the training set, in class order; ignored pixels are
             not part of it.
         formula: A name in :data:`FORMULAS`.
+        image_pixels: For each class, all pixels that are not ignored, in the images that have the
+            class. Needed by ``median_frequency`` only.
+        max_ratio: Largest allowed ratio of two weights above 0: those of the rarest classes are
+            lowered to it. None sets no limit.
 
     Returns:
         The weights in class order. Classes without pixels have weight 0 (take no part); the others
         sum to their number, which is the number of classes where none is empty.
 
     Raises:
-        InputError: If the formula is unknown, or the counts are not whole numbers from 0 upwards
-            with at least one above 0.
+        InputError: If the formula is unknown, if the counts are not whole numbers from 0 upwards
+            with at least one above 0, if image pixels are needed and absent or smaller than the
+            counts, or if the ratio is below 1.
     """
     if formula not in FORMULAS:
         raise InputError(
             f"There is no class-weight formula {formula!r}. Choose one of: {', '.join(FORMULAS)}."
         )
+    if max_ratio is not None and not 1 <= max_ratio < math.inf:
+        raise InputError(f"The largest ratio of two weights is a number from 1, found {max_ratio}.")
+    counts = _counts(pixel_counts)
+    present = counts > 0
+    if not present.any():
+        raise InputError(f"No class has a pixel, among {len(counts)} classes: nothing to weigh.")
+    basis = counts
+    if formula == "median_frequency":
+        basis = _shares_of_images(counts, image_pixels)
+    used = FORMULAS[formula](basis[present])
+    if max_ratio is not None:
+        used = np.minimum(used, max_ratio * used.min())
+    weights = np.zeros_like(counts)
+    weights[present] = _scaled(used)
+    return [float(weight) for weight in weights]
+
+
+def _counts(pixel_counts: Sequence[int] | NDArray[Any]) -> PerClass:
+    """Checks that counts are counts."""
     values = list(pixel_counts)
     problems = [
         f"class {index}: {value!r}" for index, value in enumerate(values) if not _is_count(value)
     ]
     if problems:
         raise InputError("Pixel counts must be whole numbers from 0 upwards.", problems)
-    counts = np.asarray(values, dtype=np.float64)
-    present = counts > 0
-    if not present.any():
-        raise InputError(f"No class has a pixel, among {len(values)} classes: nothing to weigh.")
-    weights = np.zeros_like(counts)
-    weights[present] = _scaled(FORMULAS[formula](counts[present]))
-    return [float(weight) for weight in weights]
+    return np.asarray(values, dtype=np.float64)
+
+
+def _shares_of_images(
+    counts: PerClass, image_pixels: Sequence[int] | NDArray[Any] | None
+) -> PerClass:
+    """Returns the share of each class in the images that have it, and 0 for classes in none."""
+    if image_pixels is None:
+        raise InputError(
+            "median_frequency needs the pixels of the images that have each class: image_pixels"
+        )
+    totals = _counts(image_pixels)
+    if totals.shape != counts.shape or (totals < counts).any():
+        raise InputError(
+            "The images that have a class have at least its pixels; "
+            f"found image_pixels {list(image_pixels)} for pixel_counts {counts.tolist()}."
+        )
+    return counts / np.maximum(totals, 1)
 
 
 def load_class_weights(
@@ -135,6 +200,9 @@ def save_class_weights(
     classes: Sequence[str],
     formula: str = "inverse_sqrt_log_scaled",
     *,
+    image_pixels: Sequence[int] | NDArray[Any] | None = None,
+    max_ratio: float | None = None,
+    details: Mapping[str, Any] | None = None,
     overwrite: bool = False,
 ) -> list[float]:
     """Computes class weights and writes them with what they were made from.
@@ -146,6 +214,9 @@ def save_class_weights(
         pixel_counts: Pixels of each class in the training set, in class order.
         classes: Names of the classes, in the same order.
         formula: A name in :data:`FORMULAS`.
+        image_pixels: See :func:`class_weights`.
+        max_ratio: See :func:`class_weights`.
+        details: Further keys: where the counts are from.
         overwrite: Replace a file that is already there, instead of refusing.
 
     Returns:
@@ -164,17 +235,21 @@ def save_class_weights(
         problems.append(f"{target}: exists already; ask for overwriting, or choose another name")
     if problems:
         raise InputError("The class weights cannot be written.", problems)
-    weights = class_weights(counts, formula)
-    write_json(
-        target,
-        {
-            "schema": SCHEMA,
-            "formula": formula,
-            "pixel_counts": [int(count) for count in counts],
-            "classes": list(classes),
-            "class_weights": weights,
-        },
-    )
+    weights = class_weights(counts, formula, image_pixels=image_pixels, max_ratio=max_ratio)
+    used = [weight for weight in weights if weight]
+    content = {
+        "schema": SCHEMA,
+        "formula": formula,
+        "max_ratio": max_ratio,
+        "ratio": max(used) / min(used),
+        "classes": list(classes),
+        "without_pixels": [c for c, n in zip(classes, counts, strict=True) if not n],
+        "pixel_counts": [int(count) for count in counts],
+        **({} if image_pixels is None else {"image_pixels": [int(n) for n in image_pixels]}),
+        **(details or {}),
+        "class_weights": weights,
+    }
+    write_json(target, content)
     return weights
 
 

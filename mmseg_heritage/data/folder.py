@@ -24,6 +24,8 @@ class Sample:
             A copy of a copy carries the id of the first photograph.
         material: As in the metadata, empty where there is none.
         content: As in the metadata, empty where there is none.
+        group_id: Name shared by near-duplicates, such as two photographs of one object (metadata
+            column ``group_id``); empty where none is known.
     """
 
     id: str
@@ -32,6 +34,7 @@ class Sample:
     source_id: str
     material: str = ""
     content: str = ""
+    group_id: str = ""
 
     @property
     def is_derived(self) -> bool:
@@ -115,6 +118,7 @@ def read_folder(
                 source_id=first_sources[sample_id] or sample_id,
                 material=row.get("material") or "",
                 content=row.get("content") or "",
+                group_id=row.get("group_id") or "",
             )
         )
     return samples

@@ -2,8 +2,12 @@
 
 A split is written once as JSON and obeyed afterwards::
 
-    {"schema": "mmseg_heritage/split/1", "name": "holdout", "seed": 0,
+    {"schema": "mmseg_heritage/split/1", "name": "holdout", "seed": 0, "sha256": "...",
      "parts": {"train": ["id", ...], "val": [...], "test": [...]}}
+
+``sha256`` is :meth:`Split.digest`; it may be absent, but must be right where it is there. Other
+keys say how the split was made (:mod:`mmseg_heritage.data.split_makers`). One of them is obeyed
+here: samples that ``near_duplicates.groups`` lists together must be in one part.
 """
 
 from __future__ import annotations
@@ -11,15 +15,20 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from mmseg_heritage.data.folder import Sample
+from mmseg_heritage.data.groups import split_units, unit_name
 from mmseg_heritage.errors import InputError
 
 SCHEMA = "mmseg_heritage/split/1"
+SCORED_PARTS = ("val", "test")
+"""Parts that hold original photographs only: no copies, crops or tiles."""
+
 _DEFAULT_SHARES = {"val": 0.15, "test": 0.15}  # of the source objects; the rest trains
+_FIELDS = ("schema", "name", "sha256", "parts")  # keys of a manifest with a meaning of their own
 
 
 @dataclass(frozen=True)
@@ -29,10 +38,18 @@ class Split:
     Attributes:
         name: How results refer to it.
         parts: Part name -> sorted sample ids.
+        details: The other keys of the manifest: how it was made.
     """
 
     name: str
     parts: Mapping[str, tuple[str, ...]]
+    details: Mapping[str, Any] = field(default_factory=dict)
+
+    @property
+    def near_duplicates(self) -> list[list[str]]:
+        """Groups of sample ids that were kept together because they look alike."""
+        groups: list[list[str]] = self.details.get("near_duplicates", {}).get("groups", [])
+        return groups
 
     def part(self, name: str) -> tuple[str, ...]:
         """Returns the ids of a part.
@@ -54,50 +71,69 @@ class Split:
     def to_json(self) -> dict[str, Any]:
         """Returns the manifest's content."""
         parts = {name: list(ids) for name, ids in self.parts.items()}
-        return {"schema": SCHEMA, "name": self.name, "parts": parts}
+        head = {"schema": SCHEMA, "name": self.name, "sha256": self.digest()}
+        return {**head, **self.details, "parts": parts}
 
 
 def default_split(samples: Sequence[Sample]) -> Split:
     """Divides 70/15/15 by source object, the same on every machine and in every order of files.
 
     Sources are ranked by the SHA-256 of their id, so that neither file order nor a random generator
-    matters. Copies, crops and tiles follow their source into training and are left out of val and
-    test, which hold originals only; those whose original is not in the data set train.
+    matters; those that share a ``group_id`` count as one. Copies, crops and tiles follow their
+    source into training and are left out of val and test, which hold originals only; those whose
+    original is not in the data set train.
 
     Raises:
         InputError: If there are fewer than three source objects with an original photograph.
     """
-    sources = sorted(
-        {s.source_id for s in samples if not s.is_derived},
-        key=lambda i: hashlib.sha256(i.encode(errors="surrogateescape")).hexdigest(),
+    units = {unit_name(unit): unit for unit in split_units(samples)}
+    ranked = sorted(
+        (name for name, unit in units.items() if not all(s.is_derived for s in unit)),
+        key=lambda name: hashlib.sha256(name.encode(errors="surrogateescape")).hexdigest(),
     )
-    if len(sources) < 3:
+    if len(ranked) < 3:
         raise InputError(
             "a split into train, val and test needs 3 source objects with an original photograph, "
-            f"found {len(sources)}"
+            f"found {len(ranked)}"
         )
-    part_of_source = {s.source_id: "train" for s in samples}
+    part_of_unit: dict[str, str] = {}
     start = 0
     for name, share in _DEFAULT_SHARES.items():
-        count = max(1, round(share * len(sources)))
-        part_of_source.update(dict.fromkeys(sources[start : start + count], name))
+        count = max(1, round(share * len(ranked)))
+        part_of_unit.update(dict.fromkeys(ranked[start : start + count], name))
         start += count
+    named = [(unit, part_of_unit.get(name, "train")) for name, unit in units.items()]
+    return Split("default", assemble(named))
+
+
+def assemble(units: Sequence[tuple[Sequence[Sample], str]]) -> dict[str, tuple[str, ...]]:
+    """Fills the parts of a split from units that stay whole.
+
+    Args:
+        units: Samples that stay together, and their part: 'train', 'val' or 'test'.
+
+    Returns:
+        Part -> sorted ids. Of units in val and test the originals only.
+    """
     parts: dict[str, list[str]] = {"train": [], "val": [], "test": []}
-    for sample in samples:
-        part = part_of_source[sample.source_id]
-        if part == "train" or not sample.is_derived:
-            parts[part].append(sample.id)
-    return Split("default", {name: tuple(sorted(ids)) for name, ids in parts.items()})
+    for unit, part in units:
+        parts[part] += [s.id for s in unit if not (part in SCORED_PARTS and s.is_derived)]
+    return {name: tuple(sorted(ids)) for name, ids in parts.items()}
 
 
 def load_split(path: str | Path) -> Split:
     """Reads a split manifest.
 
     Raises:
-        InputError: If the file is missing or no manifest, or if an id is in two parts or twice in
-            one.
+        InputError: If the file is missing or no manifest, if an id is in two parts or twice in one,
+            or if the parts are no longer those that its hash was made from.
     """
     path = Path(path)
+    if path.is_dir():
+        raise InputError(
+            f"{path}: expected a split manifest, found a folder; name one of its files, or run all "
+            "of them with: train.py CONFIG --fold all"
+        )
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
@@ -115,8 +151,19 @@ def load_split(path: str | Path) -> Split:
     problems = _overlaps(parts)
     if problems:
         raise InputError(f"{path}: the parts of a split must not overlap", problems)
+    details = {key: value for key, value in content.items() if key not in _FIELDS}
+    problems = _bad_details(details)
+    if problems:
+        raise InputError(f"{path}: keys of a split manifest have another form", problems)
     name = str(content.get("name") or path.stem)
-    return Split(name, {part: tuple(sorted(ids)) for part, ids in parts.items()})
+    split = Split(name, {part: tuple(sorted(ids)) for part, ids in parts.items()}, details)
+    if content.get("sha256", split.digest()) != split.digest():
+        raise InputError(
+            f"{path}: the parts are not those that its sha256 was made from: the file was edited, "
+            "and results that name its hash belong to another split. Make it anew with "
+            'make_splits.py, or remove "sha256" from it to use it as a split of your own'
+        )
+    return split
 
 
 def check_split(split: Split, samples: Sequence[Sample], origin: str | Path) -> None:
@@ -128,28 +175,60 @@ def check_split(split: Split, samples: Sequence[Sample], origin: str | Path) -> 
         origin: Where the split came from, for the message.
 
     Raises:
-        InputError: If the split names ids that the data set lacks, puts one source object into two
-            parts, or has copies in val or test.
+        InputError: If the split names ids that the data set lacks, puts one source object or
+            near-duplicates of each other into two parts, or has copies in val or test.
     """
     by_id = {sample.id: sample for sample in samples}
     problems = []
-    parts_of_source: dict[str, set[str]] = {}
+    part_of: dict[str, str] = {}
     for part, ids in split.parts.items():
         for sample_id in ids:
             sample = by_id.get(sample_id)
             if sample is None:
                 problems.append(f"part '{part}' names '{sample_id}', which the data set lacks")
                 continue
-            parts_of_source.setdefault(sample.source_id, set()).add(part)
-            if part in ("val", "test") and sample.is_derived:
+            part_of[sample_id] = part
+            if part in SCORED_PARTS and sample.is_derived:
                 problems.append(
                     f"part '{part}' holds '{sample_id}', a copy of '{sample.source_id}'"
                 )
-    for source, parts in sorted(parts_of_source.items()):
-        if len(parts) > 1:
-            problems.append(f"source object '{source}' is in several parts: {sorted(parts)}")
+    for unit in split_units(samples, split.near_duplicates):
+        placed = {s.id: part_of[s.id] for s in unit if s.id in part_of}
+        if len(set(placed.values())) > 1:
+            problems.append(_divided(unit, placed))
     if problems:
         raise InputError(f"{origin}: the split does not fit the data set", problems)
+
+
+def _divided(unit: Sequence[Sample], placed: Mapping[str, str]) -> str:
+    """Says of samples that belong together in which parts they are."""
+    parts = sorted(set(placed.values()))
+    sources = sorted({s.source_id for s in unit})
+    if len(sources) == 1:
+        return f"source object '{sources[0]}' is in several parts: {parts}"
+    where = ", ".join(f"'{i}' in {part}" for i, part in sorted(placed.items())[:6])
+    more = ", ..." if len(placed) > 6 else ""
+    return f"near-duplicates of one group are in several parts: {where}{more}"
+
+
+def _bad_details(details: Mapping[str, Any]) -> list[str]:
+    """Names the keys that are obeyed and are not of the form that :mod:`split_makers` writes."""
+
+    def is_ids(value: object) -> bool:
+        return isinstance(value, list) and all(isinstance(i, str) for i in value)
+
+    near = details.get("near_duplicates", {})
+    groups = near.get("groups", []) if isinstance(near, dict) else None
+    held_out = details.get("held_out", {})
+    right = {
+        'near_duplicates": {"groups": lists of ids}': isinstance(groups, list)
+        and all(map(is_ids, groups)),
+        'left_out": list of ids': is_ids(details.get("left_out", [])),
+        'folds": number of folds': type(details.get("folds", 1)) is int,
+        'held_out": {"material" or "content": value}': isinstance(held_out, dict)
+        and held_out.keys() <= {"material", "content"},
+    }
+    return [f'expected "{form}' for form, is_right in right.items() if not is_right]
 
 
 def _overlaps(parts: Mapping[str, list[str]]) -> list[str]:

@@ -25,7 +25,8 @@ class ARTeFACTDataset(BaseSegDataset):
     """Photographs of damaged objects with one of 16 classes for each pixel; 255 is outside.
 
     Folder layout: ``images/<id>.<suffix>``, ``annotations/<id>.<suffix>`` and, optionally,
-    ``metadata.csv`` with the columns id, material, content and, for copies and tiles, source_id.
+    ``metadata.csv`` with the columns id, material, content, for copies and tiles source_id, and for
+    near-duplicates group_id.
     Source: Ivanova et al., WACV 2025, arXiv:2412.04580.
 
     Args:

@@ -34,6 +34,12 @@ INVERSE_SQRT_LOG_SCALED = [
 ]  # fmt: skip
 RATIO = 36.37704152172861
 
+# Pixel counts of 417 images reduced to 512 px, and published ratios of the weights made from them.
+COUNTS_417 = [
+    69751540, 2922531, 3877364, 23110, 171255, 5407, 238265, 661706,
+    74397, 475478, 804722, 38810, 93514, 18484, 1124, 560273,
+]  # fmt: skip
+
 counts_lists = st.lists(st.integers(0, 10**11), min_size=1, max_size=20).filter(any)
 
 
@@ -56,9 +62,84 @@ def test_plain_formulas_have_the_ratio_of_the_counts(formula, ratio):
     assert sum(weights) == pytest.approx(16)
 
 
+def _weights(counts, formula, **options):
+    """Weights of a set in which every image has every class."""
+    return class_weights(counts, formula, image_pixels=[sum(counts)] * len(counts), **options)
+
+
+def test_published_ratios_of_the_originals():
+    for formula, ratio in (("inverse", 62057), ("inverse_sqrt", 249)):
+        weights = class_weights(COUNTS_417, formula)
+        assert max(weights) / min(weights) == pytest.approx(ratio, abs=0.5)
+
+
+def test_the_stored_weights_of_the_real_counts(shared_data):
+    content = json.loads((shared_data / "artefact_metadata" / "class_counts_1458.json").read_text())
+    for formula, key in (
+        ("inverse_sqrt", "inverse_sqrt"),
+        ("inverse_sqrt_log_scaled", "inverse_sqrt_log_scaled_A"),
+    ):
+        weights = class_weights(content["pixel_counts"], formula)
+        assert weights == pytest.approx(content[key], rel=1e-9)
+    assert max(weights) / min(weights) == pytest.approx(content["ratio_A"], rel=1e-9)
+    assert content["ratio_A"] == pytest.approx(36.377, abs=1e-3)
+
+
+@pytest.mark.parametrize("counts", [[1, 2, 10], [5000, 100000, 20000, 1]])
+def test_effective_samples_are_a_geometric_sum(counts):
+    # 1 + b + b^2 + ... of as many terms as there are pixels is the effective number.
+    effective = [sum(0.9999**i for i in range(n)) for n in counts]
+    weights = class_weights(counts, "effective_samples")
+    expected = [1 / e for e in effective]
+    scale = len(counts) / sum(expected)
+    assert weights == pytest.approx([scale * e for e in expected], rel=1e-9)
+
+
+def test_effective_samples_are_nearly_alike_for_the_counts_of_a_data_set():
+    weights = class_weights(COUNTS, "effective_samples")
+    assert max(weights) / min(weights) < 1.4  # the rarest has 13,492 pixels
+    assert sorted(weights)[-2] / min(weights) == pytest.approx(1)
+
+
+def test_median_frequency_is_that_of_images_with_the_class():
+    # Three images of 100, 100 and 50 pixels; class 2 is in the last one only, and fills half of it.
+    pixels = np.array([[90, 10, 0], [80, 20, 0], [20, 5, 25]])
+    totals = [250, 250, 50]
+    frequencies = pixels.sum(axis=0) / totals
+    expected = np.median(frequencies) / frequencies
+    weights = class_weights(pixels.sum(axis=0), "median_frequency", image_pixels=totals)
+    assert weights == pytest.approx(expected * 3 / expected.sum())
+    assert weights[1] > weights[2]  # although class 2 has fewer pixels in all
+
+
+@pytest.mark.parametrize("image_pixels", [None, [9, 9], [9, 9, 3], [9, 9, 2.5]])
+def test_median_frequency_needs_the_pixels_of_the_images(image_pixels):
+    with pytest.raises(InputError):
+        class_weights([3, 0, 4], "median_frequency", image_pixels=image_pixels)
+
+
+@given(counts_lists, st.sampled_from(sorted(FORMULAS)), st.floats(1, 100))
+def test_a_limit_lowers_the_rarest_and_leaves_the_ratios_of_the_others(counts, formula, limit):
+    free, limited = _weights(counts, formula), _weights(counts, formula, max_ratio=limit)
+    used = [(a, b) for a, b in zip(free, limited, strict=True) if a > 0]
+    assert all((a > 0) == (b > 0) for a, b in zip(free, limited, strict=True))
+    assert max(b for _, b in used) <= min(b for _, b in used) * limit * (1 + 1e-9)
+    assert sum(b for _, b in used) == pytest.approx(len(used))
+    least = min(a for a, _ in used)
+    scale = min(b for _, b in used) / least
+    for a, b in used:
+        assert b == pytest.approx(scale * min(a, limit * least))
+
+
+@pytest.mark.parametrize("limit", [0.99, -1, float("nan"), float("inf")])
+def test_a_limit_below_one_is_none(limit):
+    with pytest.raises(InputError, match="a number from 1, found"):
+        class_weights([1, 2], max_ratio=limit)
+
+
 @given(counts_lists, st.sampled_from(sorted(FORMULAS)))
 def test_every_formula_is_finite_ordered_and_has_mean_one(counts, formula):
-    weights = class_weights(counts, formula)
+    weights = _weights(counts, formula)
     present = [(n, w) for n, w in zip(counts, weights, strict=True) if n > 0]
     assert all(w == 0 for n, w in zip(counts, weights, strict=True) if n == 0)
     assert all(math.isfinite(w) and w > 0 for _, w in present)
@@ -70,9 +151,9 @@ def test_every_formula_is_finite_ordered_and_has_mean_one(counts, formula):
 
 @pytest.mark.parametrize("formula", FORMULAS)
 def test_an_empty_class_leaves_the_others_as_they_were(formula):
-    weights = class_weights([900, 0, 30, 1], formula)
+    weights = _weights([900, 0, 30, 1], formula)
     assert weights[1] == 0
-    assert [weights[0], *weights[2:]] == pytest.approx(class_weights([900, 30, 1], formula))
+    assert [weights[0], *weights[2:]] == pytest.approx(_weights([900, 30, 1], formula))
 
 
 def test_numpy_counts_give_the_same():
@@ -92,16 +173,23 @@ def test_unknown_formula_names_the_known_ones():
 
 def test_a_saved_file_is_complete_and_loads_back(tmp_path):
     path = tmp_path / "new folder" / "weights.json"
-    written = save_class_weights(path, np.array([90, 10]), ["Clean", "Crack"], "inverse")
+    classes = ["Clean", "Crack", "Hair"]
+    written = save_class_weights(
+        path, np.array([90, 10, 0]), classes, "inverse", max_ratio=20, details={"from": "a test"}
+    )
     content = json.loads(path.read_text())
+    assert content.pop("ratio") == pytest.approx(9)
     assert content == {
         "schema": SCHEMA,
         "formula": "inverse",
-        "pixel_counts": [90, 10],
-        "classes": ["Clean", "Crack"],
+        "max_ratio": 20,
+        "classes": classes,
+        "without_pixels": ["Hair"],
+        "pixel_counts": [90, 10, 0],
+        "from": "a test",
         "class_weights": written,
     }
-    assert load_class_weights(path, 2) == load_class_weights(str(path), 2) == written
+    assert load_class_weights(path, 3) == load_class_weights(str(path), 3) == written
     assert [p.name for p in path.parent.iterdir()] == ["weights.json"]
 
 

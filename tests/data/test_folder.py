@@ -210,6 +210,12 @@ def test_copies_of_copies_belong_to_the_first_photograph(root):
     assert [i for i, s in samples.items() if not s.is_derived] == ["a"]
 
 
+def test_groups_of_near_duplicates_are_read(root):
+    _add(root, "a", "b", "c")
+    _metadata(root, ("a", "g"), ("b", "g"), ("c", ""), columns=("id", "group_id"))
+    assert [s.group_id for s in read_folder(root)] == ["g", "g", ""]
+
+
 def test_sources_in_a_circle_are_refused(root):
     _add(root, "a", "b", "c", "d")
     rows = (("a", "b"), ("b", "a"), ("c", "a"), ("d", "d"))

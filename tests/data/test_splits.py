@@ -1,5 +1,6 @@
 """Splits: the default one never leaks, and a manifest is obeyed only when it fits."""
 
+import dataclasses
 import json
 import random
 
@@ -12,8 +13,8 @@ from mmseg_heritage.data.splits import SCHEMA, Split, check_split, default_split
 from mmseg_heritage.errors import InputError
 
 
-def _sample(sample_id, source_id=None):
-    return Sample(sample_id, None, None, source_id or sample_id)
+def _sample(sample_id, source_id=None, group_id=""):
+    return Sample(sample_id, None, None, source_id or sample_id, group_id=group_id)
 
 
 @st.composite
@@ -65,6 +66,25 @@ def test_the_default_split_is_that_of_every_other_machine():
     assert split.parts["test"] == ("photo-3", "photo-7")
 
 
+@given(data_sets(), st.data())
+def test_the_default_split_keeps_groups_together(samples, data):
+    names = st.sampled_from(("", "", "", "g", "h"))
+    samples = [dataclasses.replace(s, group_id=data.draw(names)) for s in samples]
+    try:
+        split = default_split(samples)
+    except InputError as error:
+        assert "needs 3 source objects" in str(error)
+        return
+    assert all(split.parts.values())
+    check_split(split, samples, "default")  # refuses divided groups, as shown below
+
+
+def test_groups_that_follow_no_other_change_nothing():
+    samples = [_sample(f"photo-{i}") for i in range(10)]
+    grouped = [dataclasses.replace(s, group_id=f"group of {s.id}") for s in samples]
+    assert default_split(grouped) == default_split(samples)
+
+
 def test_fewer_than_three_originals_cannot_be_divided():
     copies = [_sample(f"copy{i}", f"source{i}") for i in range(5)]
     with pytest.raises(InputError, match=r"needs 3 source objects .* found 2"):
@@ -100,6 +120,39 @@ def test_a_nameless_manifest_is_called_like_its_file_and_may_have_a_byte_order_m
     path = tmp_path / "fold 3.json"
     path.write_text(json.dumps(content), encoding="utf-8-sig")
     assert load_split(path) == Split("fold 3", {"train": ("a", "b")})
+
+
+def test_how_a_split_was_made_is_kept(tmp_path):
+    details = {"seed": 3, "kind": "kfold", "near_duplicates": {"groups": [["a", "b"]]}}
+    split = Split("mine", {"train": ("a", "b"), "val": ("c",)}, details)
+    again = load_split(_written(tmp_path, split.to_json()))
+    assert again == split
+    assert again.near_duplicates == [["a", "b"]]
+    assert Split("s", {}).near_duplicates == []
+
+
+def test_a_manifest_whose_parts_were_edited_is_refused(tmp_path):
+    content = Split("s", {"train": ("a", "b"), "test": ("c",)}).to_json()
+    content["parts"] = {"train": ["b", "a"], "test": ["c"]}  # the same
+    load_split(_written(tmp_path, content))
+    content["parts"]["train"].append("d")
+    with pytest.raises(InputError, match=r"split\.json: the parts are not those .* sha256"):
+        load_split(_written(tmp_path, content))
+    del content["sha256"]
+    assert load_split(_written(tmp_path, content)).part("train") == ("a", "b", "d")
+
+
+def test_keys_of_another_form_are_gathered(tmp_path):
+    keys = {"near_duplicates": {"groups": "ab"}, "left_out": [1], "folds": "5", "held_out": ["x"]}
+    with pytest.raises(InputError, match=r"split\.json: keys of a split manifest") as caught:
+        load_split(_written(tmp_path, _manifest(train=["a"]) | keys))
+    assert len(caught.value.problems) == 4
+    load_split(_written(tmp_path, _manifest(train=["a"]) | {"near_duplicates": {}, "note": 1}))
+
+
+def test_a_folder_of_folds_is_not_a_manifest(tmp_path):
+    with pytest.raises(InputError, match=r"found a folder; .* --fold all"):
+        load_split(tmp_path)
 
 
 def test_an_unknown_part_names_those_there_are():
@@ -155,6 +208,19 @@ def test_everything_that_does_not_fit_the_data_set_is_gathered():
         "part 'test' holds 'b_tile', a copy of 'b'",
         "source object 'a' is in several parts: ['train', 'val']",
     ]
+
+
+def test_divided_near_duplicates_are_refused_whoever_named_them():
+    samples = [_sample("a", group_id="g"), _sample("b", group_id="g"), _sample("c"), _sample("d")]
+    details = {"near_duplicates": {"groups": [["c", "d", "gone"]]}}
+    parts = {"train": ("a", "c"), "val": ("b",), "test": ("d",)}
+    with pytest.raises(InputError) as caught:
+        check_split(Split("s", parts, details), samples, "m")
+    assert caught.value.problems == [
+        "near-duplicates of one group are in several parts: 'a' in train, 'b' in val",
+        "near-duplicates of one group are in several parts: 'c' in train, 'd' in test",
+    ]
+    check_split(Split("s", {"train": ("a", "b"), "val": ("c",), "test": ("d",)}), samples, "m")
 
 
 def test_a_manifest_may_leave_samples_out():
