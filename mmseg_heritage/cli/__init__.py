@@ -14,6 +14,7 @@ from mmseg_heritage.cli import (
     class_weights,
     make_sample_data,
     make_splits,
+    model_stats,
     predict,
     quickstart,
     test,
@@ -23,7 +24,16 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.version import __version__
 
 EXIT_BAD_INPUT = 2
-COMMANDS = (train, test, predict, make_splits, class_weights, make_sample_data, quickstart)
+COMMANDS = (
+    train,
+    test,
+    predict,
+    make_splits,
+    class_weights,
+    model_stats,
+    make_sample_data,
+    quickstart,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
