@@ -171,7 +171,7 @@ def _size(cfg: Config, path: str | Path, size: int | Sequence[int] | None) -> tu
     if size is None and cfg.get("crop_size") is None:
         raise InputError(f"{path}: there is no variable crop_size; give the size of the image")
     wanted = cfg.crop_size if size is None else size
-    sides = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
+    sides: list[Any] = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
     whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
     if len(sides) not in (1, 2) or not whole or min(sides) < 1:
         raise InputError(

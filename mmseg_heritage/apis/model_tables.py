@@ -15,7 +15,7 @@ def config_table(stats: Sequence[ModelStats]) -> str:
     """Makes the table of parameters and FLOPs of each config.
 
     Returns:
-        A Markdown table: parameters in millions, FLOPs in thousand millions (G).
+        A Markdown table, ordered by name: parameters in millions, FLOPs in thousand millions (G).
     """
     rows = [
         [
@@ -24,7 +24,7 @@ def config_table(stats: Sequence[ModelStats]) -> str:
             *(_scaled(n, 1e6) for n in (sum(s.parameters.values()), *s.parameters.values())),
             *(_scaled(n, 1e9) for n in (sum(s.flops.values()), *s.flops.values())),
         ]
-        for s in stats
+        for s in sorted(stats, key=lambda s: s.config)
     ]
     header = ["config", "px", "parameters (M)", "of backbone", "of head", "of auxiliary"]
     return _markdown([*header, "GFLOPs", "of backbone", "of head"], rows)

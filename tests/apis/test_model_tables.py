@@ -54,7 +54,8 @@ def test_numbers_are_in_millions_and_thousand_millions():
     assert set(cells(rule)) == {"---"} and len(cells(header)) == len(cells(row))
     rows = config_table([SMALL, LARGE]).splitlines()
     assert len(set(map(len, rows))) == 1
-    assert cells(rows[3])[1] == "64"
+    assert [cells(row)[1] for row in rows[2:]] == ["64", "64 x 96"]  # ordered by name
+    assert rows == config_table([LARGE, SMALL]).splitlines()
 
 
 def test_a_backbone_is_listed_once():
@@ -86,8 +87,9 @@ def test_what_differs_is_told(document):
         check_tables(document, [grown])
     [problem] = caught.value.problems
     assert problem.startswith("configs: expected | `unet_small` | 64 x 96 | 1.7")
+    last = dataclasses.replace(SMALL, config="z_which_is_a_much_longer_name_of_a_config")
     with pytest.raises(InputError) as caught:
-        check_tables(document, [SMALL, LARGE])  # wider columns are no difference
+        check_tables(document, [SMALL, last])  # wider columns are no difference
     [problem] = caught.value.problems
     assert "a_much_longer" in problem and problem.endswith("found no row")
 
