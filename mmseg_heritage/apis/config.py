@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,12 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
             f"{', '.join(sorted({*variables, 'max_iters'}))}",
             problems,
         )
-    given = variables & options.keys()
-    for key in given:
-        cfg[key] = options.pop(key)
+    given = set()
+    for key in list(options):
+        name = key.split(".")[0]
+        if name in variables:  # or a part of one: level_weights.fine
+            _set_field(cfg, key, options.pop(key))
+            given.add(name)
     lost = [name for table in tables for name in _fill_fields(cfg, table, given)]
     if lost:
         raise InputError(
@@ -63,6 +67,13 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
             [f"{name} would reach nothing" for name in lost],
         )
     cfg.merge_from_dict(options)
+    if cfg.get("warmup_epochs") and cfg["warmup_epochs"] >= cfg.train_cfg.get(
+        "max_epochs", math.inf
+    ):
+        raise InputError(
+            f"{path}: warmup_epochs={cfg['warmup_epochs']} must be below max_epochs="
+            f"{cfg.train_cfg.max_epochs}; set warmup_epochs too"
+        )
     if max_iters is not None:
         _count_iterations(cfg, max_iters)
     return cfg
