@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from mmseg_heritage.cli import (
+    augment,
     class_weights,
     make_sample_data,
     make_splits,
@@ -23,7 +24,16 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.version import __version__
 
 EXIT_BAD_INPUT = 2
-COMMANDS = (train, test, predict, make_splits, class_weights, make_sample_data, quickstart)
+COMMANDS = (
+    train,
+    test,
+    predict,
+    make_splits,
+    class_weights,
+    augment,
+    make_sample_data,
+    quickstart,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

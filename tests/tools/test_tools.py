@@ -13,6 +13,7 @@ COMMANDS = {
     "predict.py": "Map the damage on photographs.",
     "make_splits.py": "Make or check split manifests",
     "class_weights.py": "Count the classes of a split's training part",
+    "augment.py": "Write augmented copies of training photographs as files.",
     "make_sample_data.py": "Generate a small data set",
 }
 
