@@ -11,6 +11,7 @@ import sys
 from collections.abc import Sequence
 
 from mmseg_heritage.cli import (
+    augment,
     class_weights,
     make_sample_data,
     make_splits,
@@ -31,6 +32,7 @@ COMMANDS = (
     make_splits,
     class_weights,
     model_stats,
+    augment,
     make_sample_data,
     quickstart,
 )

@@ -5,12 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import numpy as np
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
+from numpy.typing import NDArray
 
 from mmseg_heritage.data.check import check_sizes
 from mmseg_heritage.data.folder import Sample, read_folder, select
 from mmseg_heritage.data.splits import Split, check_split, default_split, load_split
+from mmseg_heritage.data.statistics import sample_pixels
+from mmseg_heritage.datasets.transforms.rare_class_crop import RareClassCrop
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import BACKGROUND, FINE, IGNORE_INDEX, LEVELS
 
@@ -91,6 +96,7 @@ class ARTeFACTDataset(BaseSegDataset):
         self.contents = contents
         self.metadata_file = metadata_file
         self._folders = {**_FOLDERS, **(data_prefix or {})}
+        self._class_pixels: NDArray[np.int64] | None = None
         super().__init__(
             data_root=data_root,
             ann_file=ann_file,
@@ -186,6 +192,38 @@ class ARTeFACTDataset(BaseSegDataset):
             }
             for sample in samples
         ]
+
+    def full_init(self) -> None:
+        """Lists the samples, and tells crops that look for rare classes which are rare."""
+        if self._fully_initialized:
+            return
+        super().full_init()
+        for step in self.pipeline.transforms:
+            if isinstance(step, RareClassCrop) and step.needs_counts:
+                print_log(f"counting the classes in {len(self)} masks", "current")
+                step.set_class_counts(self.class_pixels().sum(axis=0))
+
+    def class_pixels(self) -> NDArray[np.int64]:
+        """Counts the pixels of each class in each sample; reads the masks once.
+
+        Returns:
+            int64 (samples, classes), in the order of the data set and of the trained ids.
+        """
+        if self._class_pixels is None:
+            ids = [self.get_data_info(i)["sample_id"] for i in range(len(self))]
+            counted = sample_pixels([s for s in self.read_samples() if s.id in set(ids)])
+            fine = np.array([counted[i] for i in ids])
+            self._class_pixels = np.zeros((len(ids), len(self.metainfo["classes"])), np.int64)
+            for column, value in enumerate([*(c.id for c in FINE), IGNORE_INDEX]):
+                new_id = value if self.label_map is None else self.label_map.get(value, value)
+                if new_id != IGNORE_INDEX:
+                    self._class_pixels[:, new_id] += fine[:, column]
+        return self._class_pixels
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Returns the classes in a sample, as mmengine's ``ClassBalancedDataset`` asks for them."""
+        present: list[int] = np.flatnonzero(self.class_pixels()[idx]).tolist()
+        return present
 
 
 def _palette(names: Sequence[str]) -> list[list[int]]:

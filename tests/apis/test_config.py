@@ -130,3 +130,28 @@ def test_every_head_with_another_number_of_classes_is_named():
         "model.auxiliary_head[0].num_classes is 4",
     ]
     check_classes(Config({"model": {"decode_head": {"num_classes": 16}}}), 16)
+
+
+def test_variables_reach_a_data_set_inside_wrappers(base):
+    """A child config that repeats images must not silently train on another data root."""
+    path = base.with_name("data.py")
+    path.write_text(
+        "root = 'a'\n"
+        "train_dataloader = dict(dataset=dict(type='Set', data_root=root, pipeline=[dict(n=1)]))\n"
+        "val_dataloader = dict(dataset=dict(type='Set', data_root=root))\n"
+        "data_variables = dict(root=(root, ['train_dataloader.dataset.data_root',\n"
+        "                                  'train_dataloader.dataset.pipeline.0.n',\n"
+        "                                  'val_dataloader.dataset.data_root']))\n"
+    )
+    child = base.with_name("wrapped.py")
+    child.write_text(
+        "_base_ = ['data.py']\n"
+        "train_dataloader = dict(dataset=dict(\n"
+        "    _delete_=True, type='RepeatDataset', times=2, dataset=dict(\n"
+        "        type='ClassBalancedDataset', dataset={{_base_.train_dataloader.dataset}})))\n"
+    )
+    cfg = load_config(child, {"root": "b"})
+    inner = cfg.train_dataloader.dataset.dataset.dataset
+    assert (inner.type, inner.data_root, inner.pipeline[0].n) == ("Set", "b", "b")
+    assert cfg.train_dataloader.dataset.keys() == {"type", "times", "dataset"}
+    assert cfg.val_dataloader.dataset.data_root == "b"

@@ -14,6 +14,7 @@ COMMANDS = {
     "make_splits.py": "Make or check split manifests",
     "class_weights.py": "Count the classes of a split's training part",
     "model_stats.py": "Count the parameters and FLOPs",
+    "augment.py": "Write augmented copies of training photographs as files.",
     "make_sample_data.py": "Generate a small data set",
 }
 

@@ -28,8 +28,8 @@ class HierarchyScores(nn.Module):
       product along the path from the root (Redmon and Farhadi, YOLO9000, CVPR 2017, section 4).
 
     In the last two, probabilities of different levels agree. Maps choose the most probable at each
-    level, and that need not be one branch: Damage can be likelier than Clean where Clean is likelier
-    than any single class of damage.
+    level, and that need not be one branch: Damage can be likelier than Clean where Clean is
+    likelier than any single class of damage.
 
     Args:
         levels: Level name -> level, from the coarsest, as

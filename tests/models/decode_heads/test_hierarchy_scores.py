@@ -13,7 +13,7 @@ from mmseg_heritage.hierarchy import read_levels
 from mmseg_heritage.models.decode_heads.hierarchy_scores import MODES, HierarchyScores
 
 TREE = {"binary": "binary", "coarse": "coarse"}
-COARSE = [None, 0, 0, 1, 0, 1, 1, 0, 3, 0, 2, 3, 3, 0, 2, 2]  # of each class, from the data set
+COARSE = [0, 0, 1, 0, 1, 1, 0, 3, 0, 2, 3, 3, 0, 2, 2]  # of each damage class
 # Trees by hand: levels to build, then for each node (level, number) its parent, and its classes.
 ARTEFACT = {
     "levels": TREE,
@@ -21,9 +21,8 @@ ARTEFACT = {
     "parents": {
         **{("binary", i): None for i in range(2)},
         **{("coarse", i): ("binary", 1) for i in range(4)},
-        **{
-            ("fine", i): ("binary", 0) if g is None else ("coarse", g) for i, g in enumerate(COARSE)
-        },
+        ("fine", 0): ("binary", 0),
+        **{("fine", i): ("coarse", g) for i, g in enumerate(COARSE, start=1)},
     },
 }
 # Three levels, in which class 0 ends early, class 5 hangs below the first level only.
