@@ -13,12 +13,12 @@ pretrained_name = 'mit_b0'
 model = dict(
     backbone=dict(embed_dims=32, num_layers=[2, 2, 2, 2], drop_path_rate=0.0),
     decode_head=dict(
-        in_channels=[32, 64, 160, 256], channels=64, dropout_ratio=0.0,
+        channels=64, dropout_ratio=0.0,
         norm_cfg=dict(type='BN', requires_grad=True),
         # Cross entropy beside Dice: from random weights Dice alone takes longer than minutes.
         loss_decode=[
-            dict(type='CrossEntropyLoss', avg_non_ignore=True),
-            dict(type='ClassWeightedDiceLoss'),
+            dict(type='ClassWeightedDiceLoss', class_weight=None),
+            dict(type='MaskedCrossEntropyLoss'),
         ]))
 # A short warm-up: there are only minutes.
 param_scheduler = [

@@ -14,6 +14,10 @@ IGNORE_INDEX = 255
 """Mask value outside the object (scanner bed, mount, padding): never trained, never scored."""
 
 
+FINE_LEVEL = "fine"
+"""Name of the level of the classes themselves, below all groups."""
+
+
 @dataclass(frozen=True)
 class DamageClass:
     """One row of the table: mask value, name and official colour as sRGB in 0..255."""
@@ -73,6 +77,14 @@ class Level:
     colors: tuple[tuple[int, int, int], ...]
     fine_to_group: tuple[int, ...]
 
+    def members(self) -> tuple[int, ...]:
+        """Returns the fine ids that are in some group."""
+        return tuple(i for i, group in enumerate(self.fine_to_group) if group != IGNORE_INDEX)
+
+    def lookup(self) -> list[int]:
+        """Returns the group of each mask value 0..255; those that are no class stay as they are."""
+        return [*self.fine_to_group, *range(len(self.fine_to_group), IGNORE_INDEX + 1)]
+
 
 def _level(groups: Mapping[str, Sequence[int]], colors: Sequence[tuple[int, int, int]]) -> Level:
     """Builds a level from group name -> fine ids; fine ids in no group are ignored."""
@@ -83,7 +95,16 @@ def _level(groups: Mapping[str, Sequence[int]], colors: Sequence[tuple[int, int,
     return Level(tuple(groups), tuple(colors), tuple(fine_to_group))
 
 
-_GROUP_COLORS = ((213, 94, 0), (0, 158, 115), (204, 121, 167), (0, 114, 178))  # Okabe and Ito, 2008
+# The colour-blind safe set of Okabe and Ito, 2008, without black.
+GROUP_COLORS = (
+    (213, 94, 0),
+    (0, 158, 115),
+    (204, 121, 167),
+    (0, 114, 178),
+    (230, 159, 0),
+    (86, 180, 233),
+    (240, 228, 66),
+)
 
 LEVELS: Mapping[str, Level] = {
     "fine": Level(
@@ -96,7 +117,7 @@ LEVELS: Mapping[str, Level] = {
             "Colour": (10, 14, 15),
             "Addition": (8, 11, 12),
         },
-        _GROUP_COLORS,
+        GROUP_COLORS[:4],
     ),
     # The grouping used by an earlier line of work, kept by id so that results can be compared.
     "coarse_by_id": _level(
@@ -106,7 +127,7 @@ LEVELS: Mapping[str, Level] = {
             "Group 2": (7, 9, 13),
             "Group 3": (8, 12, 14, 15),
         },
-        _GROUP_COLORS,
+        GROUP_COLORS[:4],
     ),
     "binary": _level(
         {"Clean": (0,), "Damage": tuple(range(1, len(FINE)))}, ((0, 0, 0), (213, 94, 0))

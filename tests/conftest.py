@@ -70,7 +70,7 @@ def tiny_config(sample_set: Path, tmp_path_factory: pytest.TempPathFactory) -> P
         f"data_root = {str(sample_set)!r}\n"
         "crop_size, batch_size, num_workers = 64, 2, 0\n"
         "model = dict(backbone=dict(embed_dims=8, num_layers=[1, 1, 1, 1]),\n"
-        "             decode_head=dict(in_channels=[8, 16, 40, 64], channels=16))\n"
+        "             decode_head=dict(channels=16))\n"
     )
     return path
 

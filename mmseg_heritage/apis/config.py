@@ -55,8 +55,13 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     given = variables & options.keys()
     for key in given:
         cfg[key] = options.pop(key)
-    for table in tables:
-        _fill_fields(cfg, table, given)
+    lost = [name for table in tables for name in _fill_fields(cfg, table, given)]
+    if lost:
+        raise InputError(
+            f"{path}: set these fields themselves; this config has replaced the parts that the "
+            "variables stand for",
+            [f"{name} would reach nothing" for name in lost],
+        )
     cfg.merge_from_dict(options)
     if max_iters is not None:
         _count_iterations(cfg, max_iters)
@@ -69,7 +74,7 @@ def _near(key: str, variables: Set[str]) -> str:
     return f"; did you mean {near[0]}?" if near else ""
 
 
-def _fill_fields(cfg: Config, table: dict[str, Any], given: Set[str]) -> None:
+def _fill_fields(cfg: Config, table: dict[str, Any], given: Set[str]) -> list[str]:
     """Carries variables into their fields; afterwards their value is the default.
 
     So a dumped config, in which somebody then edits a field by hand, is taken as it stands.
@@ -79,15 +84,30 @@ def _fill_fields(cfg: Config, table: dict[str, Any], given: Set[str]) -> None:
         table: Variable -> (default, fields).
         given: Variables that an option set. They are carried even where they equal the default: a
             child config may have set the field itself to something else.
+
+    Returns:
+        Variables that an option set, and that no field of this config takes.
     """
+    lost = []
     for name, (default, fields) in table.items():
         if cfg[name] == default and name not in given:
             continue
-        for field in fields:
-            # A child config may have replaced a part (a loss, a head) and with it the field.
-            if _exists(cfg, field):
-                _set_field(cfg, field, cfg[name])
+        # A child config may have replaced a part (a loss, a schedule) and with it the field.
+        there = [field for field in fields if _is_set(cfg, field)]
+        for field in there:
+            _set_field(cfg, field, cfg[name])
+        if name in given and not there:
+            lost.append(name)
         table[name] = (cfg[name], fields)
+    return lost
+
+
+def _is_set(cfg: Config, key: str) -> bool:
+    """Whether a dotted field exists, its last part included."""
+    if not _exists(cfg, key):
+        return False
+    node, last = _parent(cfg, key)
+    return isinstance(node, (list, tuple)) or last in node
 
 
 def _set_field(cfg: Config, key: str, value: Any) -> None:

@@ -27,6 +27,7 @@ from mmseg_heritage.engine.launch import without_sync_bn
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import write_json
 from mmseg_heritage.progress import progress_bar
+from mmseg_heritage.taxonomy import FINE_LEVEL, Level
 from mmseg_heritage.visualization.panels import overlay, panel, write_class_map, write_image
 
 SCHEMA = "mmseg_heritage/prediction/1"
@@ -43,6 +44,7 @@ class Predictor:
     Attributes:
         classes: Class names; the position is the id in the maps.
         palette: One RGB colour for each class.
+        levels: Levels above the classes that the model predicts, by name; mostly none.
 
     Raises:
         InputError: If the checkpoint cannot be loaded or is of another model.
@@ -57,6 +59,7 @@ class Predictor:
         content = check_fits(self.model, checkpoint)
         self.classes, self.palette = _classes(content, self.model, checkpoint)
         self.model.load_state_dict(weights_of(content, checkpoint))
+        self.levels: dict[str, Level] = getattr(self.model.decode_head, "levels", {})
         self.model.to(self.device).eval()
         with config_errors("test_dataloader.dataset.pipeline"):
             steps = [dict(step) for step in cfg.test_dataloader.dataset.pipeline
@@ -65,13 +68,29 @@ class Predictor:
                 steps[-1]["meta_keys"] = ("img_path", "ori_shape", "img_shape", "pad_shape")
             self.pipeline = Compose(steps)
 
-    @torch.inference_mode()
     def __call__(self, path: str | Path) -> np.ndarray:
         """Returns the uint8 (H, W) class map of a photograph, at the photograph's own size."""
+        return self.maps(path)[FINE_LEVEL]
+
+    @torch.inference_mode()
+    def maps(self, path: str | Path) -> dict[str, np.ndarray]:
+        """Returns the maps of the classes and, for hierarchical models, of the levels above them.
+
+        Args:
+            path: Photograph.
+
+        Returns:
+            "fine" and the names in :attr:`levels` -> uint8 (H, W) ids, at the photograph's own
+            size; 255 where a level does not apply.
+        """
         data = self.pipeline({"img_path": str(path), "seg_fields": []})
         sample = self.model.test_step(pseudo_collate([data]))[0]
-        class_map: np.ndarray = sample.pred_sem_seg.data.squeeze(0).cpu().numpy().astype(np.uint8)
-        return class_map
+        found = {FINE_LEVEL: sample.pred_sem_seg}
+        found.update({name: sample.get(f"pred_sem_seg_{name}") for name in self.levels})
+        return {
+            name: pixels.data.squeeze(0).cpu().numpy().astype(np.uint8)
+            for name, pixels in found.items()
+        }
 
 
 def predict(
@@ -87,7 +106,8 @@ def predict(
     """Writes, for every photograph, its class map, an overlay and the share of each class.
 
     The files are ``<name>_classes.png`` (ids with palette), ``<name>_overlay.png``,
-    ``<name>_panel.png`` (photograph and class map with a legend) and ``<name>.json``.
+    ``<name>_panel.png`` (photograph and class map with a legend) and ``<name>.json``; hierarchical
+    models add ``<name>_<level>.png`` (ids with palette) for each level.
 
     Args:
         config: Config the model was trained with.
@@ -136,13 +156,16 @@ def predict(
 
 def _predict_one(predictor: Predictor, photograph: Path, out: Path) -> Path:
     """Writes the four files of one photograph."""
-    class_map = predictor(photograph)
+    maps = predictor.maps(photograph)
+    class_map = maps[FINE_LEVEL]
     classes, palette = predictor.classes, predictor.palette
     clean = classes.index("Clean") if "Clean" in classes else None
     name = photograph.stem
     write_class_map(out / f"{name}_classes.png", class_map, palette)
     image = read_image(photograph)
     write_image(out / f"{name}_overlay.png", overlay(image, class_map, palette, clean))
+    for level_name, level in predictor.levels.items():
+        write_class_map(out / f"{name}_{level_name}.png", maps[level_name], level.colors)
     sheet = panel(image, [("Prediction", class_map)], classes, palette)
     write_image(out / f"{name}_panel.png", sheet)
     counts = np.bincount(class_map.ravel(), minlength=len(classes))
@@ -153,6 +176,7 @@ def _predict_one(predictor: Predictor, photograph: Path, out: Path) -> Path:
         "width": width,
         "height": height,
         "area_share": {c: int(n) / class_map.size for c, n in zip(classes, counts, strict=True)},
+        "levels": {name: list(level.classes) for name, level in predictor.levels.items()},
         "note": "shares of all pixels of the photograph, 0 to 1, as predicted by a model; "
         "to be reviewed by a conservator",
     }

@@ -14,9 +14,11 @@ from mmengine.logging import MMLogger
 from mmseg_heritage.engine.checkpoint import load_checkpoint_file, weights_of
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import replacing, sha256
+from mmseg_heritage.models.backbones import TimmBackboneAdapter
 from mmseg_heritage.progress import progress_bar
 
 AUTO = "auto"
+TIMM = "TimmBackboneAdapter"
 _PREFIX = "backbone."
 _TIMEOUT = 30  # seconds without an answer
 
@@ -32,7 +34,10 @@ _FILES = {
 
 
 def resolve_pretrained(cfg: Config) -> None:
-    """Turns the config's ``pretrained`` variable into the backbone's ``init_cfg``.
+    """Turns the config's ``pretrained`` variable into arguments of the backbone.
+
+    A :class:`TimmBackboneAdapter` reads files and timm's hub by itself; other backbones get an
+    ``init_cfg``.
 
     Args:
         cfg: Config with ``pretrained`` (path, 'auto' or None) and, for 'auto', ``pretrained_name``;
@@ -41,9 +46,10 @@ def resolve_pretrained(cfg: Config) -> None:
     Raises:
         InputError: If the file is absent, or cannot be downloaded, with what to do.
     """
-    wanted = cfg.get("pretrained")
+    wanted, backbone = cfg.get("pretrained"), cfg.model.backbone
     if wanted is None:
-        if not cfg.get("load_from") and "init_cfg" not in cfg.model.backbone:
+        sources = ("init_cfg", "pretrained", "checkpoint_path")
+        if not cfg.get("load_from") and not any(backbone.get(source) for source in sources):
             MMLogger.get_current_instance().warning(
                 "training starts from random weights; --cfg-options pretrained=auto downloads "
                 "ImageNet weights, pretrained=FILE takes a local file"
@@ -51,16 +57,22 @@ def resolve_pretrained(cfg: Config) -> None:
         return
     if not isinstance(wanted, str):
         raise InputError(f"pretrained must be a path, 'auto' or None, found {wanted!r}")
+    if backbone.type == TIMM and wanted == AUTO:
+        backbone.pretrained = True
+        return
     path = _download(cfg.get("pretrained_name")) if wanted == AUTO else Path(wanted).expanduser()
     if not path.is_file():
         raise InputError(
             f"{path}: no such file of pretrained weights. {_advice(cfg.get('pretrained_name'))}"
         )
+    if backbone.type == TIMM:
+        backbone.checkpoint_path = str(path.resolve())
+        return
     init_cfg = ConfigDict(type="Pretrained", checkpoint=str(path.resolve()))
     weights = weights_of(load_checkpoint_file(path), path)
     if any(name.startswith(_PREFIX) for name in weights):  # of a whole segmentation model
         init_cfg.prefix = _PREFIX
-    cfg.model.backbone.init_cfg = init_cfg
+    backbone.init_cfg = init_cfg
 
 
 def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
@@ -71,11 +83,15 @@ def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
 
     Args:
         cfg: The run's config, after :func:`resolve_pretrained`.
-        backbone: The built backbone.
+        backbone: The built backbone. A :class:`TimmBackboneAdapter` loads what it was told to.
 
     Raises:
-        InputError: If fewer than half of the backbone's weights are in the file.
+        InputError: If fewer than half of the backbone's weights are in the file, or weights that
+            are to be downloaded cannot be had.
     """
+    if isinstance(backbone, TimmBackboneAdapter):
+        backbone.init_weights()
+        return
     init_cfg = cfg.model.backbone.get("init_cfg")
     path = init_cfg.get("checkpoint") if isinstance(init_cfg, dict) else None
     if not path or "://" in path:

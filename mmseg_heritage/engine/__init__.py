@@ -1,9 +1,7 @@
 """What drives a run: launch, mixed precision, checkpoints, hooks."""
 
-from mmseg_heritage.engine import checkpoint
-from mmseg_heritage.engine.hooks import PredictionHook
-from mmseg_heritage.engine.optim import DeviceAmpOptimWrapper
+from mmseg_heritage.engine import checkpoint, hooks, optim
 
 checkpoint.register_safe_loader()
 
-__all__ = ["DeviceAmpOptimWrapper", "PredictionHook"]
+__all__ = ["checkpoint", "hooks", "optim"]

@@ -62,6 +62,31 @@ def merge_classes(counts: np.ndarray, groups: Sequence[int], num_groups: int) ->
     return membership.T @ counts @ membership
 
 
+def level_counts(counts: np.ndarray, groups: Sequence[int], num_groups: int) -> np.ndarray:
+    """Derives the confusion counts of a level of groups from those of the classes.
+
+    Pixels whose true class is in no group are left out; a class in no group that is predicted where
+    there is a group (Clean for damage, at the level "coarse") is a miss, in the last column.
+
+    Args:
+        counts: int64 (C, C), rows are the truth.
+        groups: Group in 0..num_groups-1 of each class, or 255.
+        num_groups: Number of groups G.
+
+    Returns:
+        int64 array of shape (G + 1, G + 1) whose last row is 0.
+    """
+    placed = [num_groups if group == IGNORE_INDEX else group for group in groups]
+    merged = merge_classes(counts, placed, num_groups + 1)
+    merged[num_groups] = 0
+    return merged
+
+
+def level_iou(counts: np.ndarray) -> np.ndarray:
+    """Returns the IoU in 0..1 or NaN, float64 (G,), from what :func:`level_counts` gives."""
+    return class_scores(counts)["iou"][:-1]
+
+
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
     """Divides; NaN where the denominator is 0."""
     with np.errstate(invalid="ignore"):

@@ -17,11 +17,16 @@ from mmseg_heritage.evaluation.confusion import (
     all_clean,
     class_scores,
     confusion_counts,
+    level_counts,
+    level_iou,
     mean_over_present,
-    merge_classes,
     summary,
 )
 from mmseg_heritage.files import replacing, write_json
+from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX, LEVELS, Level
+
+ImageCounts = tuple[str, dict[str, np.ndarray]]
+"""Sample id, and its confusion counts by level."""
 
 SCHEMA = "mmseg_heritage/metrics/1"
 DEFINITIONS = {
@@ -33,6 +38,10 @@ DEFINITIONS = {
     "aAcc": "share of right pixels",
     "damage_IoU": "IoU of Damage after merging all classes but Clean",
     "binary_mIoU": "mean IoU of Clean and Damage",
+    "coarse_mIoU": "mean IoU of the groups of damage after merging classes, over pixels that are "
+    "damaged; Clean predicted there is a miss",
+    "<level>_head_mIoU": "the same means of the maps that a hierarchical model's own head of that "
+    "level predicts, rather than of its classes",
     "all_clean": "the same scores for predicting Clean everywhere",
 }
 
@@ -41,8 +50,9 @@ DEFINITIONS = {
 class ConfusionMetric(BaseMetric):
     """Pooled segmentation scores from exact int64 confusion counts, kept for each image.
 
-    Logged keys, in percent: mIoU, mF1, aAcc, damage_IoU, binary_mIoU, ``IoU.<class>`` for every
-    class present, and classes_in_mean. Definitions: :data:`DEFINITIONS`.
+    Logged keys, in percent: mIoU, mF1, aAcc, damage_IoU, binary_mIoU, coarse_mIoU, ``IoU.<class>``
+    for every class present, classes_in_mean, and ``<level>_head_mIoU`` for models that predict
+    ``pred_sem_seg_<level>``. Definitions: :data:`DEFINITIONS`.
 
     Args:
         output_dir: Where to write ``metrics.json`` and ``per_image.npz``; None writes nothing.
@@ -68,37 +78,45 @@ class ConfusionMetric(BaseMetric):
             label = sample["gt_sem_seg"]["data"].squeeze().cpu().numpy()
             prediction = sample["pred_sem_seg"]["data"].squeeze().cpu().numpy()
             sample_id = sample.get("sample_id") or Path(sample["img_path"]).stem
-            self.results.append((sample_id, confusion_counts(label, prediction, num_classes)))
+            counts = {FINE_LEVEL: confusion_counts(label, prediction, num_classes)}
+            for name, level in sample.get("levels", {}).items():
+                own = sample[f"pred_sem_seg_{name}"]["data"].squeeze().cpu().numpy()
+                counts[name] = _own_counts(label, own, level)
+            self.results.append((sample_id, counts))
 
-    def compute_metrics(self, results: list[tuple[str, np.ndarray]]) -> dict[str, float]:
+    def compute_metrics(self, results: list[ImageCounts]) -> dict[str, float]:
         """Pools the counts of all images into scores."""
         classes = list(self.dataset_meta["classes"])
-        counts = np.sum([image_counts for _, image_counts in results], axis=0)
+        pooled = {name: np.sum([image[name] for _, image in results], axis=0)
+                  for name in results[0][1]}  # fmt: skip
+        counts = pooled.pop(FINE_LEVEL)
         scores = class_scores(counts)
-        metrics: dict[str, float] = {**summary(counts), **_binary(counts, classes)}
+        overall = {**_means(counts, classes), **_own_means(pooled)}
+        metrics = dict(overall)
         for name, iou in zip(classes, scores["iou"], strict=True):
             if not np.isnan(iou):
                 metrics[log_key(name)] = 100 * float(iou)
         MMLogger.get_current_instance().info("per class results:\n" + _table(classes, scores))
         if self.output_dir is not None and is_main_process():
-            self._write(Path(self.output_dir), results, counts, classes, scores)
+            self._write(Path(self.output_dir), results, counts, classes, overall)
         return metrics
 
     def _write(
         self,
         folder: Path,
-        results: list[tuple[str, np.ndarray]],
+        results: list[ImageCounts],
         counts: np.ndarray,
         classes: list[str],
-        scores: dict[str, np.ndarray],
+        overall: dict[str, float],
     ) -> None:
         """Writes the scores as JSON and the counts of every image, from which all else follows."""
+        scores = class_scores(counts)
         content = {
             "schema": SCHEMA,
             "definitions": DEFINITIONS,
             "images": len(results),
-            "overall": _pooled(counts, classes),
-            "all_clean": _pooled(all_clean(counts, classes.index("Clean")), classes)
+            "overall": _for_json(overall),
+            "all_clean": _for_json(_means(all_clean(counts, classes.index("Clean")), classes))
             if "Clean" in classes
             else None,
             "per_class": {
@@ -113,12 +131,18 @@ class ConfusionMetric(BaseMetric):
             },
         }
         write_json(folder / "metrics.json", content)
+        counts_of_level: dict[str, Any] = {
+            "confusion" if name == FINE_LEVEL else f"confusion_{name}": np.stack(
+                [image[name] for _, image in results]
+            )
+            for name in results[0][1]
+        }
         with replacing(folder / "per_image.npz") as temporary:
             np.savez_compressed(
                 temporary,
                 ids=np.array([sample_id for sample_id, _ in results]),
                 classes=np.array(classes),
-                confusion=np.stack([image_counts for _, image_counts in results]),
+                **counts_of_level,
             )
 
 
@@ -131,24 +155,44 @@ def log_key(class_name: str) -> str:
     return "IoU." + class_name.replace("loss", "Loss")
 
 
-def _pooled(counts: np.ndarray, classes: Sequence[str]) -> dict[str, float | None]:
-    """Returns the pooled means for JSON, which has no NaN."""
-    scores = {**summary(counts), **_binary(counts, classes)}
+def _for_json(scores: dict[str, float]) -> dict[str, float | None]:
+    """Returns the means for JSON, which has no NaN."""
     return {key: None if np.isnan(value) else value for key, value in scores.items()}
 
 
-def _binary(counts: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
-    """Returns the scores of Clean against everything else, where there is a class Clean.
+def _means(counts: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+    """Returns the means of the classes and of the levels above them, in percent.
 
-    Background, where it is a class, is neither.
+    Levels need the class Clean; Background, where it is a class, is in no group.
     """
+    means: dict[str, float] = dict(summary(counts))
     if "Clean" not in classes:
-        return {}
-    groups = [{"Clean": 0, "Background": 2}.get(name, 1) for name in classes]
-    merged = merge_classes(counts, groups, 3)
-    merged[2] = 0  # pixels outside the object are not scored; damage taken for outside is a miss
-    iou = class_scores(merged)["iou"][:2]
-    return {"damage_IoU": 100 * float(iou[1]), "binary_mIoU": 100 * mean_over_present(iou)[0]}
+        return means
+    groups = [{"Clean": 0, "Background": IGNORE_INDEX}.get(name, 1) for name in classes]
+    iou = level_iou(level_counts(counts, groups, 2))
+    means.update(damage_IoU=100 * float(iou[1]), binary_mIoU=100 * mean_over_present(iou)[0])
+    coarse = LEVELS["coarse"]
+    group_of = dict(zip(LEVELS[FINE_LEVEL].classes, coarse.fine_to_group, strict=True))
+    groups = [group_of.get(name, IGNORE_INDEX) for name in classes]
+    if set(groups) != {IGNORE_INDEX}:
+        iou = level_iou(level_counts(counts, groups, len(coarse.classes)))
+        means["coarse_mIoU"] = 100 * mean_over_present(iou)[0]
+    return means
+
+
+def _own_counts(label: np.ndarray, prediction: np.ndarray, level: Level) -> np.ndarray:
+    """Counts the map that a model predicted for a level, in the form of :func:`level_counts`."""
+    number = len(level.classes)
+    prediction = np.where(prediction == IGNORE_INDEX, number, prediction)
+    return confusion_counts(np.array(level.lookup())[label], prediction, number + 1)
+
+
+def _own_means(pooled: dict[str, np.ndarray]) -> dict[str, float]:
+    """Returns the mean IoU in percent of the maps that a model predicted for its levels."""
+    return {
+        f"{name}_head_mIoU": 100 * mean_over_present(level_iou(counts))[0]
+        for name, counts in pooled.items()
+    }
 
 
 def _percent(value: float) -> float | None:

@@ -1,5 +1,9 @@
 """Backbones, decode heads, losses and segmentors; importing this package registers them."""
 
-from mmseg_heritage.models import losses
+from mmseg_heritage import compat
 
-__all__ = ["losses"]
+compat.stub_missing_mmcv_ops()  # before mmseg.models, which imports mmcv.ops
+
+from mmseg_heritage.models import backbones, decode_heads, losses, segmentors  # noqa: E402
+
+__all__ = ["backbones", "decode_heads", "losses", "segmentors"]

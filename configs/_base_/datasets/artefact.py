@@ -3,6 +3,7 @@
 # `dataset_variables` lists beside its default (mmseg_heritage/apis/config.py).
 data_root = 'data/artefact'
 split_file = ''  # split manifest (JSON) below data_root; empty: the default split by source object
+level = 'fine'  # classes: 'fine' (16), 'coarse' (4, num_classes=4) or 'binary' (2, num_classes=2)
 crop_size = 384  # side of the training crops in pixels
 batch_size = 32  # for one process; with n processes the global batch is n times this
 num_workers = 4
@@ -34,21 +35,21 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(type='ARTeFACTDataset', data_root=data_root, ann_file=split_file, split='train',
-                 pipeline=train_pipeline))
+                 level=level, pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,
     num_workers=num_workers,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='ARTeFACTDataset', data_root=data_root, ann_file=split_file, split='val',
-                 test_mode=True, pipeline=test_pipeline))
+                 level=level, test_mode=True, pipeline=test_pipeline))
 test_dataloader = dict(
     batch_size=1,
     num_workers=num_workers,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='ARTeFACTDataset', data_root=data_root, ann_file=split_file, split='test',
-                 test_mode=True, pipeline=test_pipeline))
+                 level=level, test_mode=True, pipeline=test_pipeline))
 val_evaluator = dict(type='ConfusionMetric')
 test_evaluator = dict(type='ConfusionMetric')
 
@@ -57,6 +58,8 @@ dataset_variables = dict(
                            'test_dataloader.dataset.data_root']),
     split_file=(split_file, ['train_dataloader.dataset.ann_file', 'val_dataloader.dataset.ann_file',
                              'test_dataloader.dataset.ann_file']),
+    level=(level, ['train_dataloader.dataset.level', 'val_dataloader.dataset.level',
+                   'test_dataloader.dataset.level']),
     crop_size=(crop_size, ['train_dataloader.dataset.pipeline.2.size']),
     batch_size=(batch_size, ['train_dataloader.batch_size']),
     num_workers=(num_workers, ['train_dataloader.num_workers', 'val_dataloader.num_workers',

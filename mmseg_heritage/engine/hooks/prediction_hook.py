@@ -13,7 +13,7 @@ from mmseg.registry import HOOKS
 
 from mmseg_heritage.data.images import read_image
 from mmseg_heritage.taxonomy import IGNORE_INDEX
-from mmseg_heritage.visualization.panels import panel, write_class_map, write_image
+from mmseg_heritage.visualization.panels import Palette, panel, write_class_map, write_image
 
 
 @HOOKS.register_module()
@@ -21,7 +21,8 @@ class PredictionHook(Hook):
     """Writes one picture and, or, one class map for each test image, named after the image.
 
     mmseg's ``SegVisualizationHook`` counts batches and numbers its files; here every image gets its
-    own file, in distributed tests too, where each process writes those it predicted.
+    own file, in distributed tests too, where each process writes those it predicted. Models with
+    levels above the classes also fill a folder for each level, named after it.
 
     Args:
         show_dir: Folder of ``<id>.png`` panels: input, ground truth, prediction. None writes none.
@@ -45,16 +46,37 @@ class PredictionHook(Hook):
         meta = runner.test_evaluator.dataset_meta
         for sample in outputs or ():
             name = f"{Path(sample.img_path).stem}.png"
+            truth = _class_map(sample.gt_sem_seg)
             prediction = _class_map(sample.pred_sem_seg)
-            if self.out_dir is not None:
-                write_class_map(self.out_dir / name, prediction, meta["palette"])
-            if self.show_dir is not None:
-                truth = _class_map(sample.gt_sem_seg)
-                # Outside the object nothing is scored, and nothing is shown.
-                shown = np.where(truth == IGNORE_INDEX, truth, prediction)
-                maps = [("Ground truth", truth), ("Prediction", shown)]
-                picture = panel(read_image(sample.img_path), maps, meta["classes"], meta["palette"])
-                write_image(self.show_dir / name, picture)
+            self._write(name, sample, truth, prediction, meta["classes"], meta["palette"])
+            for level_name, level in sample.get("levels", {}).items():
+                self._write(
+                    f"{level_name}/{name}",
+                    sample,
+                    np.array(level.lookup(), dtype=np.uint8)[truth],
+                    _class_map(sample.get(f"pred_sem_seg_{level_name}")),
+                    level.classes,
+                    level.colors,
+                )
+
+    def _write(
+        self,
+        name: str,
+        sample: Any,
+        truth: np.ndarray,
+        prediction: np.ndarray,
+        classes: Sequence[str],
+        palette: Palette,
+    ) -> None:
+        """Writes the class map and the picture of one image at one level."""
+        if self.out_dir is not None:
+            write_class_map(self.out_dir / name, prediction, palette)
+        if self.show_dir is not None:
+            # Where the truth is ignored nothing is scored, and nothing is shown.
+            shown = np.where(truth == IGNORE_INDEX, truth, prediction)
+            maps = [("Ground truth", truth), ("Prediction", shown)]
+            picture = panel(read_image(sample.img_path), maps, classes, palette)
+            write_image(self.show_dir / name, picture)
 
 
 def _class_map(pixel_data: Any) -> np.ndarray:

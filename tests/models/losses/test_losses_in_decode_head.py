@@ -48,3 +48,25 @@ def test_trains_in_a_decode_head(sampler):
     assert logged["loss_dice"].dim() == 0
     logged["loss_dice"].backward()
     assert any(p.grad is not None and p.grad.abs().sum() > 0 for p in head.parameters())
+
+
+@pytest.mark.parametrize(
+    ("second", "name"), [("MulticlassFocalLoss", "focal"), ("MaskedCrossEntropyLoss", "ce")]
+)
+def test_sums_are_lists_of_losses(second, name):
+    configs = [
+        {"type": "ClassWeightedDiceLoss", "class_weight": [1, 2, 3], "loss_weight": 0.7},
+        {"type": second, "class_weight": [1, 2, 3], "loss_weight": 0.3},
+    ]
+    head = MODELS.build(
+        {"type": "FCNHead", "in_channels": 4, "channels": 4, "num_convs": 0, "concat_input": False,
+         "num_classes": 3, "dropout_ratio": 0, "loss_decode": configs}
+    )  # fmt: skip
+    generator = torch.Generator().manual_seed(0)
+    label = torch.randint(0, 3, (1, 8, 8), generator=generator)
+    label[:, :2] = 255
+    features = [torch.randn(1, 4, 8, 8, generator=generator)]
+    logged = head.loss(features, [SegDataSample(gt_sem_seg=PixelData(data=label))], train_cfg={})
+    scores = head(features)
+    for config, key in zip(configs, ("loss_dice", f"loss_{name}"), strict=True):
+        torch.testing.assert_close(logged[key], MODELS.build(config)(scores, label))

@@ -1,0 +1,7 @@
+_base_ = [
+    '_base_/datasets/artefact.py', '_base_/models/hierarchical.py', '_base_/backbones/convnext-tiny.py',
+    '_base_/schedules/curriculum_100e.py', '_base_/runtime/default.py'
+]
+
+model = {{_base_.encoder}}
+batch_size = 32

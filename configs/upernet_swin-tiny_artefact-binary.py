@@ -1,0 +1,5 @@
+# Clean against Damage.
+_base_ = ['./upernet_swin-tiny_artefact.py']
+
+level = 'binary'
+num_classes = 2

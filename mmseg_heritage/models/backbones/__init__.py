@@ -1,0 +1,5 @@
+"""Backbones."""
+
+from mmseg_heritage.models.backbones.timm_backbone_adapter import TimmBackboneAdapter
+
+__all__ = ["TimmBackboneAdapter"]

@@ -1,0 +1,77 @@
+"""Dice loss as one ratio over all classes, weighted by their size."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from mmseg_heritage.models.losses.functional import soft_class_sums
+from mmseg_heritage.models.losses.masked_loss import MaskedLoss
+
+
+@MODELS.register_module()
+class GeneralizedDiceLoss(MaskedLoss):
+    r"""Generalised Dice loss of Sudre et al. (DLMIA 2017, arXiv:1707.03237, section 2.1).
+
+    With the sums I, P and Y over the batch of :func:`soft_class_sums` (intersection, predicted
+    mass, labelled mass) and class weights w:
+
+    .. math::
+        v_c = \frac{w_c}{Y_c^2}, \qquad
+        L = 1 - 2 \frac{\sum_c v_c I_c}{\sum_c v_c (P_c + Y_c)}
+
+    over the classes that have a labelled pixel in the batch: an absent class would have an infinite
+    weight. The weights make the classes equal however large they are, so that a class of a few
+    pixels makes the loss jump; :class:`ClassWeightedDiceLoss` is the calmer one. In a batch without
+    a labelled pixel it is 0, with zero gradients.
+
+    Args:
+        class_weight: See :class:`MaskedLoss`.
+        reduction: There are no terms for single classes: 'mean', 'sum' and 'none' are all L, and
+            an ``avg_factor`` has nothing to divide.
+        loss_weight, ignore_index, check_labels, loss_name: See :class:`MaskedLoss`.
+    """
+
+    def __init__(
+        self,
+        class_weight: Sequence[float] | str | os.PathLike[str] | None = None,
+        reduction: str = "mean",
+        loss_weight: float = 1.0,
+        ignore_index: int | None = 255,
+        check_labels: bool | None = None,
+        loss_name: str = "loss_generalized_dice",
+    ) -> None:
+        super().__init__(
+            class_weight, reduction, loss_weight, ignore_index, check_labels, loss_name
+        )
+
+    def _compute(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        pixel_weight: Tensor | None,
+        ignored: int | None,
+        reduction: str,
+        avg_factor: float | None,
+    ) -> Tensor:
+        """Sums over the batch, then forms the ratio; see the class."""
+        intersection, predicted, labelled = soft_class_sums(
+            logits.flatten(2),
+            labels.flatten(1),
+            None if pixel_weight is None else pixel_weight.flatten(1),
+            ignored,
+        )
+        present = labelled > 0
+        # Y_c^2 relative to the smallest class: the squares of pixel counts leave float32's range.
+        smallest = torch.where(present, labelled, torch.inf).min()
+        weights = torch.where(present, smallest / torch.where(present, labelled, 1.0), 0.0) ** 2
+        class_weight = self._weights_for(len(labelled))
+        if class_weight is not None:
+            weights = weights * class_weight.to(weights)
+        both = (weights * (predicted + labelled)).sum()
+        dice = 2 * (weights * intersection).sum() / torch.where(both > 0, both, 1.0)
+        return (both > 0).to(dice) - dice

@@ -1,0 +1,103 @@
+"""Focal loss over softmax probabilities."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Sequence
+
+import torch
+from mmseg.registry import MODELS
+from torch import Tensor
+
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.models.losses.masked_cross_entropy_loss import (
+    average,
+    check_normalisation,
+    skip_unlabelled,
+    upcast,
+)
+from mmseg_heritage.models.losses.masked_loss import MaskedLoss
+
+
+@MODELS.register_module()
+class MulticlassFocalLoss(MaskedLoss):
+    r"""Cross entropy that leaves pixels alone which are right already.
+
+    With :math:`p_j` the softmax probability that pixel j has its label :math:`t_j`, class weights w
+    and pixel weights :math:`m_j` (0 where the pixel is ignored):
+
+    .. math::
+        L = \frac{\sum_j m_j w_{t_j} \alpha_{t_j} (1 - p_j)^\gamma (-\ln p_j)}{\sum_j m_j}
+
+    Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002, equation 5, for
+    classes that exclude each other instead of one sigmoid for each. With :math:`\gamma = 0` and
+    :math:`\alpha = 1` it is :class:`MaskedCrossEntropyLoss`. In a batch without a labelled pixel it
+    is 0, with zero gradients. Logits are upcast to float32, inside autocast as well.
+
+    Args:
+        alpha: The factor above, from 0 upwards: one for all classes, or one for each.
+        gamma: The exponent, from 0 upwards.
+        class_weight: See :class:`MaskedLoss`. p is not affected by it.
+        normalise: See :class:`MaskedCrossEntropyLoss`; alpha is no part of the divisor.
+        reduction: 'mean' is L; 'none' gives the terms, (N, H, W); 'sum' is their sum.
+        loss_weight, ignore_index, check_labels, loss_name: See :class:`MaskedLoss`.
+    """
+
+    alpha: Tensor
+
+    def __init__(
+        self,
+        alpha: float | Sequence[float] = 0.25,
+        gamma: float = 2.0,
+        class_weight: Sequence[float] | str | os.PathLike[str] | None = None,
+        normalise: str = "pixels",
+        reduction: str = "mean",
+        loss_weight: float = 1.0,
+        ignore_index: int | None = 255,
+        check_labels: bool | None = None,
+        loss_name: str = "loss_focal",
+    ) -> None:
+        problems = check_normalisation(normalise)
+        factors = torch.as_tensor(alpha, dtype=torch.float64)
+        if not bool(torch.isfinite(factors).all() and (factors >= 0).all()) or factors.dim() > 1:
+            problems.append(f"alpha={alpha!r}, expected finite numbers from 0 upwards")
+        if not 0 <= gamma < float("inf"):
+            problems.append(f"gamma={gamma!r}, expected a finite number from 0 upwards")
+        super().__init__(
+            class_weight, reduction, loss_weight, ignore_index, check_labels, loss_name, problems
+        )
+        self.register_buffer("alpha", factors, persistent=False)
+        self.gamma = gamma
+        self.normalise = normalise
+
+    def _compute(
+        self,
+        logits: Tensor,
+        labels: Tensor,
+        pixel_weight: Tensor | None,
+        ignored: int | None,
+        reduction: str,
+        avg_factor: float | None,
+    ) -> Tensor:
+        """Computes the terms and averages them; see the class."""
+        num_classes = logits.shape[1]
+        labels = skip_unlabelled(labels, num_classes, ignored)
+        class_weight = self._weights_for(num_classes)
+        own = labels.clamp(min=0)[:, None]
+        log_p = upcast(logits).log_softmax(dim=1).gather(1, own)[:, 0]
+        # Near p = 1 the difference 1 - p loses its digits, and a root has no gradient at 0.
+        missing = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
+        factors = self._factors(num_classes, class_weight).to(log_p)[own[:, 0]]
+        terms = -log_p * missing**self.gamma * factors * (labels >= 0)
+        return average(terms, labels, class_weight, pixel_weight, self.normalise,
+                       reduction, avg_factor)  # fmt: skip
+
+    def _factors(self, num_classes: int, class_weight: Tensor | None) -> Tensor:
+        """Returns alpha times the class weight of each class."""
+        if self.alpha.dim() == 1 and len(self.alpha) != num_classes:
+            raise InputError(
+                "alpha needs one number, or one for each class.",
+                [f"{len(self.alpha)} numbers, but the logits have {num_classes} classes"],
+            )
+        alpha = self.alpha.expand(num_classes)
+        return alpha if class_weight is None else alpha * class_weight.to(alpha.dtype)

@@ -1,0 +1,166 @@
+"""Connecting backbones and decoders, and predictions at every level."""
+
+import pytest
+import torch
+
+pytest.importorskip("mmseg")
+
+import mmseg_heritage.plugin  # noqa: F401
+
+# isort: split
+from mmengine.config import ConfigDict
+from mmseg.models.segmentors import EncoderDecoder
+from mmseg.registry import MODELS
+from mmseg.structures import SegDataSample
+
+from mmseg_heritage.errors import InputError
+
+BACKBONE = {"type": "TimmBackboneAdapter", "model_name": "test_convnext"}
+FLAT = {"type": "UPerHead", "in_index": [0, 1, 2, 3], "channels": 8, "num_classes": 16}
+HIERARCHICAL = {**FLAT, "type": "HierarchicalUPerHead"}
+BN = {"norm_cfg": {"type": "BN"}}
+MIT = {
+    "type": "MixVisionTransformer", "embed_dims": 8, "num_stages": 4, "num_layers": [1, 1, 1, 1],
+    "num_heads": [1, 1, 1, 1], "out_indices": (0, 1, 2, 3),
+}  # fmt: skip
+
+
+def build(head, backbone=BACKBONE, **kwargs):
+    torch.manual_seed(0)
+    return MODELS.build(
+        {
+            "type": "HeritageEncoderDecoder",
+            "backbone": dict(backbone),
+            "decode_head": {"in_channels": "auto", **BN, **head},
+            "test_cfg": ConfigDict(mode="whole"),
+            **kwargs,
+        }
+    ).eval()
+
+
+@pytest.mark.parametrize("backbone", [BACKBONE, MIT], ids=["adapter", "tried"])
+def test_a_head_gets_the_channels_of_the_backbone(backbone):
+    model = build(FLAT, backbone)
+    features = model.extract_feat(torch.zeros(1, 3, 64, 64))
+    assert list(model.decode_head.in_channels) == [f.shape[1] for f in features]
+
+
+def test_the_feature_maps_of_in_index_count():
+    model = build({**FLAT, "in_index": [1, 3]})
+    whole = build(FLAT).decode_head.in_channels
+    assert model.decode_head.in_channels == [whole[1], whole[3]]
+
+
+def test_a_single_feature_map():
+    head = {"type": "FCNHead", "in_index": 2, "channels": 8, "num_classes": 16}
+    assert build(head).decode_head.in_channels == build(FLAT).decode_head.in_channels[2]
+
+
+def test_auxiliary_heads_are_connected_too():
+    aux = {"type": "FCNHead", "in_channels": "auto", "in_index": 2, "channels": 8,
+           "num_classes": 16, **BN}  # fmt: skip
+    whole = build(FLAT).decode_head.in_channels
+    assert build(FLAT, auxiliary_head=aux).auxiliary_head.in_channels == whole[2]
+    two = build(FLAT, auxiliary_head=[aux, {**aux, "in_index": 1}]).auxiliary_head
+    assert [head.in_channels for head in two] == [whole[2], whole[1]]
+
+
+def test_a_unet_head_gets_strides_and_the_image():
+    unet = {"type": "UNetHead", "in_strides": "auto"}
+    model = build({**unet, "num_classes": 16})
+    assert model.decode_head.in_strides == (4, 8, 16, 32)
+    assert model.decode_head.stem is not None
+    image = torch.randn(1, 3, 50, 70)
+    assert model.extract_feat(image)[-1] is image
+    assert model(image).shape == (1, 16, 50, 70)
+
+
+def test_the_image_is_no_feature_map_of_auxiliary_heads():
+    aux = {"type": "FCNHead", "in_channels": "auto", "in_index": -1, "channels": 8,
+           "num_classes": 16, **BN}  # fmt: skip
+    unet = {"type": "UNetHead", "in_strides": "auto", "num_classes": 16}
+    for backbone in (BACKBONE, MIT):
+        model = build(unet, backbone, auxiliary_head=aux)
+        deepest = model.decode_head.in_channels[-1]
+        assert model.auxiliary_head.in_channels == deepest
+        features = model.extract_feat(torch.randn(2, 3, 64, 64))
+        assert model.auxiliary_head(features).shape == (2, 16, 2, 2)
+
+
+def test_images_of_more_channels():
+    backbone = {**MIT, "in_channels": 5}
+    unet = {"type": "UNetHead", "in_strides": "auto", "image_channels": "auto"}
+    model = build({**unet, "num_classes": 16}, backbone)
+    assert model(torch.randn(1, 5, 64, 64)).shape == (1, 16, 64, 64)
+
+
+def test_a_backbone_that_rounds_down_gets_whole_steps():
+    """What is filled up at the right and below does not change a convolution at the upper left."""
+    arch = {"depths": [1, 1, 1, 1], "channels": [8, 16, 24, 32]}
+    backbone = {"type": "mmpretrain.ConvNeXt", "arch": arch, "out_indices": (0, 1, 2, 3),
+                "gap_before_final_norm": False}  # fmt: skip
+    model = build(FLAT, backbone)
+    image = torch.randn(1, 3, 97, 130)
+    found = model.extract_feat(image)
+    assert [tuple(f.shape[2:]) for f in found] == [(25, 33), (13, 17), (7, 9), (4, 5)]
+    torch.testing.assert_close(model.extract_feat(image[..., :96, :128])[0][..., :10, :10],
+                               found[0][..., :10, :10])  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ({"in_channels": [1, 2, 3, 4]}, "model.decode_head (UPerHead) expects in_channels=[1, 2"),
+        ({"in_channels": [1, 2, 3, 4]}, "model.backbone (TimmBackboneAdapter test_convnext) gives"),
+        ({"in_index": [0, 1, 2, 9]}, "asks for feature maps [0, 1, 2, 9]"),
+    ],
+)
+def test_parts_that_do_not_fit_are_both_named(head, expected):
+    with pytest.raises(InputError) as caught:
+        build({**FLAT, **head})
+    assert expected in str(caught.value)
+
+
+def test_without_levels_it_predicts_as_the_stock_segmentor():
+    model = build(FLAT)
+    channels = model.decode_head.in_channels
+    stock = EncoderDecoder(
+        backbone=dict(BACKBONE), decode_head={**FLAT, **BN, "in_channels": channels},
+        test_cfg=ConfigDict(mode="whole"),
+    ).eval()  # fmt: skip
+    stock.load_state_dict(model.state_dict())
+    image = torch.randn(1, 3, 50, 70)
+    [ours], [theirs] = model.predict(image), stock.predict(image)
+    torch.testing.assert_close(ours.seg_logits.data, theirs.seg_logits.data)
+    assert "pred_sem_seg_binary" not in ours
+
+
+def sample(ori_shape, img_shape):
+    return SegDataSample(
+        metainfo={"ori_shape": ori_shape, "img_shape": img_shape, "pad_shape": img_shape}
+    )
+
+
+@pytest.mark.parametrize("mode", ["independent", "marginal", "conditional"])
+def test_every_level_is_predicted_at_the_size_of_the_photograph(mode):
+    model = build({**HIERARCHICAL, "mode": mode})
+    head = model.decode_head
+    for classifier in (head.conv_seg, *head.level_classifiers.values()):
+        torch.nn.init.normal_(classifier.weight, std=5)
+    image = torch.randn(1, 3, 50, 70)
+    [found] = model.predict(image, [sample((100, 140), (50, 70))])
+    assert found.seg_logits.shape == (100, 140)
+    assert found.seg_logits.data.shape[0] == 16
+    for name in ("pred_sem_seg", "pred_sem_seg_binary", "pred_sem_seg_coarse"):
+        assert found.get(name).data.shape == (1, 100, 140)
+    assert set(found.levels) == {"binary", "coarse"}
+    binary, coarse = found.pred_sem_seg_binary.data, found.pred_sem_seg_coarse.data
+    assert ((coarse == 255) == (binary == 0)).all()
+    assert (found.pred_sem_seg.data[0] == found.seg_logits.data.argmax(0)).all()
+
+
+def test_sliding_windows_carry_all_scores():
+    cfg = {"mode": "slide", "crop_size": (32, 32), "stride": (16, 16)}
+    model = build({**HIERARCHICAL, "mode": "independent"}, test_cfg=ConfigDict(cfg))
+    [found] = model.predict(torch.randn(1, 3, 48, 64), [sample((48, 64), (48, 64))])
+    assert found.pred_sem_seg_binary.data.shape == (1, 48, 64)
