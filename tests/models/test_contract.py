@@ -24,8 +24,9 @@ def timm(name, **kwargs):
 
 BACKBONES = {
     "mit": {
-        "type": "MixVisionTransformer", "embed_dims": 8, "num_stages": 4, "patch_sizes": [7, 3, 3, 3],
-        "num_layers": [1, 1, 1, 1], "num_heads": [1, 1, 1, 1], "out_indices": (0, 1, 2, 3),
+        "type": "MixVisionTransformer", "embed_dims": 8, "num_stages": 4,
+        "patch_sizes": [7, 3, 3, 3], "num_layers": [1, 1, 1, 1],
+        "num_heads": [1, 1, 1, 1], "out_indices": (0, 1, 2, 3),
     },
     "convnext": timm("test_convnext"),
     "mmpretrain-convnext": {
@@ -46,8 +47,8 @@ BACKBONES = {
 PYRAMID = {"in_channels": "auto", "in_index": [0, 1, 2, 3], "channels": 16}
 DECODERS = {
     "segformer": {"type": "SegformerHead", **PYRAMID},
-    "unet": {"type": "UNetHead", "in_channels": "auto", "in_strides": "auto", "image_channels": "auto",
-             "decoder_channels": (24, 16, 12, 8, 8)},
+    "unet": {"type": "UNetHead", "in_channels": "auto", "in_strides": "auto",
+             "image_channels": "auto", "decoder_channels": (24, 16, 12, 8, 8)},
     "upernet": {"type": "UPerHead", **PYRAMID},
     "hierarchical": {"type": "HierarchicalUPerHead", "mode": "conditional", **PYRAMID},
     "deeplabv3plus": {"type": "DepthwiseSeparableASPPHead", "in_channels": "auto", "in_index": 3,

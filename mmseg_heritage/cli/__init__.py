@@ -1,0 +1,69 @@
+"""The command line. Parsing needs neither torch nor mmseg, so that ``--help`` answers at once.
+
+Each command is a module with ``add_arguments`` and ``run``; the module's first line is its help.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import sys
+from collections.abc import Sequence
+
+from mmseg_heritage.cli import (
+    class_weights,
+    make_sample_data,
+    make_splits,
+    predict,
+    quickstart,
+    test,
+    train,
+)
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.version import __version__
+
+EXIT_BAD_INPUT = 2
+COMMANDS = (train, test, predict, make_splits, class_weights, make_sample_data, quickstart)
+
+
+def main(argv: Sequence[str] | None = None) -> int:
+    """Runs a command.
+
+    Args:
+        argv: Arguments without the program's name; those of the process if None.
+
+    Returns:
+        0, or 2 where the input cannot be used.
+    """
+    args = _parser().parse_args(argv)
+    # torchrun and torch.distributed.launch of different ages pass the rank in different ways.
+    if getattr(args, "local_rank", None) is not None:
+        os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    try:
+        args.run(args)
+    except InputError as error:
+        print(f"error: {_message(error)}", file=sys.stderr)
+        return EXIT_BAD_INPUT
+    return 0
+
+
+def _message(error: InputError) -> str:
+    """Returns the message; one from a data-loading worker arrives wrapped in its traceback."""
+    text = str(error)
+    marker = f"{InputError.__module__}.{InputError.__qualname__}: "
+    return text.rsplit(marker, 1)[-1].strip() if "Original Traceback" in text else text
+
+
+def _parser() -> argparse.ArgumentParser:
+    parser = argparse.ArgumentParser(
+        prog="mmseg-heritage", description="Damage segmentation on photographs of heritage objects."
+    )
+    parser.add_argument("--version", action="version", version=__version__)
+    commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
+    for module in COMMANDS:
+        name = module.__name__.rpartition(".")[2].replace("_", "-")
+        help_text = (module.__doc__ or "").splitlines()[0]
+        command = commands.add_parser(name, help=help_text, description=help_text)
+        module.add_arguments(command)
+        command.set_defaults(run=module.run)
+    return parser

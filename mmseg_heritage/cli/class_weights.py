@@ -1,0 +1,53 @@
+"""Count the classes of a split's training part and write class weights from them."""
+
+from __future__ import annotations
+
+import argparse
+
+from mmseg_heritage.cli.common import bar
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("--data-root", default="data/artefact", help="default: %(default)s")
+    parser.add_argument(
+        "--split-file",
+        default="",
+        metavar="FILE",
+        help="manifest below the data root, or a folder of folds (default: the default split)",
+    )
+    parser.add_argument(
+        "--formula",
+        default="inverse_sqrt_log_scaled",
+        help="inverse, inverse_sqrt, effective_samples, inverse_sqrt_log_scaled or "
+        "median_frequency (default: %(default)s)",
+    )
+    parser.add_argument(
+        "--max-ratio", type=float, metavar="R", help="no weight is over R times another one"
+    )
+    parser.add_argument("--level", default="fine", help="classes to weigh (default: %(default)s)")
+    parser.add_argument(
+        "--out",
+        metavar="PATH",
+        help="JSON to write (default: below class_weights/ in the data root)",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier weights")
+
+
+def run(args: argparse.Namespace) -> None:
+    from mmseg_heritage.data.weight_files import chart_of, make_weight_files, read_weight_file
+    from mmseg_heritage.visualization.class_weights import plot_class_weights, weight_table
+
+    paths = make_weight_files(
+        args.data_root,
+        args.split_file,
+        args.out,
+        args.formula,
+        args.max_ratio,
+        args.level,
+        args.overwrite,
+        bar,
+    )
+    for path in paths:
+        content = read_weight_file(path)
+        plot_class_weights(chart_of(path), content)
+        print(f"{weight_table(content)}\nweights and chart: {path}, {chart_of(path)}")

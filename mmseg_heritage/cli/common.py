@@ -1,0 +1,95 @@
+"""What several commands share: arguments, ``KEY=VALUE`` pairs, the progress bar."""
+
+from __future__ import annotations
+
+import argparse
+import ast
+from collections.abc import Sequence
+from importlib.util import find_spec
+from typing import Any
+
+from mmseg_heritage.errors import InputError
+
+
+def add_run_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what train and test share."""
+    parser.add_argument(
+        "--launcher",
+        choices=("none", "pytorch", "slurm", "mpi"),
+        default="none",
+        help="who starts it",
+    )
+    parser.add_argument("--local_rank", "--local-rank", type=int, help=argparse.SUPPRESS)
+    parser.add_argument(
+        "--skip-data-check", action="store_true", help="do not decode all images and masks first"
+    )
+    add_shared_arguments(parser)
+
+
+def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
+    """Adds what train, test and predict share."""
+    parser.add_argument(
+        "--cfg-options",
+        nargs="+",
+        default=[],
+        metavar="KEY=VALUE",
+        help="override variables and fields of the config, "
+        "e.g. data_root=data/artefact batch_size=4",
+    )
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="let the checkpoint run code; only for files whose maker you trust",
+    )
+
+
+def shared_options(args: argparse.Namespace) -> dict[str, Any]:
+    """Returns what :func:`add_shared_arguments` added, as the apis take it."""
+    return {
+        "cfg_options": parse_options(args.cfg_options),
+        "overwrite": args.overwrite,
+        "trust_checkpoint": args.trust_checkpoint,
+    }
+
+
+def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+    """Reads ``KEY=VALUE`` pairs; values are Python literals, and strings where they are not.
+
+    As in mmengine, ``a,b`` is a list, and ``true``, ``false`` and ``none`` may be in lower case.
+
+    Raises:
+        InputError: If a pair has no '='.
+    """
+    problems = [f"'{pair}'" for pair in pairs if "=" not in pair]
+    if problems:
+        raise InputError("--cfg-options takes KEY=VALUE pairs", problems)
+    return {key: _value(text) for key, text in (pair.split("=", 1) for pair in pairs)}
+
+
+def _value(text: str) -> Any:
+    constants = {"true": True, "false": False, "none": None}
+    if text.lower() in constants:
+        return constants[text.lower()]
+    try:
+        value = ast.literal_eval(text)
+    except (ValueError, SyntaxError):
+        return [_value(part) for part in text.split(",")] if "," in text else text
+    return list(value) if isinstance(value, tuple) and not text.startswith("(") else value
+
+
+def require_stack() -> None:
+    """Says what to install where mmsegmentation is absent, before anything else is imported."""
+    try:
+        import mmseg_heritage.plugin  # noqa: F401
+    except ImportError as error:
+        if any(find_spec(name) is None for name in ("mmengine", "mmcv", "mmseg")):
+            raise InputError(str(error)) from error
+        raise
+
+
+def bar(title: str) -> Any:
+    """Returns a progress bar; the import waits until one is wanted."""
+    from mmseg_heritage.progress import progress_bar
+
+    return progress_bar(title)

@@ -1,0 +1,35 @@
+"""Score a trained model on the test part of its data set."""
+
+from __future__ import annotations
+
+import argparse
+
+from mmseg_heritage.cli.common import add_run_arguments, require_stack, shared_options
+
+
+def add_arguments(parser: argparse.ArgumentParser) -> None:
+    parser.add_argument("config", help="config file the checkpoint was trained with")
+    parser.add_argument("checkpoint", help="checkpoint file")
+    parser.add_argument("--work-dir", help="folder of the run (default: that of the checkpoint)")
+    parser.add_argument(
+        "--show-dir", help="write a picture of each image: input, truth, prediction"
+    )
+    parser.add_argument("--out", metavar="DIR", help="write the class map of each image")
+    add_run_arguments(parser)
+
+
+def run(args: argparse.Namespace) -> None:
+    require_stack()
+    from mmseg_heritage.apis.test import test
+
+    metrics = test(
+        args.config,
+        args.checkpoint,
+        work_dir=args.work_dir,
+        show_dir=args.show_dir,
+        out_dir=args.out,
+        launcher=args.launcher,
+        skip_data_check=args.skip_data_check,
+        **shared_options(args),
+    )
+    print(f"scores: {metrics}")
