@@ -5,17 +5,20 @@ from __future__ import annotations
 import io
 from importlib.util import find_spec
 from pathlib import Path
+from typing import Any
 
 import cv2
 import numpy as np
-from PIL import Image, PngImagePlugin, TiffImagePlugin
+from numpy.typing import NDArray
+from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
 
-from mmseg_heritage.data.color import to_8_bit
+from mmseg_heritage.data.color import strips, to_8_bit
 from mmseg_heritage.errors import InputError
 
 _INSTALL = "pip install tifffile imagecodecs"
 _GREY = (0, 1)  # photometric interpretations: white is zero, black is zero
 _CHANNELS = {2: ("RGB", 3), 5: ("CMYK", 4)}  # RGB, separated
+_PREMULTIPLIED = 1  # kind of extra sample: alpha that the colours were multiplied with
 
 
 def is_deep(image: Image.Image) -> bool:
@@ -44,7 +47,7 @@ def read_deep(image: Image.Image, source: Path | bytes, label: str) -> Image.Ima
         ValueError: If the file is damaged.
     """
     if image.format == "TIFF":
-        mode, deep = _read_tiff(source, label)
+        mode, deep = _read_tiff(image, source, label)
     else:
         mode, deep = _read_png(image, source)
     pixels = to_8_bit(deep)
@@ -52,16 +55,16 @@ def read_deep(image: Image.Image, source: Path | bytes, label: str) -> Image.Ima
     return Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
 
 
-def _read_png(image: Image.Image, source: Path | bytes) -> tuple[str, np.ndarray]:
-    image.load()  # raises on damage, where OpenCV would return the rows before it without a word
-    content = source if isinstance(source, bytes) else source.read_bytes()
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
-    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
+def _read_png(image: Image.Image, source: Path | bytes) -> tuple[str, NDArray[np.uint16]]:
+    pixels = _opencv_pixels(image, source)
+    if pixels is None:
         raise ValueError("OpenCV cannot decode this 16-bit PNG")
-    return "RGB", pixels[..., 2::-1]
+    return "RGB", pixels[..., :3]
 
 
-def _read_tiff(source: Path | bytes, label: str) -> tuple[str, np.ndarray]:
+def _read_tiff(
+    image: Image.Image, source: Path | bytes, label: str
+) -> tuple[str, NDArray[np.uint16]]:
     try:
         import tifffile
     except ImportError as error:
@@ -71,26 +74,69 @@ def _read_tiff(source: Path | bytes, label: str) -> tuple[str, np.ndarray]:
     try:
         with tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
             page = file.pages[0]
-            pixels = page.asarray(maxworkers=1)
-            axes, photometric = page.axes, int(page.photometric)
+            photometric = int(page.photometric)
+            axes, dtype, extra = page.axes, page.dtype, tuple(map(int, page.extrasamples))
+            if dtype != np.uint16 or axes not in ("YXS", "SYX"):
+                raise InputError(
+                    f"{label}: expected channels of 8 or 16 bits, found {dtype} (axes {axes}); "
+                    "save the photograph as RGB or grey with 8 or 16 bits"
+                )
+            if photometric not in (*_GREY, *_CHANNELS):
+                raise InputError(
+                    f"{label}: colours of the kind {page.photometric.name} with 16 bits cannot be "
+                    "read; save the photograph as RGB or grey"
+                )
+            pixels = _tiff_pixels(image, page, source, label)
+    except InputError:
+        raise
     except Exception as error:  # of any kind: its codecs are a dozen libraries
-        if "imagecodecs" in str(error) and find_spec("imagecodecs") is None:
-            raise InputError(f"{label}: {error}; {_INSTALL}") from error
         raise ValueError(str(error)) from error
-    if pixels.dtype != np.uint16 or axes not in ("YXS", "SYX"):
-        raise InputError(
-            f"{label}: expected channels of 8 or 16 bits, found {pixels.dtype} (axes {axes}); "
-            "save the photograph as RGB or grey with 8 or 16 bits"
-        )
     if axes == "SYX":
         pixels = np.moveaxis(pixels, 0, -1)
-    if photometric in _GREY:
-        grey = pixels[..., 0]
-        return "L", grey if photometric else 65535 - grey
-    if photometric not in _CHANNELS:
-        raise InputError(
-            f"{label}: colours of the kind {page.photometric.name} with 16 bits cannot be read; "
-            "save the photograph as RGB or grey"
-        )
-    mode, channels = _CHANNELS[photometric]
-    return mode, pixels[..., :channels]
+    mode, channels = _CHANNELS.get(photometric, ("L", 1))
+    colors = pixels[..., :channels]
+    if extra[:1] == (_PREMULTIPLIED,):
+        colors = _unmultiplied(colors, pixels[..., channels])
+    if mode == "L":
+        colors = colors[..., 0] if photometric else 65535 - colors[..., 0]
+    return mode, colors
+
+
+def _tiff_pixels(image: Image.Image, page: Any, source: Path | bytes, label: str) -> np.ndarray:
+    """Decodes a page; OpenCV, where it can, steps in for codecs that tifffile lacks."""
+    try:
+        return page.asarray(maxworkers=1)
+    except ValueError as error:
+        if "imagecodecs" not in str(error) or find_spec("imagecodecs") is not None:
+            raise
+        # OpenCV reads the usual codecs, but turns the picture, and not alike in all versions.
+        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
+        pixels = None if turned or page.axes != "YXS" else _opencv_pixels(image, source)
+        if pixels is None or pixels.shape != page.shape:
+            raise InputError(f"{label}: {error}; {_INSTALL}") from error
+        return pixels
+
+
+def _opencv_pixels(image: Image.Image, source: Path | bytes) -> NDArray[np.uint16] | None:
+    """Decodes 16-bit RGB or RGBA; None where OpenCV cannot.
+
+    Raises:
+        OSError: If the file is damaged. Other errors of Pillow likewise.
+    """
+    image.load()  # raises on damage, where OpenCV may return the rows before it without a word
+    content = source if isinstance(source, bytes) else source.read_bytes()
+    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
+        return None
+    for rows in strips(*pixels.shape[:2]):  # in place: one more copy is 6 bytes for each pixel
+        pixels[rows, :, :3] = pixels[rows, :, 2::-1].copy()
+    return pixels
+
+
+def _unmultiplied(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:
+    """Returns colours as they were before they were multiplied with alpha."""
+    out = np.empty_like(colors)
+    for rows in strips(*alpha.shape):
+        opacity = np.maximum(alpha[rows, :, None], 1).astype(np.float32) / 65535
+        out[rows] = np.minimum(np.rint(colors[rows] / opacity), 65535)
+    return out

@@ -3,17 +3,27 @@
 from __future__ import annotations
 
 import io
+import math
 import os
 import struct
 import threading
 import warnings
 import zlib
-from collections.abc import Iterator
+from collections import Counter
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
-from PIL import ExifTags, Image, ImageFile, ImageOps, PngImagePlugin, TiffImagePlugin
+from PIL import (
+    ExifTags,
+    Image,
+    ImageFile,
+    ImageOps,
+    PngImagePlugin,
+    TiffImagePlugin,
+    UnidentifiedImageError,
+)
 
 from mmseg_heritage.data.color import strips, to_8_bit, to_srgb
 from mmseg_heritage.data.deep_images import is_deep, read_deep
@@ -23,11 +33,12 @@ from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX
 IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
 """Suffixes taken for photographs, compared in lower case."""
 
-MAX_PIXELS_VARIABLE = "MMSEG_HERITAGE_MAX_PIXELS"
-DEFAULT_MAX_PIXELS = 250_000_000
-"""Pixels that an image may have unless the environment says otherwise.
+MAX_MEGAPIXELS_VARIABLE = "MMSEG_HERITAGE_MAX_MEGAPIXELS"
+"""Environment variable, so that it reaches data-loading workers and every command alike."""
+DEFAULT_MAX_MEGAPIXELS = 250.0
+"""Million pixels that an image may have unless the environment says otherwise.
 
-The largest photograph of ARTeFACT has about 133 million.
+The largest photograph of ARTeFACT has about 133.
 """
 
 _MASK_MODES = ("L", "P", "I", "I;16", "I;16B", "I;16L")
@@ -35,6 +46,7 @@ _LEGAL_IDS = np.zeros(256, dtype=bool)
 _LEGAL_IDS[[c.id for c in FINE] + [IGNORE_INDEX]] = True
 # What Pillow raises for files that are cut off or are no images.
 _DECODE_ERRORS = (
+    MemoryError,
     OSError,
     SyntaxError,
     ValueError,
@@ -47,6 +59,7 @@ _DECODE_ERRORS = (
 )
 # Their values have no fixed range (F) or no conversion in Pillow (LAB).
 _NO_PHOTOGRAPH_MODES = ("F", "LAB")
+_RESAVE = "save the photograph as RGB or grey with 8 or 16 bits"
 _PILLOW_LIMIT = threading.Lock()
 _TURNED_ORIENTATIONS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
@@ -58,31 +71,40 @@ Source = str | Path | bytes
 class ImageFault(InputError):
     """A photograph or mask cannot be used.
 
-    Attributes:
-        kind: One of "missing", "unreadable", "too large", "truncated", "mode", "size" and "ids".
+    Args:
+        summary: The message, beginning with the name of the file. Alone it must do: with it torch
+            raises the error of a data-loading worker again.
+        kind: "missing", "unreadable", "too large", "truncated", "mode", "size" or "ids".
+        values: Of ids, the mask values that are none, with their numbers of pixels.
     """
 
-    def __init__(self, kind: str, summary: str) -> None:
+    def __init__(
+        self,
+        summary: str,
+        kind: str = "unreadable",
+        values: Mapping[int, int] | None = None,
+    ) -> None:
         self.kind = kind
+        self.values = dict(values or {})
         super().__init__(summary)
-
-    def __reduce__(self) -> tuple[type[ImageFault], tuple[str, str]]:
-        """Lets the fault come back from another process."""
-        return ImageFault, (self.kind, self.summary)
 
 
 def max_pixels() -> int:
     """Returns how many pixels an image may have, from the environment or 250 million.
 
     Raises:
-        InputError: If the variable holds no positive whole number.
+        InputError: If the variable holds no positive number.
     """
-    text = os.environ.get(MAX_PIXELS_VARIABLE)
-    if text is None:
-        return DEFAULT_MAX_PIXELS
-    if not text.isdecimal() or int(text) < 1:
-        raise InputError(f"{MAX_PIXELS_VARIABLE}: expected a number of pixels, found '{text}'")
-    return int(text)
+    text = os.environ.get(MAX_MEGAPIXELS_VARIABLE)
+    try:
+        megapixels = DEFAULT_MAX_MEGAPIXELS if text is None else float(text)
+    except ValueError:
+        megapixels = math.nan
+    if not 0 < megapixels < math.inf:
+        raise InputError(
+            f"{MAX_MEGAPIXELS_VARIABLE}: expected a number of megapixels above 0, found '{text}'"
+        )
+    return int(megapixels * 1e6)
 
 
 def _label(source: Source, name: str | None) -> str:
@@ -91,25 +113,39 @@ def _label(source: Source, name: str | None) -> str:
     return "the image" if isinstance(source, bytes) else str(source)
 
 
+def _damage(label: str, what: str, error: Exception) -> ImageFault:
+    """Returns what decoding failed with, in words."""
+    if isinstance(error, MemoryError):
+        return ImageFault(f"{label}: not enough memory to decode the {what}", "too large")
+    message = f"{label}: the {what} is truncated or damaged ({error}); copy it again"
+    return ImageFault(message, "truncated")
+
+
 def _open(source: Source, label: str) -> ImageFile.ImageFile:
     """Opens an image lazily, and refuses one of more than :func:`max_pixels`."""
     if not isinstance(source, bytes) and not Path(source).is_file():
-        raise ImageFault("missing", f"{label}: no such file")
+        raise ImageFault(f"{label}: no such file", "missing")
     try:
         try:
             image = _pillow_open(source)
         except Image.DecompressionBombError:
             image = _pillow_open_unlimited(source)
+    except UnidentifiedImageError as error:
+        raise ImageFault(
+            f"{label}: cannot be read as an image; expected PNG, JPEG, WebP, BMP, or TIFF with 8 "
+            "or 16 bits per colour"
+        ) from error
     except _DECODE_ERRORS as error:
-        raise ImageFault("unreadable", f"{label}: cannot be read as an image ({error})") from error
+        raise ImageFault(f"{label}: cannot be read as an image ({error})") from error
     width, height = image.size
     if width * height > max_pixels():
         image.close()
         raise ImageFault(
+            f"{label}: {width}x{height} pixels are {width * height / 1e6:.6g} megapixels, more "
+            f"than the {max_pixels() / 1e6:g} allowed, since a damaged file can ask for any amount "
+            "of memory; if the image is really that large, set the environment variable "
+            f"{MAX_MEGAPIXELS_VARIABLE}={math.ceil(width * height / 1e6)}",
             "too large",
-            f"{label}: {width}x{height} pixels are more than the {max_pixels() / 1e6:g} million "
-            "allowed, since a damaged file can ask for any amount of memory; if the image is "
-            f"really that large, set the environment variable {MAX_PIXELS_VARIABLE}",
         )
     # By its name Pillow would map a grey TIFF into memory, and then scramble one that is turned.
     image.filename = ""
@@ -183,9 +219,7 @@ def image_header(source: Source, name: str | None = None) -> ImageHeader:
             profile = image.info.get("icc_profile")
             return ImageHeader((width, height), image.mode, image.format or "", profile)
         except _DECODE_ERRORS as error:
-            raise ImageFault(
-                "truncated", f"{label}: the image is truncated or damaged ({error})"
-            ) from error
+            raise _damage(label, "image", error) from error
 
 
 def _header_exif(image: Image.Image, source: Source) -> Image.Exif:
@@ -219,7 +253,7 @@ def read_image(source: Source, name: str | None = None) -> np.ndarray:
     Embedded colour profiles are converted to sRGB, 16-bit levels are scaled to 8 bit, greyscale
     becomes three equal channels, CMYK becomes RGB, and an alpha channel is dropped
     (:func:`mmseg_heritage.data.color.to_srgb`). Holds no more than about 8 bytes per pixel at once,
-    11 for 16-bit files.
+    and 10 to 20 for files of 16 bits, by their compression.
 
     Args:
         source: Path or content of the file.
@@ -236,23 +270,22 @@ def read_image(source: Source, name: str | None = None) -> np.ndarray:
     with _open(source, label) as image:
         if image.mode in _NO_PHOTOGRAPH_MODES:
             raise ImageFault(
+                f"{label}: pixels of mode {image.mode} cannot be shown as they are; {_RESAVE}",
                 "mode",
-                f"{label}: pixels of mode {image.mode} cannot be shown as they are; "
-                "save the photograph as RGB or grey with 8 or 16 bits",
             )
         try:
             profile = image.info.get("icc_profile")
             return _copied(to_srgb(_upright_8_bit(image, source, label), profile))
         except InputError as error:
-            raise ImageFault("mode", error.summary) from error
+            raise ImageFault(error.summary, "mode") from error
         except _DECODE_ERRORS as error:
-            raise ImageFault(
-                "truncated", f"{label}: the image is truncated or damaged ({error}); copy it again"
-            ) from error
+            raise _damage(label, "image", error) from error
 
 
 def _upright_8_bit(image: Image.Image, source: Source, label: str) -> Image.Image:
     """Decodes a photograph, brings it to 8 bits and turns it."""
+    if not _has_full_range(image):
+        raise InputError(f"{label}: grey levels of 9 to 15 bits cannot be read; {_RESAVE}")
     if is_deep(image):
         orientation = image.getexif().get(ExifTags.Base.Orientation)
         deep_source = source if isinstance(source, bytes) else Path(source)
@@ -265,9 +298,19 @@ def _upright_8_bit(image: Image.Image, source: Source, label: str) -> Image.Imag
         return image
     grey = np.empty((image.height, image.width), np.uint8)
     for rows, deep in _strips_of(image):
-        grey[rows] = to_8_bit(np.clip(deep, 0, 65535).astype(np.uint16))
+        if deep.min() < 0 or deep.max() > 65535:
+            raise InputError(f"{label}: grey levels outside 0..65535; {_RESAVE}")
+        grey[rows] = to_8_bit(deep.astype(np.uint16, copy=False))
     # Pillow inverts such files of 8 bits, but not those of 16.
     return Image.fromarray(~grey if white_is_zero else grey)
+
+
+def _has_full_range(image: Image.Image) -> bool:
+    """Whether the levels fill 8 or 16 bits; Pillow hands on 12 bits as very dark 16."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return True
+    bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
+    return not any(8 < b < 16 for b in bits)
 
 
 def _is_white_zero(image: Image.Image) -> bool:
@@ -311,37 +354,45 @@ def read_mask(
     with _open(source, label) as image:
         if image.mode not in _MASK_MODES:
             raise ImageFault(
-                "mode",
                 f"{label}: expected a mask with one channel of class ids, found mode {image.mode}; "
                 "save the ids, not their colours",
+                "mode",
             )
         try:
             ImageOps.exif_transpose(image, in_place=True)
             mask = np.empty((image.height, image.width), np.uint8)
-            illegal: set[int] = set()
+            illegal: Counter[int] = Counter()
             for rows, values in _strips_of(image):
                 illegal.update(_illegal_values(values))
                 mask[rows] = values.astype(np.uint8, copy=False)
         except _DECODE_ERRORS as error:
-            raise ImageFault(
-                "truncated", f"{label}: the mask is truncated or damaged ({error}); copy it again"
-            ) from error
+            raise _damage(label, "mask", error) from error
     height, width = mask.shape
     if size is not None and (width, height) != size:
         raise ImageFault(
-            "size",
             f"{label}: expected the size of its image, {size[0]}x{size[1]}, found {width}x{height}",
+            "size",
         )
     if illegal:
         shown = ", ".join(map(str, sorted(illegal)[:5])) + (", ..." if len(illegal) > 5 else "")
-        raise ImageFault("ids", f"{label}: expected class ids 0..15 or 255, found {shown}")
+        raise ImageFault(
+            f"{label}: expected class ids 0..15 or 255, found {shown} "
+            f"({illegal.total()} of {mask.size} pixels)",
+            "ids",
+            illegal,
+        )
     return mask
 
 
-def _illegal_values(values: np.ndarray) -> list[int]:
-    """Returns the values that are no class ids, without repetition."""
+def _illegal_values(values: np.ndarray) -> dict[int, int]:
+    """Returns the values that are no class ids, with their numbers of pixels."""
     if values.dtype == np.uint8 or (values.size and values.min() >= 0 and values.max() <= 255):
         # Counting is far faster than sorting on masks of many megapixels.
-        present = np.flatnonzero(np.bincount(values.ravel(), minlength=256))
-        return [int(value) for value in present[~_LEGAL_IDS[present]]]
-    return [int(v) for v in np.unique(values) if not (0 <= v <= 255 and _LEGAL_IDS[int(v)])]
+        counts = np.bincount(values.ravel(), minlength=256)
+        return {int(v): int(counts[v]) for v in np.flatnonzero(counts * ~_LEGAL_IDS)}
+    present, numbers = np.unique(values, return_counts=True)
+    return {
+        int(value): int(number)
+        for value, number in zip(present, numbers, strict=True)
+        if not (0 <= value <= 255 and _LEGAL_IDS[int(value)])
+    }
