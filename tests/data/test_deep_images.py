@@ -2,6 +2,7 @@
 
 import builtins
 import io
+import struct
 import sys
 import zlib
 
@@ -242,3 +243,17 @@ def test_truncated_tiffs_are_named(tmp_path, deep, share):
     path.write_bytes(stream.getvalue()[: int(share * len(stream.getvalue()))])
     with pytest.raises(ImageFault, match=r"cut\.tif: .*truncated"):
         read_image(path)
+
+
+def test_grey_and_alpha_of_16_bits(tmp_path, deep):
+    grey_alpha = deep[..., :2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in grey_alpha)
+    content = b"\x89PNG\r\n\x1a\n"
+    for kind, data in (
+        (b"IHDR", struct.pack(">IIBBBBB", 53, 37, 16, 4, 0, 0, 0)),
+        (b"IDAT", zlib.compress(rows)),
+        (b"IEND", b""),
+    ):
+        content += struct.pack(">I", len(data)) + kind + data + _crc(kind + data)
+    expected = _rounded(grey_alpha[..., :1]).repeat(3, 2)
+    np.testing.assert_array_equal(read_image(content), expected)
