@@ -1,0 +1,77 @@
+"""Making photographs and masks smaller without losing the small classes."""
+
+from __future__ import annotations
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mmseg_heritage.data.statistics import NUM_CLASSES, class_pixels
+
+SMALL_SHARE = 0.01
+"""A class that covers less than this share of a mask is kept by area, not by chance."""
+
+
+def shrunk_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
+    """Returns (width, height) with the long side at most ``max_side``, never enlarged."""
+    long_side = max(size)
+    if max_side is None or long_side <= max_side:
+        return size
+    width, height = (max(1, round(side * max_side / long_side)) for side in size)
+    return width, height
+
+
+def shrink_image(image: np.ndarray, size: tuple[int, int]) -> Image.Image:
+    """Resamples an RGB photograph, uint8 (H, W, 3), to (width, height)."""
+    return Image.fromarray(image).resize(size, Image.Resampling.LANCZOS, reducing_gap=3.0)
+
+
+def shrink_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
+    """Resamples a mask by nearest neighbour, and gives small classes their share back.
+
+    Nearest neighbour keeps one pixel of each cell, so that hairs, dust and cracks fade or vanish by
+    chance. Each class below :data:`SMALL_SHARE` is therefore given the cells of which it covers
+    most, until it has the area that it had, and one cell at least; the smallest class comes last
+    and so wins where two want one cell. 255 is no class and is not added to.
+
+    Args:
+        mask: uint8 (H, W), class ids 0..15 or 255.
+        size: (width, height), not larger than the mask.
+
+    Returns:
+        uint8 (height, width).
+    """
+    width, height = size
+    shrunk = np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
+    counts = class_pixels(mask)[:NUM_CLASSES]
+    expected = expected_pixels(counts, mask.size, shrunk.size)
+    small = np.flatnonzero((counts > 0) & (counts < SMALL_SHARE * mask.size))
+    for class_id in sorted(small.tolist(), key=lambda i: (-counts[i], i)):
+        wanted = expected[class_id] - np.count_nonzero(shrunk == class_id)
+        if wanted <= 0:
+            continue
+        rows, columns = np.nonzero(mask == class_id)
+        cells = rows * height // mask.shape[0] * width + columns * width // mask.shape[1]
+        covered, pixels = np.unique(cells, return_counts=True)
+        is_free = shrunk.flat[covered] != class_id
+        covered, pixels = covered[is_free], pixels[is_free]
+        best = np.argsort(-pixels, kind="stable")[:wanted]
+        shrunk.flat[covered[best]] = class_id
+    return shrunk
+
+
+def expected_pixels(
+    counts: NDArray[np.int64], pixels_before: int, pixels_after: int
+) -> NDArray[np.int64]:
+    """Returns how many pixels each class has after scaling if it keeps its share of the area.
+
+    Args:
+        counts: int64, pixels of each class before.
+        pixels_before: Pixels of the mask before.
+        pixels_after: Pixels of the mask after.
+
+    Returns:
+        int64 of the same shape; at least 1 where a class has pixels.
+    """
+    scaled = np.round(counts * (pixels_after / pixels_before)).astype(np.int64)
+    return np.maximum(scaled, (counts > 0).astype(np.int64))
