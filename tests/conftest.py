@@ -1,4 +1,4 @@
-"""Data that tests in every folder read: a generated sample set, and real data where it is."""
+"""Data that tests in every folder read: a generated sample set, counts, and real data."""
 
 import logging
 import os
@@ -6,9 +6,13 @@ import shutil
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmseg_heritage.data.sample_set import make_sample_set
+from mmseg_heritage.evaluation.levels import derived_levels
+from mmseg_heritage.evaluation.store import Counts
+from mmseg_heritage.taxonomy import FINE_LEVEL, LEVELS
 
 REAL_DATA_VARIABLE = "MMSEG_HERITAGE_REAL_DATA"
 _BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -86,3 +90,63 @@ def tiny_run(
     folder = tmp_path_factory.mktemp("run") / "tiny"
     train(tiny_config, work_dir=str(folder), cfg_options={"max_iters": 3})
     return TinyRun(tiny_config, folder, folder / "iter_3.pth", sample_set)
+
+
+def _counts(images=12, classes=LEVELS[FINE_LEVEL].classes, seed=0, own=False, **changes):
+    """Returns random counts; two images of each group, some classes absent from some images.
+
+    Args:
+        images: Number N of images.
+        classes: Class names.
+        seed: Another seed gives other counts of the same images.
+        own: Adds the counts of a hierarchical model's own heads.
+        **changes: Fields of ``Counts`` to set.
+    """
+    generator = np.random.default_rng(seed)
+    number = len(classes)
+    confusion = generator.integers(0, 500, (images, number, number))
+    confusion += 3000 * np.eye(number, dtype=int)
+    present = np.random.default_rng(1).random((images, number)) < 0.6
+    present[:, 0] = True
+    confusion *= present[:, :, None] * (generator.random((images, 1, number)) < 0.8)
+    totals = generator.integers(0, 200, (images, number, 4))
+    totals[..., 1::2] = generator.binomial(totals[..., ::2], 0.6)
+    components = generator.integers(0, 9, (images, number, 4, 2))
+    components[..., 1] = generator.binomial(components[..., 0], 0.5)
+    calibration = np.zeros((images, 15, 3))
+    calibration[..., 0] = generator.integers(0, 1000, (images, 15))
+    calibration[..., 1] = (
+        calibration[..., 0] * (np.arange(15) + generator.random((images, 15))) / 15
+    )
+    calibration[..., 2] = generator.binomial(calibration[..., 0].astype(int), 0.7)
+    levels = derived_levels(classes)
+    own_levels = levels if own else {}
+    heads = {}
+    for name, level in own_levels.items():
+        side = len(level.classes) + 1
+        heads[name] = generator.integers(0, 900, (images, side, side))
+        heads[name][:, -1] = 0
+    fields = {
+        "classes": tuple(classes),
+        "palette": generator.integers(0, 256, (number, 3)).astype(np.uint8),
+        "ids": tuple(f"image{i:03d}" for i in range(images)),
+        "groups": tuple(f"object{i // 2:03d}" for i in range(images)),
+        "materials": tuple(("Paper", "Glass", "Wood")[i % 3] for i in range(images)),
+        "contents": tuple(("Line art", "")[i % 2] for i in range(images)),
+        "confusion": confusion,
+        "levels": levels,
+        "own_levels": own_levels,
+        "own": heads,
+        "boundary": totals,
+        "boundary_tolerance": 3,
+        "components": components,
+        "component_edges": np.array([1, 100, 1000, 10000, 2**62]),
+        "calibration": calibration,
+    }
+    return Counts(**{**fields, **changes})
+
+
+@pytest.fixture
+def random_counts():
+    """A function that returns random counts, as a test of a model leaves them."""
+    return _counts
