@@ -1,4 +1,8 @@
-"""Confusion counts and the scores derived from them. Exact in int64; needs numpy only."""
+"""Confusion counts and the scores derived from them. Exact in int64; needs numpy only.
+
+What derives scores takes one matrix or a stack of them, of shape (..., C, C): the counts of a test,
+of each image, of each resample of a bootstrap. Stacks of whole numbers in float64 are as good.
+"""
 
 from __future__ import annotations
 
@@ -50,12 +54,12 @@ def merge_classes(counts: np.ndarray, groups: Sequence[int], num_groups: int) ->
     """Adds up confusion counts over groups of classes.
 
     Args:
-        counts: int64 (C, C), rows are the truth.
+        counts: int64 (..., C, C), rows are the truth.
         groups: Group id in 0..num_groups-1 of each class.
         num_groups: Number of groups G.
 
     Returns:
-        int64 array of shape (G, G).
+        Array of shape (..., G, G) and the dtype of the counts.
     """
     membership = np.zeros((len(groups), num_groups), dtype=np.int64)
     membership[np.arange(len(groups)), list(groups)] = 1
@@ -69,22 +73,22 @@ def level_counts(counts: np.ndarray, groups: Sequence[int], num_groups: int) -> 
     there is a group (Clean for damage, at the level "coarse") is a miss, in the last column.
 
     Args:
-        counts: int64 (C, C), rows are the truth.
+        counts: int64 (..., C, C), rows are the truth.
         groups: Group in 0..num_groups-1 of each class, or 255.
         num_groups: Number of groups G.
 
     Returns:
-        int64 array of shape (G + 1, G + 1) whose last row is 0.
+        Array of shape (..., G + 1, G + 1) and the dtype of the counts, whose last row is 0.
     """
     placed = [num_groups if group == IGNORE_INDEX else group for group in groups]
     merged = merge_classes(counts, placed, num_groups + 1)
-    merged[num_groups] = 0
+    merged[..., num_groups, :] = 0
     return merged
 
 
 def level_iou(counts: np.ndarray) -> np.ndarray:
-    """Returns the IoU in 0..1 or NaN, float64 (G,), from what :func:`level_counts` gives."""
-    return class_scores(counts)["iou"][:-1]
+    """Returns the IoU in 0..1 or NaN, float64 (..., G), from what :func:`level_counts` gives."""
+    return class_scores(counts)["iou"][..., :-1]
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -102,14 +106,14 @@ def class_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     is only predicted has IoU, F1 and precision 0 and recall NaN.
 
     Args:
-        counts: int64 (C, C), rows are the truth.
+        counts: int64 (..., C, C), rows are the truth.
 
     Returns:
-        'iou', 'f1', 'precision', 'recall': float64 (C,) in 0..1 or NaN; 'support': int64 (C,), true
-        pixels.
+        'iou', 'f1', 'precision', 'recall': float64 (..., C) in 0..1 or NaN; 'support': (..., C) of
+        the dtype of the counts, true pixels.
     """
-    true_positive = np.diag(counts)
-    support, predicted = counts.sum(axis=1), counts.sum(axis=0)
+    true_positive = np.diagonal(counts, axis1=-2, axis2=-1)
+    support, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
     precision = _ratio(true_positive, predicted)
     return {
         "iou": _ratio(true_positive, support + predicted - true_positive),
@@ -120,17 +124,24 @@ def class_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     }
 
 
-def mean_over_present(values: np.ndarray) -> tuple[float, int]:
-    """Returns the mean over the classes that are not NaN, and their number."""
+def mean_over_present(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Averages scores over the classes that have one.
+
+    Args:
+        values: float64 (..., C), NaN for classes without a score.
+
+    Returns:
+        The means over the others, float64 (...), NaN where there are none, and their numbers,
+        int64 (...).
+    """
     present = ~np.isnan(values)
-    count = int(present.sum())
-    return (float(values[present].mean()) if count else float("nan")), count
+    number = present.sum(axis=-1)
+    return _ratio(np.where(present, values, 0.0).sum(axis=-1), number), number
 
 
-def pixel_accuracy(counts: np.ndarray) -> float:
-    """Returns the share of valid pixels that are right, NaN where there are none."""
-    total = counts.sum()
-    return float(np.trace(counts) / total) if total else float("nan")
+def pixel_accuracy(counts: np.ndarray) -> np.ndarray:
+    """Returns the share of valid pixels that are right, float64 (...), NaN where there are none."""
+    return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
 
 
 def all_clean(counts: np.ndarray, clean: int = 0) -> np.ndarray:
@@ -146,8 +157,8 @@ def summary(counts: np.ndarray) -> dict[str, Any]:
     miou, present = mean_over_present(scores["iou"])
     mf1, _ = mean_over_present(scores["f1"])
     return {
-        "mIoU": 100 * miou,
-        "mF1": 100 * mf1,
-        "aAcc": 100 * pixel_accuracy(counts),
-        "classes_in_mean": present,
+        "mIoU": 100 * float(miou),
+        "mF1": 100 * float(mf1),
+        "aAcc": 100 * float(pixel_accuracy(counts)),
+        "classes_in_mean": int(present),
     }

@@ -170,13 +170,13 @@ def _means(counts: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
         return means
     groups = [{"Clean": 0, "Background": IGNORE_INDEX}.get(name, 1) for name in classes]
     iou = level_iou(level_counts(counts, groups, 2))
-    means.update(damage_IoU=100 * float(iou[1]), binary_mIoU=100 * mean_over_present(iou)[0])
+    means.update(damage_IoU=100 * float(iou[1]), binary_mIoU=100 * float(mean_over_present(iou)[0]))
     coarse = LEVELS["coarse"]
     group_of = dict(zip(LEVELS[FINE_LEVEL].classes, coarse.fine_to_group, strict=True))
     groups = [group_of.get(name, IGNORE_INDEX) for name in classes]
     if set(groups) != {IGNORE_INDEX}:
         iou = level_iou(level_counts(counts, groups, len(coarse.classes)))
-        means["coarse_mIoU"] = 100 * mean_over_present(iou)[0]
+        means["coarse_mIoU"] = 100 * float(mean_over_present(iou)[0])
     return means
 
 
@@ -190,7 +190,7 @@ def _own_counts(label: np.ndarray, prediction: np.ndarray, level: Level) -> np.n
 def _own_means(pooled: dict[str, np.ndarray]) -> dict[str, float]:
     """Returns the mean IoU in percent of the maps that a model predicted for its levels."""
     return {
-        f"{name}_head_mIoU": 100 * mean_over_present(level_iou(counts))[0]
+        f"{name}_head_mIoU": 100 * float(mean_over_present(level_iou(counts))[0])
         for name, counts in pooled.items()
     }
 

@@ -14,6 +14,8 @@ from mmseg_heritage.evaluation.confusion import (
     all_clean,
     class_scores,
     confusion_counts,
+    level_counts,
+    level_iou,
     mean_over_present,
     merge_classes,
     pixel_accuracy,
@@ -119,3 +121,22 @@ def test_nothing_valid_gives_no_score():
 def test_maps_that_cannot_be_compared_are_refused(label, prediction, message):
     with pytest.raises(ValueError, match=message):
         confusion_counts(label.astype(np.uint8), prediction.astype(np.uint8), 3)
+
+
+def test_a_stack_of_counts_gives_the_scores_of_each():
+    stack = np.stack([confusion_counts(*_maps(seed), 6) for seed in range(4)]).reshape(2, 2, 6, 6)
+    stack[1, 0, 3] = stack[1, 0, :, 3] = 0  # a class absent from one of them
+    groups = [0, 1, 1, 255, 0, 2]
+    for counts in (stack, stack.astype(np.float64)):
+        scores, levels = class_scores(counts), level_counts(counts, groups, 3)
+        means, numbers = mean_over_present(scores["iou"])
+        for place in np.ndindex(2, 2):
+            single = class_scores(stack[place])
+            for key, values in scores.items():
+                assert np.array_equal(values[place], single[key], equal_nan=True), key
+            level = level_counts(stack[place], groups, 3)
+            assert np.array_equal(levels[place], level)
+            assert np.array_equal(level_iou(levels)[place], level_iou(level))
+            assert np.array_equal(pixel_accuracy(counts)[place], pixel_accuracy(stack[place]))
+            assert means[place] == pytest.approx(np.nanmean(single["iou"]))
+        assert numbers.tolist() == [[6, 6], [5, 6]]
