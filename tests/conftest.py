@@ -1,17 +1,20 @@
 """Data that tests in every folder read: a generated sample set, counts, and real data."""
 
+import hashlib
 import logging
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 import pytest
 
 from mmseg_heritage.data.sample_set import make_sample_set
+from mmseg_heritage.evaluation.components import SIZE_EDGES
 from mmseg_heritage.evaluation.levels import derived_levels
-from mmseg_heritage.evaluation.store import Counts
+from mmseg_heritage.evaluation.store import Counts, save_counts
+from mmseg_heritage.files import write_json
 from mmseg_heritage.taxonomy import FINE_LEVEL, LEVELS
 
 REAL_DATA_VARIABLE = "MMSEG_HERITAGE_REAL_DATA"
@@ -138,9 +141,9 @@ def _counts(images=12, classes=LEVELS[FINE_LEVEL].classes, seed=0, own=False, **
         "own_levels": own_levels,
         "own": heads,
         "boundary": totals,
-        "boundary_tolerance": 3,
+        "boundary_tolerance": 0.0075,
         "components": components,
-        "component_edges": np.array([1, 100, 1000, 10000, 2**62]),
+        "component_edges": np.array(SIZE_EDGES),
         "calibration": calibration,
     }
     return Counts(**{**fields, **changes})
@@ -150,3 +153,62 @@ def _counts(images=12, classes=LEVELS[FINE_LEVEL].classes, seed=0, own=False, **
 def random_counts():
     """A function that returns random counts, as a test of a model leaves them."""
     return _counts
+
+
+def _another_model(counts, gain=0.0, seed=1):
+    """Returns counts of another model on the same images, with the same true pixels.
+
+    Args:
+        counts: Of the first model.
+        gain: Share of the first one's mistakes that the other does not make.
+        seed: Other mistakes.
+    """
+    true = counts.confusion.sum(axis=2)
+    right = np.eye(len(counts.classes))
+    shares = np.where(true[..., None] > 0, counts.confusion / np.maximum(true, 1)[..., None], right)
+    shares = (1 - gain) * shares + gain * right
+    confusion = np.random.default_rng(seed).multinomial(true, shares)
+    return replace(counts, confusion=confusion)
+
+
+@pytest.fixture
+def another_model():
+    """A function that returns counts of another model on the same images."""
+    return _another_model
+
+
+def _tested_run(folder, counts, seed=0, split="holdout", part="test", **stamp):
+    """Writes what a test of a model leaves in its folder.
+
+    Args:
+        folder: Of the run.
+        counts: What was counted.
+        seed: Of the training; another one is another checkpoint.
+        split: Name of the split, which decides on its hash.
+        part: Of the split.
+        **stamp: What else the test says of itself.
+
+    Returns:
+        The folder.
+    """
+    from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, summarize
+
+    save_counts(folder / "evaluation" / COUNTS_FILE, counts)
+    run = {
+        "checkpoint_sha256": hashlib.sha256(f"{folder} {seed}".encode()).hexdigest(),
+        "seed": seed,
+        "split": {
+            "name": split,
+            "sha256": hashlib.sha256(split.encode()).hexdigest(),
+            "part": part,
+        },
+        **stamp,
+    }
+    write_json(folder / "evaluation" / METRICS_FILE, {**summarize(counts), "run": run})
+    return folder
+
+
+@pytest.fixture
+def tested_run():
+    """A function that writes what a test of a model leaves in its folder."""
+    return _tested_run

@@ -7,7 +7,6 @@ of each image, of each resample of a bootstrap. Stacks of whole numbers in float
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -100,26 +99,30 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 def class_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Derives the scores of each class from pooled counts.
 
-    With TP, FP and FN of a class: IoU = TP / (TP + FP + FN), F1 = 2 TP / (2 TP + FP + FN),
-    recall = TP / (TP + FN), precision = TP / (TP + FP). A class with true pixels that is never
-    predicted scores 0 in all of them. A class absent from truth and prediction is NaN, and one that
-    is only predicted has IoU, F1 and precision 0 and recall NaN.
+    With TP, FP, FN and TN of a class: IoU = TP / (TP + FP + FN), F1 = 2 TP / (2 TP + FP + FN),
+    precision = TP / (TP + FP), recall = TP / (TP + FN), accuracy = (TP + TN) / (TP + TN + FP + FN).
+    A class with true pixels that is never predicted scores 0 in the first four. A class absent from
+    truth and prediction is NaN, and one that is only predicted has IoU, F1 and precision 0 and
+    recall NaN.
 
     Args:
         counts: int64 (..., C, C), rows are the truth.
 
     Returns:
-        'iou', 'f1', 'precision', 'recall': float64 (..., C) in 0..1 or NaN; 'support': (..., C) of
-        the dtype of the counts, true pixels.
+        'iou', 'f1', 'precision', 'recall', 'accuracy': float64 (..., C) in 0..1 or NaN; 'support':
+        (..., C) of the dtype of the counts, true pixels.
     """
     true_positive = np.diagonal(counts, axis1=-2, axis2=-1)
     support, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
+    union = support + predicted - true_positive
+    total = counts.sum(axis=(-2, -1))[..., None]
     precision = _ratio(true_positive, predicted)
     return {
-        "iou": _ratio(true_positive, support + predicted - true_positive),
+        "iou": _ratio(true_positive, union),
         "f1": _ratio(2 * true_positive, support + predicted),
         "precision": np.where((support > 0) & (predicted == 0), 0.0, precision),
         "recall": _ratio(true_positive, support),
+        "accuracy": np.where(union > 0, _ratio(total - union + true_positive, total), np.nan),
         "support": support,
     }
 
@@ -145,20 +148,7 @@ def pixel_accuracy(counts: np.ndarray) -> np.ndarray:
 
 
 def all_clean(counts: np.ndarray, clean: int = 0) -> np.ndarray:
-    """Returns the counts that predicting one class everywhere would have given."""
+    """Returns the counts (..., C, C) that predicting one class everywhere would have given."""
     baseline = np.zeros_like(counts)
-    baseline[:, clean] = counts.sum(axis=1)
+    baseline[..., clean] = counts.sum(axis=-1)
     return baseline
-
-
-def summary(counts: np.ndarray) -> dict[str, Any]:
-    """Returns the pooled means in percent (mIoU, mF1, aAcc) and how many classes they are over."""
-    scores = class_scores(counts)
-    miou, present = mean_over_present(scores["iou"])
-    mf1, _ = mean_over_present(scores["f1"])
-    return {
-        "mIoU": 100 * float(miou),
-        "mF1": 100 * float(mf1),
-        "aAcc": 100 * float(pixel_accuracy(counts)),
-        "classes_in_mean": int(present),
-    }

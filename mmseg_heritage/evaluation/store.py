@@ -52,7 +52,7 @@ class Counts:
             :func:`mmseg_heritage.evaluation.confusion.level_counts`.
         boundary: int64 (N, C, 4) pixels: predicted boundary, of these within the tolerance of the
             true one, true boundary, of these within the tolerance of the predicted one.
-        boundary_tolerance: Pixels.
+        boundary_tolerance: Share of the image's diagonal.
         components: int64 (N, C, B, 2): connected components of the truth by size, and how many of
             these were found.
         component_edges: int64 (B + 1,) pixels; bin b holds sizes from edge b up to, but without,
@@ -72,7 +72,7 @@ class Counts:
     own_levels: Mapping[str, Level] = field(default_factory=dict)
     own: Mapping[str, np.ndarray] = field(default_factory=dict)
     boundary: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 4), np.int64))
-    boundary_tolerance: int = 0
+    boundary_tolerance: float = 0.0
     components: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0, 2), np.int64))
     component_edges: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     calibration: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 3)))
@@ -171,7 +171,7 @@ def _counts(arrays: Mapping[str, np.ndarray]) -> Counts:
             for name, (classes, colors, groups) in json.loads(str(values[key])).items()
         }
     values["own"] = {name: arrays[_HEAD + name] for name in values["own_levels"]}
-    return Counts(**{**values, "boundary_tolerance": int(values["boundary_tolerance"])})
+    return Counts(**{**values, "boundary_tolerance": float(values["boundary_tolerance"])})
 
 
 def _problems(counts: Counts) -> list[str]:

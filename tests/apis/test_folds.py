@@ -81,7 +81,9 @@ def test_mean_and_spread_are_those_of_the_folds(finished, capsys):
             "n": 2,
         }
     for name, found in content["per_class_iou"].items():
-        values = [_scores(finished, fold)["per_class"][name]["iou"] for fold in FOLDS]
+        values = [
+            _scores(finished, fold)["levels"]["fine"]["per_class"][name]["iou"] for fold in FOLDS
+        ]
         values = [value for value in values if value is not None]
         assert found["n"] == len(values)
         assert found["mean"] == (pytest.approx(np.mean(values)) if values else None)
@@ -90,6 +92,7 @@ def test_mean_and_spread_are_those_of_the_folds(finished, capsys):
         np.load(finished / fold / "evaluation" / "per_image.npz")["confusion"].sum(axis=0)
         for fold in FOLDS
     )
+    assert content["pooled"].keys() <= content["overall"].keys()
     assert content["pooled"]["aAcc"] == pytest.approx(100 * np.trace(counts) / counts.sum())
     table = fold_table(finished / "folds.json")
     assert f"{content['overall']['mIoU']['mean']:.2f}" in table
