@@ -12,6 +12,7 @@ from collections.abc import Sequence
 
 from mmseg_heritage.cli import (
     class_weights,
+    compare,
     make_sample_data,
     make_splits,
     predict,
@@ -23,7 +24,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.version import __version__
 
 EXIT_BAD_INPUT = 2
-COMMANDS = (train, test, predict, make_splits, class_weights, make_sample_data, quickstart)
+COMMANDS = (train, test, predict, compare, make_splits, class_weights, make_sample_data, quickstart)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

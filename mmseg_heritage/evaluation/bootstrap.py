@@ -38,7 +38,9 @@ DEFINITIONS = {
     "interval": f"between percentiles 2.5 and 97.5 of the score over resamples of source groups, "
     f"drawn with replacement, with all their images ({LEVEL} %)",
     "resamples": "those in which the score is defined; a class absent from a resample is left out "
-    "of that resample's mean",
+    "of that resample's mean. So a mean over all classes rises where a rare and badly found class "
+    "is not drawn, and its interval lies higher than the score; one over classes with enough "
+    "support does not",
     "groups": "source groups that the score rests on; for a class, those that have true pixels of "
     f"it. With fewer than {MIN_GROUPS} there is no interval",
 }

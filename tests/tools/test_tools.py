@@ -10,6 +10,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 COMMANDS = {
     "train.py": "Train a model.",
     "test.py": "Score a trained model",
+    "compare.py": "Compare tested runs",
     "predict.py": "Map the damage on photographs.",
     "make_splits.py": "Make or check split manifests",
     "class_weights.py": "Count the classes of a split's training part",
