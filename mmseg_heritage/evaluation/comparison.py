@@ -249,7 +249,7 @@ def _devices(stamps: Sequence[Mapping[str, Any]]) -> list[str]:
         if isinstance(device, Mapping):
             threads = device.get("threads")
             on_cpu = device.get("type") == "cpu" and threads
-            names.add(f"{device.get('name')}" + (f", {threads} threads" if on_cpu else ""))
+            names.add(f"{device.get('name')}" + (f", threads: {threads}" if on_cpu else ""))
     return sorted(names)
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from typing import Any
 
 from mmseg_heritage.evaluation.bootstrap import MIN_GROUPS
@@ -236,5 +236,7 @@ def _difference_table(content: Mapping[str, Any], of_classes: bool) -> Table:
         if is_class(key) == of_classes
     ]
     what = "IoU by class" if of_classes else "Means"
-    notes: Sequence[str] = (_VERDICT,)
+    notes = [_VERDICT]
+    if any(row["score"] == "ECE" for row in rows):
+        notes.append("ECE is an error: lower is better.")
     return Table(f"{what}: differences to {content['reference']}", columns, rows, notes, labels=3)

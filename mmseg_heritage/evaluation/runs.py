@@ -142,12 +142,12 @@ def _label_and_paths(argument: str) -> tuple[str | None, list[Path]]:
     """Takes an argument apart; what exists as it stands is a folder, whatever its name."""
     if Path(argument).expanduser().exists():
         return None, [Path(argument).expanduser()]
-    label, equals, rest = (
-        argument.rpartition("=") if argument.count("=") == 1 else ("", "", argument)
-    )
+    label, equals, rest = argument.partition("=")
+    if not equals:
+        label, rest = "", argument
     whole = Path(rest).expanduser()
     paths = [whole] if whole.exists() else [Path(p).expanduser() for p in rest.split(",")]
-    return (label if equals else None), paths
+    return label or None, paths
 
 
 def _run_folder(path: Path) -> Path:

@@ -120,7 +120,10 @@ class Table:
         return records
 
     def terminal(self) -> str:
-        """Lays the table out for the terminal."""
+        """Lays the table out for the terminal.
+
+        Not with prettytable, which takes no two columns of one title: a run may be named "class".
+        """
         head = [column.title for column in self.columns]
         grid = [head, *self.texts()]
         widths = [max(map(len, cells)) for cells in zip(*grid, strict=True)]

@@ -180,8 +180,8 @@ def test_size_and_speed_are_what_the_tests_say(counts, alike, better):
     assert [cost["flops"] for cost in costs] == [9, None, None]
     assert [cost["images_per_second"] for cost in costs] == [20, 20, None]
     assert [cost["peak_memory_bytes"] for cost in costs] == [None] * 3
-    assert [cost["device"] for cost in costs] == ["X", "Y, 4 threads", None]
-    assert "Speeds are not comparable: measured on X and on Y, 4 threads." in content["notes"]
+    assert [cost["device"] for cost in costs] == ["X", "Y, threads: 4", None]
+    assert "Speeds are not comparable: measured on X and on Y, threads: 4." in content["notes"]
 
 
 def test_an_unknown_reference_is_refused(counts, alike):

@@ -57,6 +57,7 @@ def test_the_tables_of_a_comparison(content):
         "run2",
         "run3",
     ]
+    assert "ECE is an error: lower is better." in tables["Means: differences to a"].notes
     means = tables["Means: differences to a"].rows
     assert {row["verdict"] for row in means if row["run"] == "b"} >= {"higher"}
     assert {row["run"] for row in means} == {"b", *(f"run{i}" for i in range(4))}

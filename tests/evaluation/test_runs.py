@@ -44,8 +44,8 @@ def test_labels_are_given_or_made_unique(tmp_path, random_counts, tested_run):
         "c=1,2",
         "mine",
     ]
-    named = [f"unet={arguments[0]}", arguments[1]]
-    assert [e.label for e in read_entries(named)] == ["unet", "b/unet"]
+    named = [f"unet={arguments[0]}", arguments[1], f"d={arguments[2]}"]
+    assert [e.label for e in read_entries(named)] == ["unet", "b/unet", "d"]
 
 
 def test_several_seeds_are_one_entry(tmp_path, random_counts, another_model, tested_run):
