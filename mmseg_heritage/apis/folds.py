@@ -97,12 +97,14 @@ def run_folds(
     }
     for name in chosen:
         folder, of_fold = base / name, options_of[name]
-        if resume and _metrics(folder).exists():
+        if resume and _is_tested(folder):
             continue
         train(config, str(folder), resume=resume, amp=amp, cfg_options=of_fold, **shared)
         barrier()  # the main process may still be writing the checkpoint
         tested = {**of_fold, "experiment_name": f"{of_fold['experiment_name']}_test"}
-        test(config, best_checkpoint(folder), str(folder), cfg_options=tested, **shared)
+        # What is there now is left from a test that did not come to its end.
+        unguarded = {**shared, "overwrite": True}
+        test(config, best_checkpoint(folder), str(folder), cfg_options=tested, **unguarded)
         gc.collect()  # a Runner refers to itself, and its model would stay on the GPU
     results = base / "folds.json"
     if is_main_process():
@@ -125,7 +127,7 @@ def collect(base: Path, digests: Mapping[str, str], config: str) -> dict[str, An
     folds: dict[str, dict[str, Any]] = {}
     tested: list[Counts] = []
     for name, digest in digests.items():
-        if not _metrics(base / name).exists() or _digest_of_run(base / name) != digest:
+        if not _is_tested(base / name) or _digest_of_run(base / name) != digest:
             continue
         scores = load_metrics(_metrics(base / name))
         per_class = scores["levels"][FINE_LEVEL]["per_class"]
@@ -256,6 +258,11 @@ def _digest_of_run(folder: Path) -> str | None:
 def _metrics(folder: Path) -> Path:
     """Returns where the scores of a fold are, once it is tested."""
     return folder / EVALUATION_FOLDER / METRICS_FILE
+
+
+def _is_tested(folder: Path) -> bool:
+    """Whether the test of a fold came to its end, where it says what was tested."""
+    return _metrics(folder).is_file() and "run" in load_metrics(_metrics(folder))
 
 
 def _options_of(

@@ -11,11 +11,17 @@ from typing import Any
 import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
+from mmengine.model import is_model_wrapper
+from torch.utils.flop_counter import FlopCounterMode
 
 import mmseg_heritage
+import mmseg_heritage.plugin
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.files import sha256
 from mmseg_heritage.version import __version__
+
+FLOPS_SIDE = 512
+"""Pixels, for all models alike."""
 
 _STACK = ("mmengine", "mmcv", "mmseg", "timm", "torch", "numpy")
 
@@ -42,6 +48,7 @@ def run_stamp(
         "split": {"name": split.name, "sha256": split.digest(), "part": dataset.split},
         "data_root": str(dataset.data_root),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
+        "model": {"flops": flops(model), "flops_side": FLOPS_SIDE},
         "device": _device(device),
         "processes": get_world_size(),
         "git": git_commit(),
@@ -51,6 +58,25 @@ def run_stamp(
             **{name: str(import_module(name).__version__) for name in _STACK},
         },
     }
+
+
+def flops(model: torch.nn.Module) -> int | None:
+    """Counts the floating point operations of a model for one square image of a fixed size.
+
+    A multiplication with its addition counts as two. Matrix products, convolutions and attention
+    are counted, as :class:`torch.utils.flop_counter.FlopCounterMode` knows them.
+
+    Returns:
+        None for a model that cannot be run on such an image.
+    """
+    model = model.module if is_model_wrapper(model) else model
+    device = next(model.parameters()).device
+    try:
+        with torch.no_grad(), FlopCounterMode(display=False) as counter:
+            model(torch.zeros(1, 3, FLOPS_SIDE, FLOPS_SIDE, device=device), mode="tensor")
+    except Exception:  # a model of the user's own may fail in any way, and has been tested by now
+        return None
+    return int(counter.get_total_flops())
 
 
 def git_commit() -> dict[str, Any] | None:

@@ -1,8 +1,9 @@
 """How well the outlines of a class are met: boundary pixels within a tolerance.
 
-After Csurka, Larlus and Perronnin, "What is a good evaluation measure for semantic segmentation?",
-BMVC 2013, section 3.2, who take 0.75 % of the image's diagonal as tolerance. They average over
-images; here pixels are counted, so that every average can be taken later.
+After the boundary F1 of Csurka, Larlus and Perronnin, "What is a good evaluation measure for
+semantic segmentation?", BMVC 2013, with their tolerance of 0.75 % of the image's diagonal. They
+average over images; here pixels are counted, so that every average can be taken later. Needs numpy
+only.
 """
 
 from __future__ import annotations

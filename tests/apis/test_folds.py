@@ -111,7 +111,9 @@ def _forbid(monkeypatch):
 def test_going_on_leaves_out_what_is_tested(finished, tiny_config, data, tmp_path, monkeypatch):
     work = tmp_path / "kfold-2"
     shutil.copytree(finished, work)
-    (work / "fold-2" / "evaluation" / "metrics.json").unlink()  # killed before or in the test
+    scores = work / "fold-2" / "evaluation" / "metrics.json"
+    unfinished = {k: v for k, v in json.loads(scores.read_text()).items() if k != "run"}
+    scores.write_text(json.dumps(unfinished))  # killed at the end of the test
     before = (work / "fold-1" / "last_checkpoint").stat().st_mtime_ns
     run_folds(tiny_config, "all", str(tmp_path), "auto", _options(data), skip_data_check=True)
     assert (work / "fold-1" / "last_checkpoint").stat().st_mtime_ns == before
@@ -126,6 +128,10 @@ def test_going_on_leaves_out_what_is_tested(finished, tiny_config, data, tmp_pat
     (work / "fold-1" / "evaluation" / "metrics.json").unlink()
     results = run_folds(tiny_config, "2", str(tmp_path), "auto", _options(data))
     assert json.loads(results.read_text())["not_tested"] == ["fold-1"]
+    (work / "fold-1" / "evaluation" / "metrics.json").write_text("{}")  # of an older version
+    with pytest.raises(InputError, match="test the checkpoint again"):
+        run_folds(tiny_config, "2", str(tmp_path), "auto", _options(data))
+    (work / "fold-1" / "evaluation" / "metrics.json").unlink()
     assert "not tested: fold-1" in fold_table(results)
 
 

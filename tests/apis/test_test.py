@@ -4,6 +4,9 @@ import csv
 import hashlib
 import json
 import shutil
+import subprocess
+import sys
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -17,6 +20,8 @@ from mmseg_heritage.data.splits import load_split
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.store import load_counts
 from mmseg_heritage.evaluation.summary import load_metrics
+
+REPOSITORY = Path(__file__).resolve().parents[2]
 
 
 @pytest.fixture(scope="module")
@@ -94,6 +99,7 @@ def test_a_score_can_be_traced(tested, tiny_run, test_ids):
     assert run["versions"]["torch"] == torch.__version__
     assert run["device"]["type"] in ("cpu", "cuda")
     assert run["parameters"] > 0
+    assert run["model"]["flops"] > run["parameters"]
     time = run["time"]
     assert time["images"] + time["warm_up_images"] == len(test_ids)
     assert 0 < time["model_ms"] < time["whole_ms"]
@@ -119,6 +125,31 @@ def test_a_checkpoint_of_other_classes_is_refused(tiny_run, tmp_path):
         "id 3: 'Peel' in the checkpoint, 'Dust' in the data set",
     ]
     assert not (tmp_path / "run").exists()
+
+
+@pytest.mark.slow
+def test_two_processes_find_what_one_finds(tiny_run, tmp_path):
+    options = ["data_root=" + str(tiny_run.data), "test_dataloader.dataset.split=train",
+               "test_dataloader.dataset.indices=3"]  # fmt: skip
+    found = []
+    for processes in (1, 2):
+        folder = tmp_path / str(processes)
+        launch = ["-m", "torch.distributed.run", "--standalone", f"--nproc_per_node={processes}"]
+        done = subprocess.run(
+            [sys.executable, *launch, str(REPOSITORY / "tools" / "test.py"), str(tiny_run.config),
+             str(tiny_run.checkpoint), "--work-dir", str(folder), "--launcher", "pytorch",
+             "--skip-data-check", "--cfg-options", *options],
+            capture_output=True,
+            text=True,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        content = load_metrics(folder / "evaluation" / "metrics.json")
+        assert content.pop("run")["processes"] == processes
+        found.append((content, load_counts(folder / "evaluation" / "per_image.npz")))
+    (one, counts), (two, counts_of_two) = found
+    assert one["images"] == 3  # an odd number: one process gets an image twice, which is dropped
+    assert one == two
+    assert np.array_equal(counts.boundary, counts_of_two.boundary)
 
 
 def test_an_empty_test_part_is_refused(tiny_run, copied_sample_set, tmp_path):

@@ -15,7 +15,7 @@ from mmseg_heritage.evaluation.confusion import confusion_counts
 from mmseg_heritage.evaluation.metric import PARTS, ConfusionMetric, log_key
 from mmseg_heritage.evaluation.store import load_counts
 from mmseg_heritage.evaluation.summary import SCHEMA, SCORES
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.taxonomy import LEVELS, Level
 
 CLASSES = ("Clean", "Cracks", "Peel")
 
@@ -156,6 +156,33 @@ def test_confidence_is_the_probability_of_the_predicted_class(channels, tmp_path
         expected = calibration_counts(label, predicted, confidence)
         assert found == pytest.approx(expected, abs=1e-4)
         assert found[:, 0].sum() == (label != 255).sum()
+
+
+def test_maps_of_a_models_own_heads_are_counted_by_level(tmp_path):
+    level = Level(("Clean", "Damage"), ((0, 0, 0), (9, 9, 9)), (0, 1, 1))
+    partial = Level(("Surface",), ((9, 9, 9),), (255, 0, 0))
+    samples = _samples(3)
+    hits, unions = np.zeros(2), np.zeros(2)
+    for sample in samples:
+        label = sample["gt_sem_seg"]["data"][0].numpy()
+        own = torch.randint(0, 2, (1, *label.shape), generator=torch.Generator().manual_seed(5))
+        surface = torch.where(own == 1, 0, 255)  # where there is no damage the level says nothing
+        sample.update(levels={"two": level, "one": partial}, pred_sem_seg_two={"data": own},
+                      pred_sem_seg_one={"data": surface})  # fmt: skip
+        own, inside = own[0].numpy(), label != 255
+        for i in range(2):
+            true, found = (label == i) & inside, (own == i) & inside
+            hits[i] += (true & found).sum()
+            unions[i] += (true | found).sum()
+    scores = _evaluate(samples, 2, output_dir=str(tmp_path))
+    assert scores["two_head_mIoU"] == pytest.approx(100 * (hits / unions).mean())
+    damaged = sum((s["gt_sem_seg"]["data"] == 1).sum().item() for s in samples)
+    assert scores["one_head_mIoU"] == pytest.approx(100 * hits[1] / damaged)
+    counts = load_counts(tmp_path / "per_image.npz")
+    assert counts.own_levels == {"two": level, "one": partial}
+    content = json.loads((tmp_path / "metrics.json").read_text())
+    damage = content["levels"]["two_head"]["per_class"]["Damage"]
+    assert damage["iou"] == pytest.approx(100 * hits[1] / unions[1])
 
 
 def test_without_scores_there_is_no_calibration_error(tmp_path):
