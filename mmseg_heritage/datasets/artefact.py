@@ -13,6 +13,7 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.data.check import check_sizes
 from mmseg_heritage.data.folder import Sample, read_folder, select
+from mmseg_heritage.data.groups import split_units, unit_name
 from mmseg_heritage.data.splits import Split, check_split, default_split, load_split
 from mmseg_heritage.data.statistics import sample_pixels
 from mmseg_heritage.datasets.transforms.rare_class_crop import RareClassCrop
@@ -160,7 +161,10 @@ class ARTeFACTDataset(BaseSegDataset):
 
     def read_samples(self) -> list[Sample]:
         """Returns the samples of this part after the filters, sorted by id."""
-        split, samples = self.read_split()
+        return self._chosen(*self.read_split())
+
+    def _chosen(self, split: Split, samples: list[Sample]) -> list[Sample]:
+        """Returns the samples of this part after the filters."""
         # Names are looked for in the whole data set: a rare material may be missing from one part.
         samples = select(samples, self.materials, self.contents)
         if self.split != ALL:
@@ -176,8 +180,14 @@ class ARTeFACTDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Returns one entry for each sample, in order of id."""
-        samples = self.read_samples()
+        split, everything = self.read_split()
+        samples = self._chosen(split, everything)
         check_sizes(samples)
+        groups = {
+            sample.id: unit_name(unit)
+            for unit in split_units(everything, split.near_duplicates)
+            for sample in unit
+        }
         return [
             {
                 "img_path": str(sample.image),
@@ -187,6 +197,7 @@ class ARTeFACTDataset(BaseSegDataset):
                 "seg_fields": [],
                 "sample_id": sample.id,
                 "source_id": sample.source_id,
+                "group": groups[sample.id],
                 "material": sample.material,
                 "content": sample.content,
             }

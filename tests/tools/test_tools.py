@@ -10,6 +10,7 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 COMMANDS = {
     "train.py": "Train a model.",
     "test.py": "Score a trained model",
+    "compare.py": "Compare tested runs",
     "predict.py": "Map the damage on photographs.",
     "check_data.py": "Report every fault of a data set",
     "make_splits.py": "Make or check split manifests",

@@ -12,7 +12,8 @@ num_workers = 4
 max_edge = 1024  # whole images are shrunk to this long edge for validation and test
 
 meta_keys = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor',
-             'flip', 'flip_direction', 'reduce_zero_label', 'sample_id')
+             'flip', 'flip_direction', 'reduce_zero_label', 'sample_id', 'group', 'material',
+             'content')
 train_pipeline = [
     dict(type='LoadHeritageImage'),
     dict(type='LoadARTeFACTAnnotations'),
