@@ -11,6 +11,7 @@ COMMANDS = {
     "train.py": "Train a model.",
     "test.py": "Score a trained model",
     "predict.py": "Map the damage on photographs.",
+    "prepare_artefact.py": "Make a folder of images and annotations",
     "check_data.py": "Report every fault of a data set",
     "make_splits.py": "Make or check split manifests",
     "class_weights.py": "Count the classes of a split's training part",
