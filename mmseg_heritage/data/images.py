@@ -7,10 +7,10 @@ import math
 import os
 import struct
 import threading
-import warnings
 import zlib
 from collections import Counter
 from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +55,10 @@ _DECODE_ERRORS = (
     TypeError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 # Their values have no fixed range (F) or no conversion in Pillow (LAB).
 _NO_PHOTOGRAPH_MODES = ("F", "LAB")
 _RESAVE = "save the photograph as RGB or grey with 8 or 16 bits"
-_PILLOW_LIMIT = threading.Lock()
 _TURNED_ORIENTATIONS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
@@ -121,52 +119,62 @@ def _damage(label: str, what: str, error: Exception) -> ImageFault:
     return ImageFault(message, "truncated")
 
 
-def _open(source: Source, label: str) -> ImageFile.ImageFile:
+class _PillowLimit:
+    """Lifts Pillow's limits of 89 and 179 megapixels, one global variable, while any thread reads.
+
+    Ours takes their place: it is checked against the header, before anything is decoded.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._limit: int | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._readers == 0:
+                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._readers += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if self._readers == 0:
+                Image.MAX_IMAGE_PIXELS = self._limit
+
+
+_PILLOW_LIMIT_LIFTED = _PillowLimit()
+
+
+@contextmanager
+def _open(source: Source, label: str) -> Iterator[ImageFile.ImageFile]:
     """Opens an image lazily, and refuses one of more than :func:`max_pixels`."""
     if not isinstance(source, bytes) and not Path(source).is_file():
         raise ImageFault(f"{label}: no such file", "missing")
-    try:
+    with _PILLOW_LIMIT_LIFTED:
         try:
-            image = _pillow_open(source)
-        except Image.DecompressionBombError:
-            image = _pillow_open_unlimited(source)
-    except UnidentifiedImageError as error:
-        raise ImageFault(
-            f"{label}: cannot be read as an image; expected PNG, JPEG, WebP, BMP, or TIFF with 8 "
-            "or 16 bits per colour"
-        ) from error
-    except _DECODE_ERRORS as error:
-        raise ImageFault(f"{label}: cannot be read as an image ({error})") from error
-    width, height = image.size
-    if width * height > max_pixels():
-        image.close()
-        raise ImageFault(
-            f"{label}: {width}x{height} pixels are {width * height / 1e6:.6g} megapixels, more "
-            f"than the {max_pixels() / 1e6:g} allowed, since a damaged file can ask for any amount "
-            "of memory; if the image is really that large, set the environment variable "
-            f"{MAX_MEGAPIXELS_VARIABLE}={math.ceil(width * height / 1e6)}",
-            "too large",
-        )
-    # By its name Pillow would map a grey TIFF into memory, and then scramble one that is turned.
-    image.filename = ""
-    return image
-
-
-def _pillow_open(source: Source) -> ImageFile.ImageFile:
-    """Opens without Pillow's warning above 89 megapixels: heritage scans are large."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-
-
-def _pillow_open_unlimited(source: Source) -> ImageFile.ImageFile:
-    """Opens without Pillow's error above 179 megapixels, which only a global variable turns off."""
-    with _PILLOW_LIMIT:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return _pillow_open(source)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        except UnidentifiedImageError as error:
+            raise ImageFault(
+                f"{label}: cannot be read as an image; expected PNG, JPEG, WebP, BMP, or TIFF with "
+                "8 or 16 bits per colour"
+            ) from error
+        except _DECODE_ERRORS as error:
+            raise ImageFault(f"{label}: cannot be read as an image ({error})") from error
+        with image:
+            width, height = image.size
+            if width * height > max_pixels():
+                raise ImageFault(
+                    f"{label}: {width}x{height} pixels are {width * height / 1e6:.6g} megapixels, "
+                    f"more than the {max_pixels() / 1e6:g} allowed, since a damaged file can ask "
+                    "for any amount of memory; if the image is really that large, set the "
+                    "environment variable "
+                    f"{MAX_MEGAPIXELS_VARIABLE}={math.ceil(width * height / 1e6)}",
+                    "too large",
+                )
+            # By its name Pillow would map a grey TIFF into memory, and then scramble a turned one.
+            image.filename = ""
+            yield image
 
 
 @dataclass(frozen=True)

@@ -12,6 +12,7 @@ COMMANDS = {
     "test.py": "Score a trained model",
     "compare.py": "Compare tested runs",
     "predict.py": "Map the damage on photographs.",
+    "prepare_artefact.py": "Make a folder of images and annotations",
     "check_data.py": "Report every fault of a data set",
     "make_splits.py": "Make or check split manifests",
     "class_weights.py": "Count the classes of a split's training part",
