@@ -2,16 +2,20 @@
 
 from mmseg_heritage.datasets.artefact import ARTeFACTDataset
 from mmseg_heritage.datasets.transforms import (
+    HeritageAugmentation,
     LimitLongEdge,
     LoadARTeFACTAnnotations,
     LoadHeritageImage,
     RandomSquareCrop,
+    RareClassCrop,
 )
 
 __all__ = [
     "ARTeFACTDataset",
+    "HeritageAugmentation",
     "LimitLongEdge",
     "LoadARTeFACTAnnotations",
     "LoadHeritageImage",
     "RandomSquareCrop",
+    "RareClassCrop",
 ]
