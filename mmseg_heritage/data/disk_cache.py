@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import hashlib
 import os
 import random
@@ -156,5 +157,7 @@ def _stored(file: Path, item: CacheItem) -> Place | None:
 def _remove_abandoned(folder: Path) -> None:
     """Removes what killed processes left unfinished."""
     for path in folder.glob(".*.npy"):
-        if _UNFINISHED.fullmatch(path.name) and time.time() - path.stat().st_mtime > _ABANDONED:
-            path.unlink(missing_ok=True)
+        if _UNFINISHED.fullmatch(path.name):
+            with contextlib.suppress(FileNotFoundError):  # finished and renamed just now
+                if time.time() - path.stat().st_mtime > _ABANDONED:
+                    path.unlink()

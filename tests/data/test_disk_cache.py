@@ -206,6 +206,17 @@ def test_what_killed_processes_left_is_removed_after_a_while(sample_set, tmp_pat
     assert of_user.exists()
 
 
+def test_an_unfinished_file_that_is_renamed_meanwhile_disturbs_nobody(
+    sample_set, tmp_path, monkeypatch
+):
+    """Another process finishes its file between the listing of the folder and the look at it."""
+    items = plan_cache(_pairs(sample_set)[:1])
+    name = cache_files(items, tmp_path)[items[0].path].stem[:32]
+    listed = [tmp_path / f".{name}-abcdefgh.npy"]
+    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter(listed))
+    assert len(fill_disk(items, tmp_path).places) == 2
+
+
 def test_a_disk_without_room_is_refused_before_anything_is_decoded(
     sample_set, tmp_path, decoded, monkeypatch
 ):
