@@ -11,4 +11,4 @@ model = dict(
         num_classes=16,
         norm_cfg=dict(type='SyncBN', requires_grad=True),
         align_corners=False,
-        loss_decode=dict(type='ClassWeightedDiceLoss', loss_weight=0.4)))
+        loss_decode=dict(type='ClassWeightedDiceLoss', class_weight=None, loss_weight=0.4)))

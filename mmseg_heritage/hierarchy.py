@@ -25,7 +25,7 @@ def read_levels(
 
     Args:
         levels: Level name -> the name of a level of :data:`mmseg_heritage.taxonomy.LEVELS`, or
-            its groups.
+            its groups; None leaves the level out.
         classes: Names of the classes; the position is the id.
 
     Returns:
@@ -36,8 +36,17 @@ def read_levels(
     """
     groups_of: dict[str, Groups] = {}
     problems: list[str] = []
+    if not isinstance(levels, Mapping):
+        raise InputError(f"levels: expected a dict of level name -> groups, found {levels!r}")
+    repeated = sorted({str(name) for name in classes if list(classes).count(name) > 1})
+    problems += [f"class '{name}' is named twice" for name in repeated]
+    # A config that inherits a level drops it by setting it to None.
+    levels = {name: groups for name, groups in levels.items() if groups is not None}
     for name, groups in levels.items():
-        if name == FINE_LEVEL:
+        wrong = _wrong_form(name, groups)
+        if wrong:
+            problems += wrong
+        elif name == FINE_LEVEL:
             problems.append("fine: this is the name of the classes themselves")
         elif isinstance(groups, str):
             if groups not in LEVELS:
@@ -47,7 +56,7 @@ def read_levels(
             else:
                 groups_of[name] = _groups(LEVELS[groups])
         else:
-            groups_of[name] = groups
+            groups_of[name] = {group: list(members) for group, members in groups.items()}
     resolver = _Resolver(groups_of, classes, problems)
     read: dict[str, Level] = {}
     for name, groups in groups_of.items():
@@ -134,18 +143,33 @@ class _Resolver:
             return []
         found: list[int] = []
         for member in self.groups_of[level][group]:
-            if isinstance(member, int) and 0 <= member < len(self.ids):
+            if type(member) is int and 0 <= member < len(self.ids):  # True is an int, and no class
                 found.append(member)
-            elif member in self.ids:
-                found.append(self.ids[str(member)])
+            elif isinstance(member, str) and member in self.ids:
+                found.append(self.ids[member])
             else:
-                owners = [name for name, groups in self.groups_of.items() if member in groups]
+                owners = [name for name, groups in self.groups_of.items() if member in list(groups)]
                 if len(owners) == 1:
                     found += self._members(owners[0], str(member), (*path, here))
                 else:
                     what = "groups of several levels" if owners else "no class and no group"
                     self.problems.append(f"{level}: group '{group}' names '{member}': {what}")
         return found
+
+
+def _wrong_form(name: object, groups: object) -> list[str]:
+    """Lists what keeps a level from being read at all."""
+    if not isinstance(name, str) or not name.isidentifier():
+        return [f"level {name!r}: expected a name of letters, digits and underscores"]
+    if isinstance(groups, str):
+        return []
+    if not isinstance(groups, Mapping):
+        return [f"{name}: expected the name of a level or {{group: members}}, found {groups!r}"]
+    return [
+        f"{name}: group '{group}' expected a list of classes or groups, found {members!r}"
+        for group, members in groups.items()
+        if isinstance(members, str) or not isinstance(members, Sequence)
+    ]
 
 
 def _groups(level: Level) -> dict[str, list[int]]:

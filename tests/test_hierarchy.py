@@ -22,6 +22,17 @@ def test_known_levels_are_those_of_the_taxonomy():
     assert levels == {"binary": LEVELS["binary"], "groups": LEVELS["coarse_by_id"]}
 
 
+def test_a_level_set_to_none_is_left_out():
+    levels = read_levels({"binary": None, "groups": {"x": [0, 1], "y": [2, 3, 4]}}, CLASSES)
+    assert list(levels) == ["groups"]
+
+
+def test_what_is_no_tree_and_repeated_classes_are_refused():
+    with pytest.raises(InputError, match="expected a dict of level name"):
+        read_levels([["x"]], CLASSES)
+    assert problems_of({"a": {"x": [0, 1, 2]}}, ("u", "v", "u"))[0] == "class 'u' is named twice"
+
+
 def test_members_are_ids_names_or_groups_of_another_level():
     levels = read_levels(
         {
@@ -49,6 +60,12 @@ def test_members_are_ids_names_or_groups_of_another_level():
         ({"binary": {"x": []}}, "group 'x' is empty"),
         ({"binary": {}}, "binary: has no groups"),
         ({"fine": {"x": [0, 1, 2, 3, 4]}}, "fine: this is the name of the classes"),
+        ({"binary": {"x": "clean"}}, "group 'x' expected a list of classes or groups"),
+        ({"binary": {"x": 5}}, "group 'x' expected a list of classes or groups, found 5"),
+        ({"binary": [[0, 1]]}, "expected the name of a level or {group: members}"),
+        ({"binary": {"x": [0, True, 2, 3, 4]}}, "names 'True': no class and no group"),
+        ({"binary": {"x": [0, [1, 2], 3, 4]}}, "names '[1, 2]': no class and no group"),
+        ({"a.b": {"x": [0, 1, 2, 3, 4]}}, "level 'a.b': expected a name of letters"),
         ({"binary": "bynary"}, "binary: no level 'bynary'; known are fine"),
         ({"binary": "binary"}, "is of ARTeFACT's classes"),
         (

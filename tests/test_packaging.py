@@ -176,7 +176,7 @@ def test_constraints_pin_exactly_and_cover_the_stack(stack: str) -> None:
             match = re.match(r"([\w.-]+)==[\w.+!]+(\s*;.*)?$", line)
             assert match, line
             pinned.add(match.group(1).lower().replace("_", "-"))
-    for name in (stack, "runtime", "tests"):
+    for name in (stack, "runtime", "hub", "tests"):
         text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
         wanted = re.findall(r"^([A-Za-z][\w.-]*)", text, flags=re.MULTILINE)
         assert not {name.lower().replace("_", "-") for name in wanted} - pinned

@@ -24,15 +24,29 @@ def test_files_that_it_links_exist(link):
     assert (ROOT / link).is_file()
 
 
-def test_the_variables_that_it_lists_are_those_of_the_main_config():
+def test_the_variables_that_it_lists_are_those_of_the_configs():
     pytest.importorskip("mmseg")
     from mmseg_heritage.apis.config import load_config
 
-    listed = re.search(r"reaches every place it stands for: `([^`]+)`", README).group(1).split()
-    cfg = load_config(ROOT / "configs" / "segformer_mitb3_artefact.py")
-    tables = [table for key, table in cfg.items() if key.endswith("_variables")]
+    sentence = re.search(r"One variable reaches (.*?)Any other field", README, re.DOTALL).group(1)
+    listed = {name for span in re.findall(r"`([^`]+)`", sentence) for name in span.split()}
+    configs = [load_config(path) for path in (ROOT / "configs").glob("*.py")]
+    tables = [table for cfg in configs for key, table in cfg.items() if key.endswith("_variables")]
     # pretrained is resolved when training starts, max_iters changes the kind of loop.
-    assert set(listed) == {name for table in tables for name in table} | {"pretrained", "max_iters"}
+    assert listed == {name for table in tables for name in table} | {"pretrained", "max_iters"}
+
+
+def test_its_table_of_models_is_that_of_the_configs():
+    table = README.split("| decoder |")[1].split("\n\n")[0].splitlines()
+    backbones = re.findall(r"`([^`]+)`", table[0])
+    listed = {
+        f"{cells[0].strip(' `')}_{backbone}_artefact"
+        for cells in (row.strip("|").split("|") for row in table[2:])
+        for backbone, mark in zip(backbones, cells[1:], strict=True)
+        if mark.strip()
+    }
+    found = {path.stem for path in (ROOT / "configs").glob("*_artefact.py")}
+    assert listed == found - {"quickstart_artefact", "unet_timm_artefact"}
 
 
 def _quoted_messages():

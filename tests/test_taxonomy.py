@@ -48,6 +48,8 @@ LIGHT_MODULES = (
     "mmseg_heritage.files",
     "mmseg_heritage.progress",
     "mmseg_heritage.data.check",
+    "mmseg_heritage.data.check_folder",
+    "mmseg_heritage.data.check_report",
     "mmseg_heritage.data.class_weights",
     "mmseg_heritage.data.folder",
     "mmseg_heritage.data.images",

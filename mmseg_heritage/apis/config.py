@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import difflib
+import math
 from collections.abc import Mapping, Set
 from pathlib import Path
 from typing import Any
@@ -52,9 +53,12 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
             f"{', '.join(sorted({*variables, 'max_iters'}))}",
             problems,
         )
-    given = variables & options.keys()
-    for key in given:
-        cfg[key] = options.pop(key)
+    given = set()
+    for key in list(options):
+        name = key.split(".")[0]
+        if name in variables:  # or a part of one: level_weights.fine
+            _set_field(cfg, key, options.pop(key))
+            given.add(name)
     lost = [name for table in tables for name in _fill_fields(cfg, table, given)]
     if lost:
         raise InputError(
@@ -63,6 +67,12 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
             [f"{name} would reach nothing" for name in lost],
         )
     cfg.merge_from_dict(options)
+    epochs = cfg.get("train_cfg", {}).get("max_epochs", math.inf)
+    if cfg.get("warmup_epochs", 0) >= epochs:
+        raise InputError(
+            f"{path}: warmup_epochs={cfg['warmup_epochs']} must be below max_epochs={epochs}; "
+            "set warmup_epochs too"
+        )
     if max_iters is not None:
         _count_iterations(cfg, max_iters)
     return cfg
@@ -93,13 +103,25 @@ def _fill_fields(cfg: Config, table: dict[str, Any], given: Set[str]) -> list[st
         if cfg[name] == default and name not in given:
             continue
         # A child config may have replaced a part (a loss, a schedule) and with it the field.
-        there = [field for field in fields if _is_set(cfg, field)]
+        there = [f for f in (_inside_wrappers(cfg, field) for field in fields) if _is_set(cfg, f)]
         for field in there:
             _set_field(cfg, field, cfg[name])
         if name in given and not there:
             lost.append(name)
         table[name] = (cfg[name], fields)
     return lost
+
+
+def _inside_wrappers(cfg: Config, key: str) -> str:
+    """Returns the field of the data set itself, where a child config put a wrapper around it."""
+    head, found, tail = key.partition(".dataset.")
+    while (
+        found
+        and not _is_set(cfg, f"{head}.dataset.{tail}")
+        and _is_set(cfg, f"{head}.dataset.dataset")
+    ):
+        head += ".dataset"
+    return f"{head}.dataset.{tail}" if found else key
 
 
 def _is_set(cfg: Config, key: str) -> bool:

@@ -112,8 +112,9 @@ def check_parts(cfg: Config, parts: Sequence[str]) -> torch.nn.Module:
                 METRICS.build(evaluator)
     for hook in [*(cfg.get("default_hooks") or {}).values(), *as_list(cfg.get("custom_hooks"))]:
         with config_errors("default_hooks or custom_hooks"):
-            if hook is not None:
-                HOOKS.build(hook)
+            built = None if hook is None else HOOKS.build(hook)
+        if built is not None and hasattr(built, "check_model"):
+            built.check_model(model)
     if "train" in parts:
         with config_errors("optim_wrapper"):
             name = cfg.optim_wrapper.optimizer.type

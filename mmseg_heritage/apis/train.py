@@ -10,6 +10,7 @@ import torch
 from mmengine.config import Config
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
+from mmseg_heritage.apis.batches import fit_batches
 from mmseg_heritage.apis.config import load_config
 from mmseg_heritage.apis.pretrained import check_pretrained, resolve_pretrained
 from mmseg_heritage.apis.runner import (
@@ -81,6 +82,7 @@ def train(
         if not cfg.resume:
             resolve_pretrained(cfg)
         model = check_parts(cfg, ("train", "val"))
+        fit_batches(cfg, model, len(datasets[0]))
         _check_start(cfg, model)
         if not skip_data_check:
             check_data(datasets)

@@ -11,10 +11,15 @@ import sys
 from collections.abc import Sequence
 
 from mmseg_heritage.cli import (
+    augment,
+    check_data,
     class_weights,
+    compare,
     make_sample_data,
     make_splits,
+    model_stats,
     predict,
+    prepare_artefact,
     quickstart,
     test,
     train,
@@ -23,7 +28,20 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.version import __version__
 
 EXIT_BAD_INPUT = 2
-COMMANDS = (train, test, predict, make_splits, class_weights, make_sample_data, quickstart)
+COMMANDS = (
+    train,
+    test,
+    predict,
+    compare,
+    prepare_artefact,
+    check_data,
+    make_splits,
+    class_weights,
+    augment,
+    model_stats,
+    make_sample_data,
+    quickstart,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -33,24 +51,23 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process if None.
 
     Returns:
-        0, or 2 where the input cannot be used.
+        0, or 2 where the input cannot be used; a command may return another one.
     """
     args = _parser().parse_args(argv)
     # torchrun and torch.distributed.launch of different ages pass the rank in different ways.
     if getattr(args, "local_rank", None) is not None:
         os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     try:
-        args.run(args)
+        return args.run(args) or 0
     except InputError as error:
         print(f"error: {_message(error)}", file=sys.stderr)
         return EXIT_BAD_INPUT
-    return 0
 
 
 def _message(error: InputError) -> str:
     """Returns the message; one from a data-loading worker arrives wrapped in its traceback."""
     text = str(error)
-    marker = f"{InputError.__module__}.{InputError.__qualname__}: "
+    marker = f"{type(error).__module__}.{type(error).__qualname__}: "
     return text.rsplit(marker, 1)[-1].strip() if "Original Traceback" in text else text
 
 

@@ -28,6 +28,17 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
 
 def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what train, test and predict share."""
+    add_config_options(parser)
+    parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
+    parser.add_argument(
+        "--trust-checkpoint",
+        action="store_true",
+        help="let the checkpoint run code; only for files whose maker you trust",
+    )
+
+
+def add_config_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what every command shares that reads configs."""
     parser.add_argument(
         "--cfg-options",
         nargs="+",
@@ -35,12 +46,6 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
         metavar="KEY=VALUE",
         help="override variables and fields of the config, "
         "e.g. data_root=data/artefact batch_size=4",
-    )
-    parser.add_argument("--overwrite", action="store_true", help="replace earlier results")
-    parser.add_argument(
-        "--trust-checkpoint",
-        action="store_true",
-        help="let the checkpoint run code; only for files whose maker you trust",
     )
 
 

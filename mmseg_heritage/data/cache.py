@@ -25,7 +25,7 @@ from mmseg_heritage.errors import InputError
 
 CACHES = ("none", "ram", "disk")
 _THREADS = min(8, os.cpu_count() or 1)
-_DECODING_BYTES = 12  # bytes a pixel while a photograph is decoded, turned and copied
+_DECODING_BYTES = 14  # bytes a pixel while a photograph is decoded, turned and copied
 _USABLE = 0.9  # share of the available memory; the rest is for the training itself
 _ALIGNMENT = 4096  # arrays begin at pages of their own
 

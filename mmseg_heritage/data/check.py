@@ -2,13 +2,27 @@
 
 from __future__ import annotations
 
+import hashlib
 import os
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import TypeVar
 
+import numpy as np
+from numpy.typing import NDArray
+
+from mmseg_heritage.data.color import profile_fault
+from mmseg_heritage.data.duplicates import perceptual_hash
+from mmseg_heritage.data.faults import Fault
 from mmseg_heritage.data.folder import Sample
-from mmseg_heritage.data.images import image_size, read_image, read_mask
+from mmseg_heritage.data.images import ImageFault, image_header, image_size, read_image, read_mask
+from mmseg_heritage.data.statistics import NUM_CLASSES, Progress, class_pixels
 from mmseg_heritage.errors import InputError
+
+_T = TypeVar("_T")
+_Result = TypeVar("_Result")
 
 
 def check_sizes(samples: Sequence[Sample]) -> None:
@@ -26,15 +40,13 @@ def check_sizes(samples: Sequence[Sample]) -> None:
                     f"{sample.annotation}: the mask is {mask[0]}x{mask[1]}, "
                     f"its image {image[0]}x{image[1]}"
                 )
-        except InputError as error:
+        except ImageFault as error:
             problems.append(str(error))
     if problems:
         raise InputError("masks must have the size of their images", problems)
 
 
-def check_pixels(
-    samples: Sequence[Sample], progress: Callable[[int, int], None] | None = None
-) -> None:
+def check_pixels(samples: Sequence[Sample], progress: Progress | None = None) -> None:
     """Decodes everything, in threads, and verifies modes, sizes and class ids.
 
     Args:
@@ -44,28 +56,115 @@ def check_pixels(
     Raises:
         InputError: With the faults of all files.
     """
-    problems: list[str] = []
-    # Pillow lets go of the GIL while decoding; more threads than cores only cost memory.
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for done, faults in enumerate(pool.map(_faults, samples), start=1):
-            problems += faults
-            if progress is not None:
-                progress(done, len(samples))
+    pairs = [(sample.image, sample.annotation) for sample in samples]
+    problems = [
+        str(fault)
+        for faults in in_threads(lambda pair: read_pair(*pair)[2], pairs, progress=progress)
+        for fault in faults
+    ]
     if problems:
         raise InputError("the data set has faulty files; mend or remove them", problems)
 
 
-def _faults(sample: Sample) -> list[str]:
-    """Returns what is wrong with the two files of one sample."""
+def in_threads(
+    function: Callable[[_T], _Result],
+    items: Sequence[_T],
+    workers: int | None = None,
+    progress: Progress | None = None,
+) -> Iterator[_Result]:
+    """Yields ``function(item)`` for each item in order, computed in threads.
+
+    Args:
+        function: What to compute; Pillow, OpenCV and hashlib let go of the GIL in it.
+        items: What to compute it of.
+        workers: Number of threads; by default the cores, at most 8.
+        progress: Called with (done, total) after each item.
+    """
+    # More threads than cores only cost memory.
+    workers = min(8, os.cpu_count() or 1) if workers is None else workers
+    with ThreadPoolExecutor(max_workers=workers) as pool:
+        for done, result in enumerate(pool.map(function, items), start=1):
+            yield result
+            if progress is not None:
+                progress(done, len(items))
+
+
+def read_pair(
+    image: Path | None, annotation: Path | None
+) -> tuple[np.ndarray | None, np.ndarray | None, list[Fault]]:
+    """Decodes a photograph and its mask as training does.
+
+    Args:
+        image: File of the photograph, if there is one.
+        annotation: File of the mask, if there is one.
+
+    Returns:
+        :func:`mmseg_heritage.data.images.read_image` and
+        :func:`mmseg_heritage.data.images.read_mask` of them, None where that is not possible, and
+        what is wrong.
+    """
+    pixels = mask = size = None
     faults = []
-    size = None
-    try:
-        pixels = read_image(sample.image)
-        size = (pixels.shape[1], pixels.shape[0])
-    except InputError as error:
-        faults.append(str(error))
-    try:
-        read_mask(sample.annotation, size)
-    except InputError as error:
-        faults.append(str(error))
-    return faults
+    if image is not None:
+        try:
+            pixels = read_image(image)
+            size = (pixels.shape[1], pixels.shape[0])
+        except ImageFault as error:
+            faults.append(_fault(image, error))
+    if annotation is not None:
+        try:
+            mask = read_mask(annotation, size)
+        except ImageFault as error:
+            faults.append(_fault(annotation, error))
+    return pixels, mask, faults
+
+
+def _fault(path: Path, error: ImageFault) -> Fault:
+    message = error.summary.removeprefix(f"{path}: ")
+    return Fault(error.kind, path, message, values=error.values)
+
+
+@dataclass(frozen=True)
+class Examined:
+    """What :func:`examine` found in one photograph and its mask.
+
+    Attributes:
+        faults: What is wrong with them.
+        digest: SHA-256 of the decoded pixels and their shape; None without a readable photograph.
+        hash: Perceptual hash; None without a readable photograph.
+        class_pixels: int64 (17,), as :func:`mmseg_heritage.data.statistics.class_pixels`; None
+            without a sound mask.
+    """
+
+    faults: tuple[Fault, ...]
+    digest: str | None = None
+    hash: int | None = None
+    class_pixels: NDArray[np.int64] | None = None
+
+
+def examine(image: Path | None, annotation: Path | None) -> Examined:
+    """Decodes a photograph and its mask, and computes what data sets are compared by.
+
+    Args:
+        image: File of the photograph, if there is one.
+        annotation: File of the mask, if there is one.
+    """
+    pixels, mask, faults = read_pair(image, annotation)
+    digest = phash = counts = None
+    if image is not None and pixels is not None:
+        digest = _digest(pixels)
+        phash = perceptual_hash(pixels)
+        header = image_header(image)
+        if unused := profile_fault(header.mode, header.profile):
+            faults.append(Fault("colour profile", image, f"{unused}; its numbers are read as sRGB"))
+    if annotation is not None and mask is not None:
+        counts = class_pixels(mask)
+        if not counts[:NUM_CLASSES].any():
+            faults.append(Fault("no label", annotation, "every pixel is 255, outside the object"))
+    return Examined(tuple(faults), digest, phash, counts)
+
+
+def _digest(pixels: np.ndarray) -> str:
+    digest = hashlib.sha256(repr(pixels.shape).encode())
+    digest.update(pixels.data)
+    return digest.hexdigest()

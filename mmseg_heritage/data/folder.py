@@ -7,8 +7,12 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+from mmseg_heritage.data.faults import Fault
 from mmseg_heritage.data.images import IMAGE_SUFFIXES
 from mmseg_heritage.errors import InputError
+
+COLUMNS = ("id", "material", "content", "source_id", "group_id")
+"""Columns of the metadata that are used."""
 
 
 @dataclass(frozen=True)
@@ -42,6 +46,27 @@ class Sample:
         return self.source_id != self.id
 
 
+@dataclass(frozen=True)
+class FolderContent:
+    """What the folder of a data set holds, whether it fits together or not.
+
+    Attributes:
+        samples: Those with image and annotation, sorted by id.
+        images: Id -> photograph.
+        annotations: Id -> mask.
+        columns: Of the metadata; empty where there is none.
+        rows: Id -> row of the metadata, or None where it is absent or cannot be used.
+        faults: What does not fit together.
+    """
+
+    samples: list[Sample]
+    images: dict[str, Path]
+    annotations: dict[str, Path]
+    columns: tuple[str, ...]
+    rows: dict[str, dict[str, str]] | None
+    faults: list[Fault]
+
+
 def read_folder(
     root: str | Path,
     images: str = "images",
@@ -55,6 +80,23 @@ def read_folder(
 
     Raises:
         InputError: With all missing, unpaired and duplicate ids.
+    """
+    content = scan_folder(root, images, annotations, metadata)
+    if content.faults:
+        raise InputError(f"{root}: the data set is not consistent", map(str, content.faults))
+    return content.samples
+
+
+def scan_folder(
+    root: str | Path,
+    images: str = "images",
+    annotations: str = "annotations",
+    metadata: str = "metadata.csv",
+) -> FolderContent:
+    """Lists what :func:`read_folder` reads, with all that it refuses.
+
+    Raises:
+        InputError: If a folder is missing, or there is no image at all.
     """
     root = Path(root)
     if not root.is_dir():
@@ -70,46 +112,41 @@ def read_folder(
     if missing:
         raise InputError(f"{root}: expected the folders {images}/ and {annotations}/", missing)
 
-    problems: list[str] = []
-    image_paths = _files_by_id(root / images, problems)
-    mask_paths = _files_by_id(root / annotations, problems)
-    rows = _read_metadata(root / metadata, problems)
+    faults: list[Fault] = []
+    image_paths = _files_by_id(root / images, faults)
+    mask_paths = _files_by_id(root / annotations, faults)
+    columns, rows = _read_metadata(root / metadata, faults)
     if not image_paths and not mask_paths:
         raise InputError(
             f"{root / images}: the folder holds no images ({', '.join(IMAGE_SUFFIXES)})"
         )
-
-    problems += [
-        f"{image_paths[i]}: no annotation with this id in {annotations}/"
+    faults += [
+        Fault("unpaired", image_paths[i], f"no annotation with this id in {annotations}/")
         for i in sorted(image_paths.keys() - mask_paths.keys())
     ]
-    problems += [
-        f"{mask_paths[i]}: no image with this id in {images}/"
+    faults += [
+        Fault("unpaired", mask_paths[i], f"no image with this id in {images}/")
         for i in sorted(mask_paths.keys() - image_paths.keys())
     ]
     if rows is not None:
-        problems += [
-            f"{root / metadata}: no row for the image '{i}'"
+        faults += [
+            Fault("no row", root / metadata, f"no row for the image '{i}'")
             for i in sorted(image_paths.keys() - rows.keys())
         ]
-        problems += [
-            f"{root / metadata}: row '{i}' has no image in {images}/"
+        faults += [
+            Fault("no image", root / metadata, f"row '{i}' has no image in {images}/")
             for i in sorted(rows.keys() - image_paths.keys())
         ]
-    rows = rows or {}
-    sources = {i: row.get("source_id") or i for i, row in rows.items()}
+    sources = {i: row.get("source_id") or i for i, row in (rows or {}).items()}
     first_sources = {i: _first_source(i, sources) for i in image_paths}
-    problems += [
-        f"{root / metadata}: following source_id from '{i}' leads in a circle"
+    faults += [
+        Fault("source circle", root / metadata, f"following source_id from '{i}' leads in a circle")
         for i in sorted(image_paths)
         if first_sources[i] is None
     ]
-    if problems:
-        raise InputError(f"{root}: the data set is not consistent", problems)
-
     samples = []
-    for sample_id in sorted(image_paths):
-        row = rows.get(sample_id, {})
+    for sample_id in sorted(image_paths.keys() & mask_paths.keys()):
+        row = (rows or {}).get(sample_id, {})
         samples.append(
             Sample(
                 id=sample_id,
@@ -121,7 +158,7 @@ def read_folder(
                 group_id=row.get("group_id") or "",
             )
         )
-    return samples
+    return FolderContent(samples, image_paths, mask_paths, columns, rows, faults)
 
 
 def _first_source(sample_id: str, sources: dict[str, str]) -> str | None:
@@ -148,41 +185,45 @@ def _image_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _files_by_id(folder: Path, problems: list[str]) -> dict[str, Path]:
-    """Maps id to file; two files with one id are a problem."""
+def _files_by_id(folder: Path, faults: list[Fault]) -> dict[str, Path]:
+    """Maps id to file; two files with one id are a fault."""
     files: dict[str, Path] = {}
     for path in list_images(folder):
         if path.stem in files:
-            problems.append(f"{path}: the id '{path.stem}' is also that of {files[path.stem].name}")
+            message = f"the id '{path.stem}' is also that of {files[path.stem].name}"
+            faults.append(Fault("repeated id", path, message))
         files[path.stem] = path
     return files
 
 
-def _read_metadata(path: Path, problems: list[str]) -> dict[str, dict[str, str]] | None:
-    """Maps id to metadata row, or returns None where there is no metadata file."""
+def _read_metadata(
+    path: Path, faults: list[Fault]
+) -> tuple[tuple[str, ...], dict[str, dict[str, str]] | None]:
+    """Returns the columns, and id -> row or None where there is no metadata file."""
     if not path.is_file():
-        return None
+        return (), None
     rows: dict[str, dict[str, str]] = {}
     try:
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
-            if "id" not in (reader.fieldnames or ()):
-                problems.append(f"{path}: expected a column 'id', found {reader.fieldnames}")
-                return None
+            columns = tuple(reader.fieldnames or ())
+            if "id" not in columns:
+                message = f"expected a column 'id', found {reader.fieldnames}"
+                faults.append(Fault("metadata", path, message))
+                return columns, None
             for row in reader:
                 sample_id = row["id"]
                 if not sample_id:
-                    problems.append(f"{path}, line {reader.line_num}: no id")
+                    faults.append(Fault("metadata", path, "no id", reader.line_num))
                     continue
                 if sample_id in rows:
-                    problems.append(
-                        f"{path}, line {reader.line_num}: a second row for '{sample_id}'"
-                    )
+                    message = f"a second row for '{sample_id}'"
+                    faults.append(Fault("metadata", path, message, reader.line_num))
                 rows[sample_id] = row
     except (OSError, UnicodeDecodeError, csv.Error) as error:
-        problems.append(f"{path}: cannot be read as CSV in UTF-8 ({error})")
-        return None
-    return rows
+        faults.append(Fault("metadata", path, f"cannot be read as CSV in UTF-8 ({error})"))
+        return (), None
+    return columns, rows
 
 
 def select(

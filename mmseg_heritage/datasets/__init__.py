@@ -7,16 +7,20 @@ compat.stub_missing_mmcv_ops()
 
 from mmseg_heritage.datasets.artefact import ARTeFACTDataset  # noqa: E402
 from mmseg_heritage.datasets.transforms import (  # noqa: E402
+    HeritageAugmentation,
     LimitLongEdge,
     LoadARTeFACTAnnotations,
     LoadHeritageImage,
     RandomSquareCrop,
+    RareClassCrop,
 )
 
 __all__ = [
     "ARTeFACTDataset",
+    "HeritageAugmentation",
     "LimitLongEdge",
     "LoadARTeFACTAnnotations",
     "LoadHeritageImage",
     "RandomSquareCrop",
+    "RareClassCrop",
 ]

@@ -6,15 +6,21 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import numpy as np
+from mmengine.logging import print_log
 from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
+from numpy.typing import NDArray
 
 from mmseg_heritage.data.cache import CACHES, CacheItem, PixelCache, plan_cache
 from mmseg_heritage.data.check import check_sizes
 from mmseg_heritage.data.folder import Sample, read_folder, select
+from mmseg_heritage.data.groups import split_units, unit_name
 from mmseg_heritage.data.splits import Split, check_split, default_split, load_split
+from mmseg_heritage.data.statistics import sample_pixels
 from mmseg_heritage.datasets.shared_cache import shared_cache
 from mmseg_heritage.datasets.transforms.loading import LoadARTeFACTAnnotations, LoadHeritageImage
+from mmseg_heritage.datasets.transforms.rare_class_crop import RareClassCrop
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import BACKGROUND, FINE, IGNORE_INDEX, LEVELS
 
@@ -105,6 +111,7 @@ class ARTeFACTDataset(BaseSegDataset):
         self.contents = contents
         self.metadata_file = metadata_file
         self._folders = {**_FOLDERS, **(data_prefix or {})}
+        self._class_pixels: NDArray[np.int64] | None = None
         super().__init__(
             data_root=data_root,
             ann_file=ann_file,
@@ -168,7 +175,10 @@ class ARTeFACTDataset(BaseSegDataset):
 
     def read_samples(self) -> list[Sample]:
         """Returns the samples of this part after the filters, sorted by id."""
-        split, samples = self.read_split()
+        return self._chosen(*self.read_split())
+
+    def _chosen(self, split: Split, samples: list[Sample]) -> list[Sample]:
+        """Returns the samples of this part after the filters."""
         # Names are looked for in the whole data set: a rare material may be missing from one part.
         samples = select(samples, self.materials, self.contents)
         if self.split != ALL:
@@ -184,8 +194,14 @@ class ARTeFACTDataset(BaseSegDataset):
 
     def load_data_list(self) -> list[dict[str, Any]]:
         """Returns one entry for each sample, in order of id."""
-        samples = self.read_samples()
+        split, everything = self.read_split()
+        samples = self._chosen(split, everything)
         check_sizes(samples)
+        groups = {
+            sample.id: unit_name(unit)
+            for unit in split_units(everything, split.near_duplicates)
+            for sample in unit
+        }
         return [
             {
                 "img_path": str(sample.image),
@@ -195,6 +211,7 @@ class ARTeFACTDataset(BaseSegDataset):
                 "seg_fields": [],
                 "sample_id": sample.id,
                 "source_id": sample.source_id,
+                "group": groups[sample.id],
                 "material": sample.material,
                 "content": sample.content,
             }
@@ -202,7 +219,7 @@ class ARTeFACTDataset(BaseSegDataset):
         ]
 
     def full_init(self) -> None:
-        """Lists the samples, and decodes them if they are to be kept."""
+        """Lists the samples, decodes those to be kept, and tells crops which classes are rare."""
         if self._fully_initialized:
             return
         super().full_init()
@@ -211,6 +228,10 @@ class ARTeFACTDataset(BaseSegDataset):
             self._pixels = shared_cache(
                 self.cache_items(), None if self.cache == "ram" else self.cache_dir
             )
+        for step in self.pipeline.transforms:
+            if isinstance(step, RareClassCrop) and step.needs_counts:
+                print_log(f"counting the classes in {len(self)} masks", "current")
+                step.set_class_counts(self.class_pixels().sum(axis=0))
 
     def cache_items(self) -> list[CacheItem]:
         """Lists what the cache holds, or would hold, from the headers of the files."""
@@ -242,6 +263,28 @@ class ARTeFACTDataset(BaseSegDataset):
             info["cached_img"] = self._pixels.array(info["img_path"])
             info["cached_seg_map"] = self._pixels.array(info["seg_map_path"])
         return self.pipeline(info)
+
+    def class_pixels(self) -> NDArray[np.int64]:
+        """Counts the pixels of each class in each sample; reads the masks once.
+
+        Returns:
+            int64 (samples, classes), in the order of the data set and of the trained ids.
+        """
+        if self._class_pixels is None:
+            ids = [self.get_data_info(i)["sample_id"] for i in range(len(self))]
+            counted = sample_pixels([s for s in self.read_samples() if s.id in set(ids)])
+            fine = np.array([counted[i] for i in ids])
+            self._class_pixels = np.zeros((len(ids), len(self.metainfo["classes"])), np.int64)
+            for column, value in enumerate([*(c.id for c in FINE), IGNORE_INDEX]):
+                new_id = value if self.label_map is None else self.label_map.get(value, value)
+                if new_id != IGNORE_INDEX:
+                    self._class_pixels[:, new_id] += fine[:, column]
+        return self._class_pixels
+
+    def get_cat_ids(self, idx: int) -> list[int]:
+        """Returns the classes in a sample, as mmengine's ``ClassBalancedDataset`` asks for them."""
+        present: list[int] = np.flatnonzero(self.class_pixels()[idx]).tolist()
+        return present
 
 
 def _palette(names: Sequence[str]) -> list[list[int]]:

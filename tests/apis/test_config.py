@@ -9,8 +9,10 @@ from mmseg_heritage.errors import InputError
 BASE = """
 lr = 0.1
 size = 8
+weights = dict(a=1, b=2)
 optim_wrapper = dict(optimizer=dict(lr=lr), other=dict(lr=lr))
 pipeline = [dict(type='A'), dict(size=size)]
+loss = dict(weights=weights)
 train_cfg = dict(type='EpochBasedTrainLoop', max_epochs=10)
 train_dataloader = dict(sampler=dict(type='DefaultSampler'))
 param_scheduler = [
@@ -21,7 +23,8 @@ default_hooks = dict(checkpoint=dict(), logger=dict())
 log_processor = dict(by_epoch=True)
 some_variables = dict(
     lr=(lr, ['optim_wrapper.optimizer.lr', 'optim_wrapper.other.lr']),
-    size=(size, ['pipeline.1.size']))
+    size=(size, ['pipeline.1.size']),
+    weights=(weights, ['loss.weights']))
 """
 
 
@@ -57,6 +60,12 @@ def test_an_option_equal_to_the_default_wins_over_a_field_that_the_child_set(bas
     assert rates(load_config(child, {"lr": 0.1})) == [0.1, 0.1]
 
 
+def test_a_part_of_a_variable_given_as_an_option_reaches_its_fields(base):
+    assert load_config(base, {"weights.b": 5}).loss.weights == {"a": 1, "b": 5}
+    child = child_of(base, "weights = dict(a=7)")
+    assert load_config(child, {"weights.b": 5}).loss.weights == {"a": 7, "b": 5}
+
+
 def test_a_field_wins_over_its_variable(base):
     cfg = load_config(base, {"optim_wrapper.other.lr": 0.9, "lr": 0.2})
     assert rates(cfg) == [0.2, 0.9]
@@ -68,6 +77,12 @@ def test_a_dumped_config_is_taken_as_it_stands(base, tmp_path):
     assert rates(load_config(tmp_path / "dumped.py")) == [0.2, 0.2]
     (tmp_path / "edited.py").write_text(text + "\noptim_wrapper['other']['lr'] = 0.3\n")
     assert rates(load_config(tmp_path / "edited.py")) == [0.2, 0.3]
+
+
+def test_a_warm_up_longer_than_the_training_is_named(base):
+    child = child_of(base, "warmup_epochs = 8")
+    with pytest.raises(InputError, match="warmup_epochs=8 must be below max_epochs=5"):
+        load_config(child, {"train_cfg.max_epochs": 5})
 
 
 def test_every_unknown_option_is_named_beside_what_there_is(base):
@@ -115,3 +130,28 @@ def test_every_head_with_another_number_of_classes_is_named():
         "model.auxiliary_head[0].num_classes is 4",
     ]
     check_classes(Config({"model": {"decode_head": {"num_classes": 16}}}), 16)
+
+
+def test_variables_reach_a_data_set_inside_wrappers(base):
+    """A child config that repeats images must not silently train on another data root."""
+    path = base.with_name("data.py")
+    path.write_text(
+        "root = 'a'\n"
+        "train_dataloader = dict(dataset=dict(type='Set', data_root=root, pipeline=[dict(n=1)]))\n"
+        "val_dataloader = dict(dataset=dict(type='Set', data_root=root))\n"
+        "data_variables = dict(root=(root, ['train_dataloader.dataset.data_root',\n"
+        "                                  'train_dataloader.dataset.pipeline.0.n',\n"
+        "                                  'val_dataloader.dataset.data_root']))\n"
+    )
+    child = base.with_name("wrapped.py")
+    child.write_text(
+        "_base_ = ['data.py']\n"
+        "train_dataloader = dict(dataset=dict(\n"
+        "    _delete_=True, type='RepeatDataset', times=2, dataset=dict(\n"
+        "        type='ClassBalancedDataset', dataset={{_base_.train_dataloader.dataset}})))\n"
+    )
+    cfg = load_config(child, {"root": "b"})
+    inner = cfg.train_dataloader.dataset.dataset.dataset
+    assert (inner.type, inner.data_root, inner.pipeline[0].n) == ("Set", "b", "b")
+    assert cfg.train_dataloader.dataset.keys() == {"type", "times", "dataset"}
+    assert cfg.val_dataloader.dataset.data_root == "b"

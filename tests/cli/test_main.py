@@ -7,8 +7,11 @@ import time
 from pathlib import Path
 
 import pytest
+from torch.utils.data import DataLoader
 
-from mmseg_heritage.cli import main
+from mmseg_heritage.cli import _message, main
+from mmseg_heritage.data.images import read_image
+from mmseg_heritage.errors import InputError
 
 
 def files_below(folder: Path) -> dict[Path, bytes]:
@@ -50,6 +53,29 @@ class TestHelp:
         os.environ.pop("LOCAL_RANK", None)
         assert main(["train", "nowhere.py", spelling]) == 2
         assert os.environ["LOCAL_RANK"] == "1"
+
+
+class _OnePhotograph:
+    """A data set whose only photograph is read by the worker that asks for it."""
+
+    def __init__(self, path: Path) -> None:
+        self.path = path
+
+    def __len__(self) -> int:
+        return 1
+
+    def __getitem__(self, index: int):
+        return read_image(self.path)
+
+
+def test_a_fault_that_a_data_loading_worker_meets_is_one_line(tmp_path):
+    path = tmp_path / "a.png"
+    path.write_text("no image")
+    with pytest.raises(InputError) as caught:
+        list(DataLoader(_OnePhotograph(path), num_workers=1))
+    message = _message(caught.value)
+    assert message.startswith(f"{path}: cannot be read as an image")
+    assert "\n" not in message
 
 
 @pytest.mark.slow

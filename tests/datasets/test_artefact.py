@@ -9,6 +9,7 @@ from PIL import Image
 
 pytest.importorskip("mmseg")
 
+from mmengine.dataset import ClassBalancedDataset
 from mmseg.registry import TRANSFORMS
 
 import mmseg_heritage.plugin  # noqa: F401
@@ -19,6 +20,8 @@ from mmseg_heritage.datasets import (
     LoadARTeFACTAnnotations,
     LoadHeritageImage,
     RandomSquareCrop,
+    RareClassCrop,
+    artefact,
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import FINE, LEVELS
@@ -38,6 +41,21 @@ def test_each_part_lists_its_ids_in_order(sample_set):
         found = [dataset.get_data_info(i)["sample_id"] for i in range(len(dataset))]
         assert found == list(split.parts[part])
     assert len(_dataset(sample_set, split="all")) == sum(map(len, split.parts.values()))
+
+
+def test_near_duplicates_are_of_one_group(copied_sample_set):
+    path = copied_sample_set / MANIFEST
+    manifest = json.loads(path.read_text())
+    pair = manifest["parts"]["train"][:2]
+    manifest["near_duplicates"] = {"groups": [pair]}
+    path.write_text(json.dumps(manifest))
+    dataset = _dataset(copied_sample_set)
+    items = {i["sample_id"]: i for i in map(dataset.get_data_info, range(len(dataset)))}
+    sources = {items[name]["source_id"] for name in pair}
+    assert len(sources) == 2
+    for item in items.values():
+        expected = min(sources) if item["source_id"] in sources else item["source_id"]
+        assert item["group"] == expected
 
 
 def test_image_and_mask_belong_together(sample_set):
@@ -213,3 +231,75 @@ def test_real_masks_keep_255(shared_data):
     )
     assert len(dataset) >= 18
     assert any((dataset[i]["gt_seg_map"] == 255).any() for i in range(len(dataset)))
+
+
+def _counted(dataset):
+    """Pixels of each class in each sample, from the masks as they are trained on."""
+    classes = range(len(dataset.metainfo["classes"]))
+    masks = [dataset[i]["gt_seg_map"] for i in range(len(dataset))]
+    return np.array([[(mask == c).sum() for c in classes] for mask in masks])
+
+
+@pytest.mark.parametrize(
+    "options",
+    [
+        {}, {"level": "binary"}, {"level": "coarse"}, {"with_background": True},
+        {"metainfo": {"classes": ("Cracks", "Clean")}}, {"split": "val"}, {"indices": 3},
+    ],
+)  # fmt: skip
+def test_pixels_are_counted_as_they_are_trained(sample_set, options):
+    dataset = _dataset(sample_set, **options)
+    expected = _counted(dataset)
+    assert np.array_equal(dataset.class_pixels(), expected)
+    for index in range(len(dataset)):
+        assert dataset.get_cat_ids(index) == np.flatnonzero(expected[index]).tolist()
+
+
+def test_crops_learn_from_the_training_part_what_is_rare(sample_set):
+    crop = RareClassCrop(32, rare_class_prob=0.5)
+    dataset = ARTeFACTDataset(data_root=str(sample_set), ann_file=MANIFEST, pipeline=[*LOAD, crop])
+    counts = _counted(_dataset(sample_set)).sum(axis=0)
+    weights = np.array(crop._weights)
+    present = counts > 0
+    assert (weights[~present] == 0).all()
+    ratio = weights[present] * np.sqrt(counts[present])
+    assert ratio == pytest.approx(ratio[0])
+    assert dataset[0]["img"].shape == (32, 32, 3)
+
+
+def test_masks_are_counted_only_where_a_crop_asks(sample_set, monkeypatch):
+    monkeypatch.setattr(artefact, "sample_pixels", None)
+    for crop in (RareClassCrop(32, 0), RareClassCrop(32, 0.5, [1.0] * 16), RandomSquareCrop(32)):
+        ARTeFACTDataset(data_root=str(sample_set), ann_file=MANIFEST, pipeline=[*LOAD, crop])
+
+
+def test_rare_class_crops_raise_the_share_of_rare_classes(tmp_path):
+    """Strips of 3000 pixels with 30 of Burn marks: one crop in 75 has some by chance."""
+    for folder in ("images", "annotations"):
+        (tmp_path / folder).mkdir()
+    for number in range(3):
+        mask = np.zeros((40, 3000), np.uint8)
+        mask[10:15, 700 * number : 700 * number + 6] = 14
+        Image.fromarray(mask).save(tmp_path / "annotations" / f"{number}.png")
+        Image.fromarray(mask).convert("RGB").save(tmp_path / "images" / f"{number}.png")
+
+    def images_with_burn_marks(prob):
+        np.random.seed(0)
+        crop = RareClassCrop(32, rare_class_prob=prob)
+        dataset = ARTeFACTDataset(data_root=str(tmp_path), split="all", pipeline=[*LOAD, crop])
+        return np.mean([_counted(dataset)[:, 14] > 0 for _ in range(60)])
+
+    assert images_with_burn_marks(0.0) < 0.06
+    assert images_with_burn_marks(0.5) == pytest.approx(0.5, abs=0.12)
+
+
+def test_the_class_balanced_data_set_of_mmengine_repeats_images_of_rare_classes(sample_set):
+    inner = _dataset(sample_set)
+    balanced = ClassBalancedDataset(inner, oversample_thr=0.9)
+    has = _counted(inner) > 0
+    share = has.mean(axis=0)
+    expected = [
+        int(np.ceil(max(1, *np.sqrt(0.9 / share[has[i]])))) for i in range(len(inner))
+    ]  # Gupta et al. 2019
+    assert np.bincount(balanced.repeat_indices).tolist() == expected
+    assert len(balanced) > len(inner)

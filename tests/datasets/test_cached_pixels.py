@@ -99,18 +99,20 @@ def _assert_equal(found, expected):
 
 @caches
 @pytest.mark.parametrize(
-    ("part", "level", "num_workers"),
+    ("part", "options"),
     [
-        ("train", "fine", 0),
-        ("train", "coarse", 2),
-        ("train", "binary", 2),
-        ("val", "fine", 2),
-        ("val", "coarse", 0),
-        ("val", "binary", 0),
+        ("train", {"level": "fine", "num_workers": 0}),
+        ("train", {"level": "fine", "num_workers": 2, "augmentation": "film_damage"}),
+        ("train", {"level": "coarse", "num_workers": 2, "augmentation": "heavy"}),
+        ("train", {"level": "binary", "num_workers": 2, "rare_class_prob": 0.5}),
+        ("val", {"level": "fine", "num_workers": 2}),
+        ("val", {"level": "coarse", "num_workers": 0}),
+        ("val", {"level": "binary", "num_workers": 0}),
     ],
+    ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else value,
 )
-def test_every_sample_is_bit_equal(mixed_set, tmp_path, cache, part, level, num_workers):
-    options = {"data_root": str(mixed_set), "level": level, "num_workers": num_workers}
+def test_every_sample_is_bit_equal(mixed_set, tmp_path, cache, part, options):
+    options = {"data_root": str(mixed_set), **options}
     epochs = 2 if part == "train" else 1
     expected = _samples(part, options, epochs)
     cached = {**options, "cache": cache, "cache_dir": str(tmp_path)}

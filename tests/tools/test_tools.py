@@ -10,9 +10,14 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 COMMANDS = {
     "train.py": "Train a model.",
     "test.py": "Score a trained model",
+    "compare.py": "Compare tested runs",
     "predict.py": "Map the damage on photographs.",
+    "prepare_artefact.py": "Make a folder of images and annotations",
+    "check_data.py": "Report every fault of a data set",
     "make_splits.py": "Make or check split manifests",
     "class_weights.py": "Count the classes of a split's training part",
+    "model_stats.py": "Count the parameters and FLOPs",
+    "augment.py": "Write augmented copies of training photographs as files.",
     "make_sample_data.py": "Generate a small data set",
 }
 

@@ -5,6 +5,8 @@ data_root = 'data/artefact'
 split_file = ''  # split manifest (JSON) below data_root; empty: the default split by source object
 level = 'fine'  # classes: 'fine' (16), 'coarse' (4, num_classes=4) or 'binary' (2, num_classes=2)
 crop_size = 384  # side of the training crops in pixels
+augmentation = 'medium'  # none, light, medium, heavy, heritage or film_damage (docs/data.md)
+rare_class_prob = 0.0  # share of training crops that are placed on a rare class, such as 0.5
 batch_size = 32  # for one process; with n processes the global batch is n times this
 num_workers = 4
 cache = 'none'  # decoded images of training and validation: 'none', 'ram' (once per machine) or 'disk'
@@ -12,15 +14,13 @@ cache_dir = ''  # folder of cache='disk'; empty: data_root/cache
 max_edge = 1024  # whole images are shrunk to this long edge for validation and test
 
 meta_keys = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor',
-             'flip', 'flip_direction', 'reduce_zero_label', 'sample_id')
+             'flip', 'flip_direction', 'reduce_zero_label', 'sample_id', 'group', 'material',
+             'content')
 train_pipeline = [
     dict(type='LoadHeritageImage'),
     dict(type='LoadARTeFACTAnnotations'),
-    dict(type='RandomSquareCrop', size=crop_size, max_ignore=0.75),
-    dict(type='RandomFlip', prob=0.5),
-    dict(type='RandomFlip', prob=0.5, direction='vertical'),
-    dict(type='PhotoMetricDistortion', brightness_delta=24, contrast_range=(0.75, 1.25),
-         saturation_range=(0.75, 1.25), hue_delta=8),
+    dict(type='RareClassCrop', size=crop_size, max_ignore=0.75, rare_class_prob=rare_class_prob),
+    dict(type='HeritageAugmentation', tier=augmentation),
     dict(type='PackSegInputs', meta_keys=meta_keys),
 ]
 # The ground truth is loaded after the image is shrunk: scores are counted on original pixels.
@@ -64,6 +64,8 @@ dataset_variables = dict(
     level=(level, ['train_dataloader.dataset.level', 'val_dataloader.dataset.level',
                    'test_dataloader.dataset.level']),
     crop_size=(crop_size, ['train_dataloader.dataset.pipeline.2.size']),
+    rare_class_prob=(rare_class_prob, ['train_dataloader.dataset.pipeline.2.rare_class_prob']),
+    augmentation=(augmentation, ['train_dataloader.dataset.pipeline.3.tier']),
     batch_size=(batch_size, ['train_dataloader.batch_size']),
     num_workers=(num_workers, ['train_dataloader.num_workers', 'val_dataloader.num_workers',
                                'test_dataloader.num_workers']),

@@ -20,4 +20,6 @@ model = dict(
 model_variables = dict(
     num_classes=(num_classes, ['model.decode_head.num_classes', 'model.auxiliary_head.num_classes']),
     class_weights=(class_weights, ['model.decode_head.loss_decode.class_weight',
-                                   'model.decode_head.loss_decode.0.class_weight']))
+                                   'model.decode_head.loss_decode.0.class_weight',
+                                   'model.decode_head.loss_decode.1.class_weight',
+                                   'model.auxiliary_head.loss_decode.class_weight']))

@@ -1,5 +1,5 @@
 # One cycle of the learning rate (Smith and Topin, 2018, arXiv:1708.07120), stepped every iteration:
-# 30 % linear-to-cosine warm-up, then annealing.
+# up along a cosine for 30 % of the iterations, then down along another.
 _base_ = ['./adamw.py']
 
 lr = 0.000333

@@ -13,6 +13,9 @@ from mmseg.registry import TRANSFORMS
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import IGNORE_INDEX
 
+Box = tuple[int, int, int]
+"""A square: top, left and side in pixels."""
+
 
 def _interpolation(old_edge: int, new_edge: int) -> int:
     """Area averaging when shrinking, which keeps hair-thin damage from aliasing away."""
@@ -56,12 +59,11 @@ class RandomSquareCrop(BaseTransform):
         self.pad_value = pad_value
 
     @cache_randomness
-    def _draw_box(self, mask: np.ndarray) -> tuple[int, int, int]:
+    def _draw_box(self, mask: np.ndarray) -> Box:
         """Returns (top, left, side); the box lies inside a mask that is large enough."""
         height, width = mask.shape
-        short = min(height, width)
         for _ in range(self.max_tries):
-            side = int(np.random.randint(min(short, self.size), max(short, self.size) + 1))
+            side = self._draw_side(mask)
             top = int(np.random.randint(0, max(height - side, 0) + 1))
             left = int(np.random.randint(0, max(width - side, 0) + 1))
             crop = mask[top : top + side, left : left + side]
@@ -69,21 +71,38 @@ class RandomSquareCrop(BaseTransform):
                 break
         return top, left, side
 
+    def _draw_side(self, mask: np.ndarray) -> int:
+        """Returns a side between the size of the result and the short edge."""
+        short = min(mask.shape)
+        return int(np.random.randint(min(short, self.size), max(short, self.size) + 1))
+
+    def _choose_box(self, results: dict[str, Any]) -> Box:
+        """Returns the box to cut; other ways to choose one override this."""
+        box: Box = self._draw_box(results["gt_seg_map"])
+        return box
+
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Crops and resizes image and mask alike."""
-        top, left, side = self._draw_box(results["gt_seg_map"])
-        box = np.s_[top : top + side, left : left + side]
-        image = self._padded(results["img"][box], side, self.pad_value)
-        mask = self._padded(results["gt_seg_map"][box], side, IGNORE_INDEX)
+        top, left, side = box = self._choose_box(results)
+        cut = results["img"][top : top + side, left : left + side]
+        image = self._padded(cut, side, self.pad_value)
         if side != self.size:
             shape = (self.size, self.size)
             image = cv2.resize(image, shape, interpolation=_interpolation(side, self.size))
-            # INTER_NEAREST takes the corner of each cell, which shifts the mask against the image.
-            mask = cv2.resize(mask, shape, interpolation=cv2.INTER_NEAREST_EXACT)
         results["img"] = np.ascontiguousarray(image)
-        results["gt_seg_map"] = np.ascontiguousarray(mask)
+        results["gt_seg_map"] = self._cut_mask(results["gt_seg_map"], box)
         results["img_shape"] = image.shape[:2]
         return results
+
+    def _cut_mask(self, mask: np.ndarray, box: Box) -> np.ndarray:
+        """Returns the mask of a box at the size of the result, uint8 (size, size)."""
+        top, left, side = box
+        cut = self._padded(mask[top : top + side, left : left + side], side, IGNORE_INDEX)
+        if side != self.size:
+            # INTER_NEAREST takes the corner of each cell, which shifts the mask against the image.
+            shape = (self.size, self.size)
+            cut = cv2.resize(cut, shape, interpolation=cv2.INTER_NEAREST_EXACT)
+        return np.ascontiguousarray(cut)
 
     @staticmethod
     def _padded(array: np.ndarray, side: int, value: int) -> np.ndarray:

@@ -53,8 +53,7 @@ class CurriculumHook(Hook):
             training then needs ``find_unused_parameters=True`` in the config.
 
     Raises:
-        InputError: With all that is wrong with the stages; or at the start of the training, if the
-            model has no levels.
+        InputError: With all that is wrong with the stages.
     """
 
     priority = "NORMAL"  # before ParamSchedulerHook, which must find its own learning rates
@@ -68,12 +67,25 @@ class CurriculumHook(Hook):
         self._scheduled: list[float] = []
         self._save_best: dict[CheckpointHook, Any] = {}
 
+    def check_model(self, model: Any) -> None:
+        """Verifies that the stages weigh the levels that a model has.
+
+        Raises:
+            InputError: If the model has no levels, or a stage leaves one out or names another.
+        """
+        head = _head(model)
+        problems = [
+            f"stage {number}: {problem}"
+            for number, stage in enumerate(self.stages, start=1)
+            for problem in head.wrong_level_weights(stage.level_weights)
+        ]
+        if problems:
+            raise InputError("the stages of CurriculumHook do not fit the decode head", problems)
+
     def before_run(self, runner: Runner) -> None:
         """Verifies that the model has levels that can be weighed."""
         model = runner.model
-        head = _head(model)
-        for stage in self.stages:
-            head.set_level_weights(stage.level_weights)
+        self.check_model(model)
         if (
             self.freeze_idle
             and isinstance(model, MMDistributedDataParallel)
@@ -104,7 +116,8 @@ class CurriculumHook(Hook):
         runner.message_hub.update_scalar("train/curriculum_stage", position + 1)
         if factor != 1:
             for name, rates in runner.optim_wrapper.get_lr().items():
-                runner.message_hub.update_scalar(f"train/{name}", rates[-1])
+                # Of the first group, which is the one that mmengine logs.
+                runner.message_hub.update_scalar(f"train/{name}", rates[0])
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
@@ -157,19 +170,36 @@ def _read(stages: Sequence[Mapping[str, Any]]) -> list[Stage]:
         except TypeError as error:
             problems.append(f"stage {number}: {error}")
             continue
-        if FINE_LEVEL not in stage.level_weights:
-            problems.append(f"stage {number}: level_weights has no '{FINE_LEVEL}'")
-        if not 0 < stage.lr_factor < math.inf:
-            problems.append(f"stage {number}: lr_factor={stage.lr_factor}, expected more than 0")
-        if not (read[-1].end if read else 0) < stage.end <= 1:
-            problems.append(f"stage {number}: end={stage.end}, expected to rise from 0 to 1")
-        read.append(stage)
-    if not read:
+        previous = read[-1].end if read else 0.0
+        wrong = _wrong_values(stage, previous)
+        problems += [f"stage {number}: {problem}" for problem in wrong]
+        if not wrong:
+            read.append(stage)
+    if not stages:
         problems.append("there are no stages")
-    elif read[-1].end != 1:
+    elif not problems and read[-1].end != 1:
         problems.append(f"the last stage ends at {read[-1].end}, expected 1")
-    elif not read[-1].level_weights.get(FINE_LEVEL):
+    elif not problems and not read[-1].level_weights[FINE_LEVEL]:
         problems.append("the last stage does not train the classes: its weight of 'fine' is 0")
     if problems:
         raise InputError("CurriculumHook cannot be built", problems)
     return read
+
+
+def _wrong_values(stage: Stage, previous_end: float) -> list[str]:
+    """Lists what is wrong with a stage by itself; the model knows the names of the levels."""
+    problems = []
+    if not _is_number(stage.end) or not previous_end < stage.end <= 1:
+        problems.append(f"end={stage.end!r}, expected to rise from 0 to 1")
+    if not _is_number(stage.lr_factor) or not 0 < stage.lr_factor < math.inf:
+        problems.append(f"lr_factor={stage.lr_factor!r}, expected more than 0")
+    if not isinstance(stage.level_weights, Mapping) or FINE_LEVEL not in stage.level_weights:
+        problems.append(
+            f"level_weights={stage.level_weights!r}, expected a weight for each level and for "
+            f"'{FINE_LEVEL}'"
+        )
+    return problems
+
+
+def _is_number(value: object) -> bool:
+    return isinstance(value, (int, float)) and not isinstance(value, bool)

@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from typing import Any
 
 import torch
 from mmengine.model import normal_init
 from mmseg.models.decode_heads import UPerHead
+from mmseg.models.losses import LovaszLoss
 from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
@@ -16,6 +16,7 @@ from torch import Tensor, nn
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.hierarchy import Groups, read_levels
 from mmseg_heritage.models.decode_heads.hierarchy_scores import MODES, HierarchyScores
+from mmseg_heritage.models.losses.masked_loss import FACTOR, is_factor
 from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX, LEVELS
 
 LossConfig = Mapping[str, Any] | Sequence[Mapping[str, Any]]
@@ -80,12 +81,17 @@ class HierarchicalUPerHead(UPerHead):
                 f"consistency_weight={consistency_weight} is for mode='independent': the levels of "
                 f"'{mode}' agree by construction"
             )
-        if not 0 <= consistency_weight < math.inf:
-            problems.append(f"consistency_weight={consistency_weight}, expected 0 or more")
+        if not is_factor(consistency_weight):
+            problems.append(f"consistency_weight={consistency_weight!r}, expected {FACTOR}")
         problems += [
             f"level_losses names '{name}', expected some of {', '.join(names)}"
             for name in level_losses or {}
             if name not in names
+        ]
+        problems += [
+            f"a level cannot be named '{name}', which has a meaning in torch.nn.ModuleDict"
+            for name in self.levels
+            if hasattr(nn.ModuleDict, name)
         ]
         if self.ignore_index is None or not len(classes) <= self.ignore_index <= IGNORE_INDEX:
             problems.append(f"ignore_index={self.ignore_index}, expected {IGNORE_INDEX}")
@@ -106,10 +112,23 @@ class HierarchicalUPerHead(UPerHead):
             }
         )
         self.level_losses[FINE_LEVEL] = _losses((level_losses or {}).get(FINE_LEVEL, loss_decode))
+        self._refuse_empty_lovasz()
         self.loss_decode = self.level_losses[FINE_LEVEL]  # where OHEM samplers look
         self.level_weights: dict[str, float] = {}
         default = {"binary": 0.2, "coarse": 0.3, FINE_LEVEL: 1.0}
         self.set_level_weights(level_weights or {name: default.get(name, 0.3) for name in names})
+
+    def _refuse_empty_lovasz(self) -> None:
+        """Refuses a loss that is NaN for a batch of photographs without damage."""
+        partial = [n for n, level in self.levels.items() if IGNORE_INDEX in level.fine_to_group]
+        problems = [
+            f"level '{name}': LovaszLoss is NaN for a batch in which no pixel has a group; give "
+            "level_losses another one for it"
+            for name in partial
+            if any(isinstance(loss, LovaszLoss) for loss in self.level_losses[name])
+        ]
+        if problems:
+            raise InputError("HierarchicalUPerHead cannot be built", problems)
 
     def init_weights(self) -> None:
         """Initialises the classifiers of the levels like that of the classes."""
@@ -128,24 +147,28 @@ class HierarchicalUPerHead(UPerHead):
         Raises:
             InputError: If a level is missing or unknown, or a weight is negative or not finite.
         """
-        expected = {*self.levels, FINE_LEVEL}
-        problems = [f"'{name}' has no weight" for name in sorted(expected - weights.keys())]
-        problems += [f"'{name}' is no level" for name in weights if name not in expected]
-        problems += [
-            f"{name}: {weight!r}, expected a finite number from 0 upwards"
-            for name, weight in weights.items()
-            if isinstance(weight, bool)
-            or not isinstance(weight, (int, float))
-            or not 0 <= weight < math.inf
-        ]
-        if not problems and not any(weights.values()):
-            problems.append("all weights are 0")
+        problems = self.wrong_level_weights(weights)
         if problems:
-            raise InputError(f"level_weights must weigh {', '.join(sorted(expected))}", problems)
+            names = ", ".join((*self.levels, FINE_LEVEL))
+            raise InputError(f"level_weights must weigh {names}", problems)
         self.level_weights = dict(weights)
         needed = self._needed()
         for name in (*self.level_classifiers, FINE_LEVEL):
             self._classifier(name).requires_grad_(name in needed or not freeze_idle)
+
+    def wrong_level_weights(self, weights: Mapping[str, float]) -> list[str]:
+        """Lists what :meth:`set_level_weights` would refuse."""
+        expected = {*self.levels, FINE_LEVEL}
+        problems = [f"'{name}' has no weight" for name in sorted(expected - weights.keys())]
+        problems += [f"'{name}' is no level" for name in weights if name not in expected]
+        problems += [
+            f"{name}: {weight!r}, expected {FACTOR}"
+            for name, weight in weights.items()
+            if not is_factor(weight)
+        ]
+        if not problems and not any(weights.values()):
+            problems.append("all weights are 0")
+        return problems
 
     def _classifier(self, level: str) -> nn.Conv2d:
         """Returns the classifier of a level."""

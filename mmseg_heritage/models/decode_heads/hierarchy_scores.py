@@ -22,10 +22,14 @@ class HierarchyScores(nn.Module):
 
     - ``'independent'``: every level is a softmax over its own channels.
     - ``'marginal'``: :math:`p(c) = \mathrm{softmax}(s)_c` and :math:`p(g) = \sum_{c \in g} p(c)`,
-      by the law of total probability, so that levels cannot contradict each other.
+      by the law of total probability.
     - ``'conditional'``: every class and group is drawn among its siblings,
       :math:`p(n) = p(\mathrm{parent}(n)) \, \mathrm{softmax}_{\mathrm{siblings}}(z)_n`, the
       product along the path from the root (Redmon and Farhadi, YOLO9000, CVPR 2017, section 4).
+
+    In the last two, probabilities of different levels agree. Maps choose the most probable at each
+    level, and that need not be one branch: Damage can be likelier than Clean where Clean is
+    likelier than any single class of damage.
 
     Args:
         levels: Level name -> level, from the coarsest, as

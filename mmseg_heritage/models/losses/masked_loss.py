@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import os
 from abc import ABC, abstractmethod
 from collections.abc import Iterable, Sequence
@@ -14,6 +15,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.losses.functional import outside_classes
 
 REDUCTIONS = ("none", "mean", "sum")
+FACTOR = "a finite number from 0 upwards"
 
 
 class MaskedLoss(nn.Module, ABC):
@@ -28,7 +30,7 @@ class MaskedLoss(nn.Module, ABC):
         class_weight: Weights in class order, from 0 upwards, or the path of a JSON file (see
             :func:`~mmseg_heritage.data.class_weights.load_class_weights`). None weighs all alike.
         reduction: 'none', 'mean' or 'sum'.
-        loss_weight: Factor on the result.
+        loss_weight: Factor on the result, from 0 upwards.
         ignore_index: Label of pixels that are left out of everything, where ``forward`` is not
             given one; any integer, a class as well. None ignores nothing.
         check_labels: Whether to raise for labels out of range. None: for tensors on the CPU.
@@ -56,6 +58,8 @@ class MaskedLoss(nn.Module, ABC):
         problems = list(problems)
         if reduction not in REDUCTIONS:
             problems.append(f"reduction={reduction!r}, expected one of {REDUCTIONS}")
+        if not is_factor(loss_weight):
+            problems.append(f"loss_weight={loss_weight!r}, expected {FACTOR}")
         if problems:
             raise InputError(f"{type(self).__name__} cannot be built.", problems)
         weights = None if class_weight is None else torch.tensor(load_class_weights(class_weight))
@@ -139,12 +143,20 @@ class MaskedLoss(nn.Module, ABC):
     ) -> Tensor:
         """Returns the reduced loss of checked tensors; labels that are no class weigh nothing."""
 
+    def check_classes(self, num_classes: int) -> None:
+        """Verifies, before any batch is seen, that the loss fits a number of classes.
+
+        Raises:
+            InputError: If there are not as many class weights as classes.
+        """
+        self._weights_for(num_classes)
+
     def _weights_for(self, num_classes: int) -> Tensor | None:
         """Returns the class weights, verified to be one for each class."""
         if self.class_weight is not None and len(self.class_weight) != num_classes:
             raise InputError(
                 "class_weight needs one weight per class.",
-                [f"{len(self.class_weight)} weights, but the logits have {num_classes} classes"],
+                [f"{len(self.class_weight)} weights for {num_classes} classes"],
             )
         return self.class_weight
 
@@ -166,6 +178,11 @@ class MaskedLoss(nn.Module, ABC):
                 ],
             )
         return None
+
+
+def is_factor(value: object) -> bool:
+    """Whether a setting is :data:`FACTOR`."""
+    return not isinstance(value, bool) and isinstance(value, (int, float)) and 0 <= value < math.inf
 
 
 def divide(total: Tensor, divisor: Tensor) -> Tensor:

@@ -16,7 +16,7 @@ from mmseg_heritage.models.losses.masked_cross_entropy_loss import (
     skip_unlabelled,
     upcast,
 )
-from mmseg_heritage.models.losses.masked_loss import MaskedLoss
+from mmseg_heritage.models.losses.masked_loss import FACTOR, MaskedLoss, is_factor
 
 
 @MODELS.register_module()
@@ -58,15 +58,15 @@ class MulticlassFocalLoss(MaskedLoss):
         loss_name: str = "loss_focal",
     ) -> None:
         problems = check_normalisation(normalise)
-        factors = torch.as_tensor(alpha, dtype=torch.float64)
-        if not bool(torch.isfinite(factors).all() and (factors >= 0).all()) or factors.dim() > 1:
-            problems.append(f"alpha={alpha!r}, expected finite numbers from 0 upwards")
-        if not 0 <= gamma < float("inf"):
-            problems.append(f"gamma={gamma!r}, expected a finite number from 0 upwards")
+        factors = list(alpha) if isinstance(alpha, (list, tuple)) else [alpha]
+        if not factors or not all(is_factor(factor) for factor in factors):
+            problems.append(f"alpha={alpha!r}, expected {FACTOR}, or a list of them")
+        if not is_factor(gamma):
+            problems.append(f"gamma={gamma!r}, expected {FACTOR}")
         super().__init__(
             class_weight, reduction, loss_weight, ignore_index, check_labels, loss_name, problems
         )
-        self.register_buffer("alpha", factors, persistent=False)
+        self.register_buffer("alpha", torch.tensor(factors, dtype=torch.float32), persistent=False)
         self.gamma = gamma
         self.normalise = normalise
 
@@ -92,12 +92,17 @@ class MulticlassFocalLoss(MaskedLoss):
         return average(terms, labels, class_weight, pixel_weight, self.normalise,
                        reduction, avg_factor)  # fmt: skip
 
-    def _factors(self, num_classes: int, class_weight: Tensor | None) -> Tensor:
-        """Returns alpha times the class weight of each class."""
-        if self.alpha.dim() == 1 and len(self.alpha) != num_classes:
+    def check_classes(self, num_classes: int) -> None:
+        """Verifies the class weights and alpha, see :meth:`MaskedLoss.check_classes`."""
+        super().check_classes(num_classes)
+        if len(self.alpha) not in (1, num_classes):
             raise InputError(
                 "alpha needs one number, or one for each class.",
-                [f"{len(self.alpha)} numbers, but the logits have {num_classes} classes"],
+                [f"{len(self.alpha)} numbers for {num_classes} classes"],
             )
+
+    def _factors(self, num_classes: int, class_weight: Tensor | None) -> Tensor:
+        """Returns alpha times the class weight of each class."""
+        self.check_classes(num_classes)
         alpha = self.alpha.expand(num_classes)
-        return alpha if class_weight is None else alpha * class_weight.to(alpha.dtype)
+        return alpha if class_weight is None else alpha * class_weight

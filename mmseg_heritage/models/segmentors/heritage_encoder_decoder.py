@@ -36,6 +36,12 @@ class Pyramid:
     rounds_up: bool = True
 
 
+def image_channels(backbone: nn.Module) -> int:
+    """Returns the channels of the images that a backbone takes: those of its first convolution."""
+    convolutions = (m for m in backbone.modules() if isinstance(m, nn.Conv2d))
+    return int(next(convolutions).in_channels)
+
+
 @MODELS.register_module()
 class HeritageEncoderDecoder(EncoderDecoder):
     """mmsegmentation's EncoderDecoder with connected parts and hierarchical predictions.
@@ -109,13 +115,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
         if head.get("in_strides") == AUTO:
             head["in_strides"] = [pyramid.strides[i] for i in wanted]
         if head.get("image_channels") == AUTO:
-            head["image_channels"] = self._image_channels()
+            head["image_channels"] = image_channels(self.backbone)
         return head
-
-    def _image_channels(self) -> int:
-        """Returns the channels of the images that the backbone takes."""
-        convolutions = (m for m in self.backbone.modules() if isinstance(m, nn.Conv2d))
-        return int(next(convolutions).in_channels)
 
     def _backbone_name(self) -> str:
         """Returns the class of the backbone, with the name of the model where it wraps one."""
@@ -128,7 +129,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
         strides = getattr(self.backbone, "out_strides", None)
         if not self.with_neck and channels is not None and strides is not None:
             return Pyramid(tuple(channels), tuple(strides))
-        in_channels = self._image_channels()
+        in_channels = image_channels(self.backbone)
         was_training = self.training
         self.eval()
         with torch.no_grad():

@@ -37,14 +37,20 @@ class Head(torch.nn.Module):
     def set_level_weights(self, weights, freeze_idle=False):
         self.told.append((dict(weights), freeze_idle))
 
+    def wrong_level_weights(self, weights):
+        return [f"'{name}' is no level" for name in weights if name not in ALL]
+
 
 def make_runner(max_iters=10):
     model = torch.nn.Module()
     model.decode_head = Head()
-    parameter = torch.nn.Parameter(torch.zeros(1))
+    groups = [
+        {"params": [torch.nn.Parameter(torch.zeros(1))]},
+        {"params": [torch.nn.Parameter(torch.zeros(1))], "lr": 5.0},
+    ]
     return SimpleNamespace(
         model=model, iter=0, max_iters=max_iters, hooks=[CheckpointHook(save_best="mIoU")],
-        optim_wrapper=OptimWrapper(torch.optim.SGD([parameter], lr=0.5)),
+        optim_wrapper=OptimWrapper(torch.optim.SGD(groups, lr=0.5)),
         message_hub=MessageHub("curriculum"), logger=logging.getLogger("curriculum"),
     )  # fmt: skip
 
@@ -100,6 +106,12 @@ def test_a_model_without_levels_is_refused():
         CurriculumHook().before_run(runner)
 
 
+def test_levels_that_the_model_does_not_have_are_refused_before_the_run():
+    stages = [{"end": 0.5, "level_weights": {**ALL, "medium": 1}}, STAGES[2]]
+    with pytest.raises(InputError, match="stage 1: 'medium' is no level"):
+        CurriculumHook(stages).check_model(make_runner().model)
+
+
 @pytest.mark.parametrize(
     ("stages", "expected"),
     [
@@ -107,7 +119,10 @@ def test_a_model_without_levels_is_refused():
         ([{"end": 0.5, "level_weights": ALL}], "the last stage ends at 0.5"),
         ([{"end": 0.6, "level_weights": ALL}, {"end": 0.5, "level_weights": ALL}], "stage 2: end"),
         ([{"end": 1.0, "level_weights": {"fine": 0}}], "does not train the classes"),
-        ([{"end": 1.0, "level_weights": {"binary": 1}}], "stage 1: level_weights has no 'fine'"),
+        ([{"end": 1.0, "level_weights": {"binary": 1}}], "a weight for each level and for 'fine'"),
+        ([{"end": 1.0, "level_weights": None}], "stage 1: level_weights=None"),
+        ([{"end": "1", "level_weights": ALL}], "stage 1: end='1'"),
+        ([{"end": 1.0, "level_weights": ALL, "lr_factor": "2"}], "stage 1: lr_factor='2'"),
         ([{"end": 1.0, "level_weights": ALL, "lr_factor": 0}], "stage 1: lr_factor=0"),
         ([{"end": 1.0, "weights": ALL}], "stage 1: "),
         ([{"end": 1.5, "level_weights": ALL}], "stage 1: end=1.5"),
@@ -149,6 +164,13 @@ def test_a_run_learns_level_by_level(sample_set, tmp_path):
     assert {n for n, key in classifiers.items() if moved(1, 2, key)} == {"binary"}
     assert {n for n, key in classifiers.items() if moved(3, 4, key)} == {"binary", "coarse"}
     assert {n for n, key in classifiers.items() if moved(4, 5, key)} == set(classifiers)
+    # Resumed within a stage, it goes on there: at iteration 4 "coarse" learns, "fine" does not.
+    resumed = train(
+        config, str(tmp_path / "resumed"), resume=str(folder / "iter_3.pth"), cfg_options=options
+    )
+    again = torch.load(resumed / "iter_4.pth", weights_only=False)["state_dict"]
+    changed = {n for n, key in classifiers.items() if not torch.equal(state[3][key], again[key])}
+    assert changed == {"binary", "coarse"}
     [best] = folder.glob("best_*")
     assert int(best.stem.rsplit("_", 1)[1]) > 4
     [log] = folder.glob("*/vis_data/scalars.json")

@@ -196,6 +196,8 @@ def test_without_freezing_every_parameter_stays_in_the_graph(mode):
         ),
         ({"levels": {"binary": {"x": [0, 0]}}}, "in two groups or twice in one"),
         ({"ignore_index": None}, "ignore_index=None"),
+        ({"loss_decode": {"type": "LovaszLoss", "reduction": "none"}}, "level 'coarse': Lovasz"),
+        ({"levels": {"keys": {"x": list(range(16))}}}, "a level cannot be named 'keys'"),
     ],
 )
 def test_what_cannot_be_built_is_said(arguments, expected):

@@ -9,59 +9,86 @@ import torch
 pytest.importorskip("mmseg")
 
 import mmseg_heritage.plugin  # noqa: F401
-from mmseg_heritage.hierarchy import parents, read_levels
+from mmseg_heritage.hierarchy import read_levels
 from mmseg_heritage.models.decode_heads.hierarchy_scores import MODES, HierarchyScores
 
 TREE = {"binary": "binary", "coarse": "coarse"}
+COARSE = [0, 0, 1, 0, 1, 1, 0, 3, 0, 2, 3, 3, 0, 2, 2]  # of each damage class
+# Trees by hand: levels to build, then for each node (level, number) its parent, and its classes.
+ARTEFACT = {
+    "levels": TREE,
+    "num_classes": 16,
+    "parents": {
+        **{("binary", i): None for i in range(2)},
+        **{("coarse", i): ("binary", 1) for i in range(4)},
+        ("fine", 0): ("binary", 0),
+        **{("fine", i): ("coarse", g) for i, g in enumerate(COARSE, start=1)},
+    },
+}
+# Three levels, in which class 0 ends early, class 5 hangs below the first level only.
+DEEP = {
+    "levels": {
+        "a": {"left": [0, 1, 2, 3, 5], "right": [4]},
+        "b": {"p": [1, 2, 3]},
+        "c": {"u": [1, 2], "v": [3]},
+    },
+    "num_classes": 6,
+    "parents": {
+        ("a", 0): None, ("a", 1): None, ("b", 0): ("a", 0), ("c", 0): ("b", 0), ("c", 1): ("b", 0),
+        ("fine", 0): ("a", 0), ("fine", 1): ("c", 0), ("fine", 2): ("c", 0), ("fine", 3): ("c", 1),
+        ("fine", 4): ("a", 1), ("fine", 5): ("a", 0),
+    },
+}  # fmt: skip
 
 
-def make_scores(mode, dtype=torch.float64):
-    scores = HierarchyScores(read_levels(TREE), 16, mode)
+def make_scores(mode, dtype=torch.float64, tree=ARTEFACT):
+    names = [str(i) for i in range(tree["num_classes"])]
+    levels = read_levels(TREE) if tree is ARTEFACT else read_levels(tree["levels"], names)
+    scores = HierarchyScores(levels, tree["num_classes"], mode)
     torch.manual_seed(2)
     return scores, 3 * torch.randn(2, scores.num_scores, 3, 3, dtype=dtype)
 
 
-def brute_force(mode, raw):
+def softmax(values):
+    exponentials = np.exp(np.array(values) - np.max(values))
+    return exponentials / exponentials.sum()
+
+
+def brute_force(mode, raw, tree):
     """Class and group probabilities of one pixel in plain Python, node by node."""
-    levels = read_levels(TREE)
-    softmax = lambda v: np.exp(v - v.max()) / np.exp(v - v.max()).sum()  # noqa: E731
-    parts = {"fine": raw[:16], "binary": raw[16:18], "coarse": raw[18:22]}
-    if mode == "independent":
-        return {name: softmax(values) for name, values in parts.items()}
-    if mode == "marginal":
-        fine = softmax(raw[:16])
-    else:
-        above = parents(levels, 16)
+    nodes = list(tree["parents"])
+    order = ["fine", *tree["levels"]]
+    channels = sorted(nodes, key=lambda node: (order.index(node[0]), node[1]))
+    score = dict(zip(channels, raw.tolist(), strict=False))  # marginal: of the classes alone
 
-        def probability(node):
-            name, position = node
-            parent = above[name][position]
-            brothers = [
-                (other, i)
-                for other in above
-                for i, its_parent in enumerate(above[other])
-                if its_parent == parent
-            ]
-            values = np.array([parts[n][i] for n, i in brothers])
-            own = softmax(values)[brothers.index(node)]
-            return own * (1.0 if parent is None else probability(parent))
+    def path(node):
+        return [] if node is None else [node, *path(tree["parents"][node])]
 
-        fine = np.array([probability(("fine", i)) for i in range(16)])
-    sums = {
-        name: np.array(
-            [fine[np.array(level.fine_to_group) == g].sum() for g in range(len(level.classes))]
-        )
-        for name, level in levels.items()
+    def share(node, among):
+        return softmax([score[n] for n in among])[among.index(node)]
+
+    def probability(node):
+        level = [n for n in nodes if n[0] == node[0]]
+        if mode == "independent":
+            return share(node, level)
+        if mode == "conditional":
+            siblings = lambda n: [o for o in nodes if tree["parents"][o] == tree["parents"][n]]  # noqa: E731
+            return np.prod([share(step, siblings(step)) for step in path(node)])
+        classes = [n for n in nodes if n[0] == "fine"]
+        return sum(share(c, classes) for c in classes if node in path(c))
+
+    return {
+        name: np.array([probability(n) for n in sorted(nodes) if n[0] == name]) for name in order
     }
-    return {"fine": fine, **sums}
 
 
+@pytest.mark.parametrize("tree", [ARTEFACT, DEEP], ids=["artefact", "deep"])
 @pytest.mark.parametrize("mode", MODES)
-def test_probabilities_equal_the_enumeration(mode):
-    scores, raw = make_scores(mode)
+def test_probabilities_equal_the_enumeration(mode, tree):
+    scores, raw = make_scores(mode, tree=tree)
     found = scores.probabilities(raw)
     for n, y, x in itertools.product(range(2), range(3), range(3)):
-        expected = brute_force(mode, raw[n, :, y, x].numpy())
+        expected = brute_force(mode, raw[n, :, y, x].numpy(), tree)
         for name, values in expected.items():
             np.testing.assert_allclose(found[name][n, :, y, x], values, atol=1e-12)
 

@@ -399,5 +399,5 @@ def test_constructor_gathers_its_problems(tmp_path):
     assert len(raised.value.problems) == 3
     with pytest.raises(InputError, match=r"absent\.json"):
         ClassWeightedDiceLoss(tmp_path / "absent.json")
-    with pytest.raises(InputError, match="3 weights, but the logits have 5 classes"):
+    with pytest.raises(InputError, match="3 weights for 5 classes"):
         ClassWeightedDiceLoss([1, 2, 3])(*batch())

@@ -145,7 +145,7 @@ def test_what_cannot_be_built_is_said(arguments, expected):
 
 def test_a_weight_too_few_names_both_numbers():
     logits, labels = batch()
-    with pytest.raises(InputError, match="4 weights, but the logits have 5 classes"):
+    with pytest.raises(InputError, match="4 weights for 5 classes"):
         MaskedCrossEntropyLoss([1, 2, 3, 4])(logits, labels)
 
 

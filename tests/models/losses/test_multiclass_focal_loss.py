@@ -108,5 +108,5 @@ def test_what_cannot_be_built_is_said(arguments, expected):
 
 def test_an_alpha_too_few_names_both_numbers():
     logits, labels = batch()
-    with pytest.raises(InputError, match="4 numbers, but the logits have 5 classes"):
+    with pytest.raises(InputError, match="4 numbers for 5 classes"):
         MulticlassFocalLoss(alpha=[1, 2, 3, 4])(logits, labels)

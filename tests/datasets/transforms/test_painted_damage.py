@@ -1,0 +1,78 @@
+"""Painted damage: what changes in the image is in the mask, and nothing else is."""
+
+import numpy as np
+import pytest
+
+pytest.importorskip("mmseg")
+
+import mmseg_heritage.plugin  # noqa: F401
+
+# isort: split
+from mmseg_heritage.datasets import ARTeFACTDataset
+from mmseg_heritage.datasets.transforms import RandomPaintedDamage
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.taxonomy import LEVELS
+
+IDS = {"Dust": 3, "Scratch": 4, "Hair": 5}
+
+
+def scene():
+    image = np.full((160, 160, 3), 170, np.uint8)
+    mask = np.zeros((160, 160), np.uint8)
+    mask[:40] = 255
+    mask[120:] = 9
+    return {"img": image, "gt_seg_map": mask}
+
+
+@pytest.mark.parametrize("name", IDS)
+@pytest.mark.parametrize("seed", range(4))
+def test_image_and_mask_change_together_and_on_clean_pixels_only(name, seed):
+    np.random.seed(seed)
+    before = scene()
+    after = RandomPaintedDamage([name])(scene())
+    change = np.abs(after["img"].astype(int) - before["img"]).max(axis=2)
+    marked = after["gt_seg_map"] != before["gt_seg_map"]
+    assert marked.sum() > 20
+    assert (after["gt_seg_map"][marked] == IDS[name]).all()
+    assert (before["gt_seg_map"][marked] == 0).all()
+    assert (change[marked] >= 20).all()
+    assert (change[before["gt_seg_map"] != 0] == 0).all()
+    # Edges of strokes are softer than the threshold of the mask; nothing strong is unmarked.
+    assert (change[~marked] > 60).mean() < 0.002
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (LEVELS["binary"].classes, 1), (("Clean", "Dust", "Hair", "Scratch"), 2),
+        (("Clean", "Cracks"), 255),
+    ],
+)  # fmt: skip
+def test_the_id_is_that_of_the_trained_classes(classes, expected):
+    np.random.seed(0)
+    label_map = ARTeFACTDataset.get_label_map(classes)
+    table = np.arange(256, dtype=np.uint8)
+    for old, new in label_map.items():
+        table[old] = new
+    data = scene()
+    data["gt_seg_map"] = table[data["gt_seg_map"]]
+    after = RandomPaintedDamage(["Hair"])({**data, "label_map": label_map})["gt_seg_map"]
+    assert set(after[after != data["gt_seg_map"]]) == {expected}
+
+
+def test_where_clean_is_ignored_it_is_refused():
+    label_map = ARTeFACTDataset.get_label_map(LEVELS["coarse"].classes)
+    with pytest.raises(InputError, match="another level"):
+        RandomPaintedDamage()({**scene(), "label_map": label_map})
+
+
+def test_nothing_clean_is_left_alone():
+    data = scene()
+    data["gt_seg_map"][:] = 255
+    assert RandomPaintedDamage()(data)["img"] is data["img"]
+
+
+@pytest.mark.parametrize("classes", [(), ["Cracks"], "Dust"])
+def test_other_damage_cannot_be_painted(classes):
+    with pytest.raises(InputError, match="some of Dust, Scratch, Hair"):
+        RandomPaintedDamage(classes)
