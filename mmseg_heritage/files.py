@@ -7,9 +7,12 @@ import hashlib
 import json
 import os
 import tempfile
+import threading
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
+
+_UMASK_LOCK = threading.Lock()
 
 
 @contextlib.contextmanager
@@ -35,8 +38,9 @@ def replacing(path: str | Path) -> Iterator[Path]:
 
 def _umask() -> int:
     """Returns the process's umask, which can only be read by setting it."""
-    mask = os.umask(0)
-    os.umask(mask)
+    with _UMASK_LOCK:  # of two threads at once, one would read the other's 0 and leave it set
+        mask = os.umask(0)
+        os.umask(mask)
     return mask
 
 

@@ -3,6 +3,8 @@
 import json
 import os
 import stat
+import time
+from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
@@ -64,3 +66,25 @@ def test_what_json_cannot_hold_is_refused_and_the_old_file_stays(tmp_path, conte
         write_json(target, content)
     assert target.read_text() == "old"
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
+
+
+@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
+def test_many_threads_leave_the_umask_as_it_was(tmp_path, monkeypatch):
+    umask, slow = os.umask, []
+
+    def slowly(mask):
+        slow.append(mask)
+        found = umask(mask)
+        time.sleep(0.002)  # between reading and setting back, where threads would meet
+        return found
+
+    before = umask(0o027)
+    monkeypatch.setattr(os, "umask", slowly)
+    try:
+        with ThreadPoolExecutor(8) as pool:
+            list(pool.map(lambda i: write_json(tmp_path / f"{i}.json", i), range(24)))
+        assert len(slow) == 48
+        modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
+        assert modes == {0o640}
+    finally:
+        assert umask(before) == 0o027

@@ -28,6 +28,7 @@ from torch.utils.data import DataLoader
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.config import as_list, check_classes
+from mmseg_heritage.data.cache import check_memory
 from mmseg_heritage.data.check import check_pixels
 from mmseg_heritage.data.folder import Sample
 from mmseg_heritage.datasets import ARTeFACTDataset
@@ -169,8 +170,8 @@ def build_datasets(cfg: Config, parts: Sequence[str]) -> list[ARTeFACTDataset]:
         parts: Of 'train', 'val', 'test'.
 
     Raises:
-        InputError: With the problems of all of them, and where heads have another number of
-            classes.
+        InputError: With the problems of all of them, where heads have another number of classes,
+            and where the memory cannot hold what they are to keep in it.
     """
     datasets: list[ARTeFACTDataset] = []
     errors: list[InputError] = []
@@ -187,6 +188,9 @@ def build_datasets(cfg: Config, parts: Sequence[str]) -> list[ARTeFACTDataset]:
     if errors:
         raise InputError("the data sets of this run cannot be read", map(str, errors))
     check_classes(cfg, len(datasets[0].metainfo["classes"]))
+    kept = [item for d in datasets if d.cache == "ram" for item in d.cache_items()]
+    if kept:
+        check_memory(kept)
     return datasets
 
 
