@@ -13,6 +13,7 @@ COMMANDS = {
     "compare.py": "Compare tested runs",
     "predict.py": "Map the damage on photographs.",
     "prepare_artefact.py": "Make a folder of images and annotations",
+    "import_data.py": "Make a data folder from another data set",
     "check_data.py": "Report every fault of a data set",
     "make_splits.py": "Make or check split manifests",
     "class_weights.py": "Count the classes of a split's training part",
