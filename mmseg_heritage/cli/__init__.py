@@ -19,12 +19,23 @@ from mmseg_heritage.cli import (
     quickstart,
     test,
     train,
+    visualize,
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.version import __version__
 
 EXIT_BAD_INPUT = 2
-COMMANDS = (train, test, predict, compare, make_splits, class_weights, make_sample_data, quickstart)
+COMMANDS = (
+    train,
+    test,
+    predict,
+    visualize,
+    compare,
+    make_splits,
+    class_weights,
+    make_sample_data,
+    quickstart,
+)
 
 
 def main(argv: Sequence[str] | None = None) -> int:

@@ -12,6 +12,7 @@ COMMANDS = {
     "test.py": "Score a trained model",
     "compare.py": "Compare tested runs",
     "predict.py": "Map the damage on photographs.",
+    "visualize.py": "Draw a tested run",
     "make_splits.py": "Make or check split manifests",
     "class_weights.py": "Count the classes of a split's training part",
     "make_sample_data.py": "Generate a small data set",
