@@ -11,6 +11,7 @@ COMMANDS = {
     "train.py": "Train a model.",
     "test.py": "Score a trained model",
     "compare.py": "Compare tested runs",
+    "report.py": "Write one HTML file on a tested run",
     "predict.py": "Map the damage on photographs.",
     "visualize.py": "Draw a tested run",
     "make_splits.py": "Make or check split manifests",
