@@ -22,8 +22,10 @@ from mmseg_heritage.cli import (
     predict,
     prepare_artefact,
     quickstart,
+    report,
     test,
     train,
+    visualize,
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.version import __version__
@@ -33,7 +35,9 @@ COMMANDS = (
     train,
     test,
     predict,
+    visualize,
     compare,
+    report,
     prepare_artefact,
     import_data,
     check_data,
