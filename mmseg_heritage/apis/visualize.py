@@ -126,6 +126,7 @@ def visualize(
             "schema": SCHEMA,
             "config": str(config),
             "checkpoint": str(checkpoint),
+            "checkpoint_sha256": sha256(checkpoint),
             "figures": job.entries,
             "left_out": left_out,
         }
