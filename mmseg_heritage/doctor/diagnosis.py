@@ -19,6 +19,7 @@ from mmseg_heritage.doctor.stacks import (
     missing,
     pip,
     present,
+    reinstall_line,
     stack_of,
 )
 
@@ -230,7 +231,7 @@ def _first_failed_import(facts: Facts) -> Iterator[Finding]:
         if error is None:
             continue
         module = "mmseg_heritage.plugin" if name == "plugin" else name
-        mend = install_line(facts, stack_of(facts) or OFFICIAL)
+        mend = reinstall_line(facts, name)
         if "cannot open shared object file" in error:
             mend = "apt-get install libgl1 libglib2.0-0   (or what your system calls them)"
         kind = "plugin" if name == "plugin" else "import"

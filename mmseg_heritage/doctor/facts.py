@@ -42,7 +42,11 @@ def collect(timeout: float = 300.0) -> dict[str, Any]:
     checkout = folder.parent
     is_checkout = (checkout / "setup.py").is_file() and (checkout / "requirements").is_dir()
     return {
-        "python": {"version": platform.python_version(), "executable": sys.executable},
+        "python": {
+            "version": platform.python_version(),
+            "executable": sys.executable,
+            "prefix": sys.prefix,
+        },
         "platform": platform.platform(),
         "package": {
             "version": __version__,

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from mmseg_heritage.doctor.diagnosis import FAULT, NOTE, Finding, error_of
-from mmseg_heritage.doctor.stacks import MIM, TITLES, stack_of
+from mmseg_heritage.doctor.stacks import MIM, MODULES, TITLES, present, stack_of
 from mmseg_heritage.version import __version__
 
 if TYPE_CHECKING:
@@ -14,18 +14,6 @@ if TYPE_CHECKING:
 
 SCHEMA = "mmseg_heritage/doctor/1"
 
-# Module -> the distributions that ship it, the likeliest first.
-_MODULES = {
-    "numpy": ("numpy",),
-    "cv2": ("opencv-python", "opencv-python-headless"),
-    "torch": ("torch",),
-    "torchvision": ("torchvision",),
-    "timm": ("timm",),
-    "mmengine": ("mmengine", "onedl-mmengine"),
-    "mmcv": ("mmcv-lite", "mmcv", "onedl-mmcv"),
-    "mmseg": ("mmsegmentation", "onedl-mmsegmentation"),
-    "mmpretrain": ("mmpretrain", "onedl-mmpretrain"),
-}
 # What an optional distribution is for; requirements/optional.txt and hub.txt say more.
 _EXTRAS = {
     "pyarrow": "prepare-artefact",
@@ -74,7 +62,7 @@ def version_rows(facts: Facts) -> Iterator[tuple[str, str]]:
     yield "platform", facts["platform"]
     yield "mmseg_heritage", f"{package['version']} ({package['folder']})"
     yield "stack", f"{stack} ({TITLES[stack]})" if stack else "none"
-    for module, names in _MODULES.items():
+    for module, names in MODULES.items():
         yield module, _version(facts, module, names)
 
 
@@ -111,8 +99,8 @@ def ability_rows(facts: Facts, findings: Sequence[Finding]) -> Iterator[tuple[st
         yield use, "yes" if has_it else f"no: pip install {name}"
 
 
-def _version(facts: Facts, module: str, names: Sequence[str]) -> str:
-    installed = [name for name in names if name in facts["distributions"]]
+def _version(facts: Facts, module: str, names: tuple[str, ...]) -> str:
+    installed = present(facts, names)
     versions = [
         f"{facts['distributions'][name]}" + (f" ({name})" if name != module else "")
         for name in installed

@@ -30,6 +30,22 @@ RUNTIME = (
 """What this package imports on every stack."""
 MIM = {OFFICIAL: "openmim", ONEDL: "onedl-mim", CLASSIC: "openmim"}
 
+MODULES = {
+    "numpy": ("numpy",),
+    "cv2": ("opencv-python", "opencv-python-headless"),
+    "torch": ("torch",),
+    "torchvision": ("torchvision",),
+    "timm": ("timm",),
+    "mmengine": ("mmengine", "onedl-mmengine"),
+    "mmcv": ("mmcv-lite", "mmcv", "onedl-mmcv"),
+    "mmseg": ("mmsegmentation", "onedl-mmsegmentation"),
+    "mmpretrain": ("mmpretrain", "onedl-mmpretrain"),
+}
+"""Modules that matter most -> the distributions that ship them, the likeliest first."""
+
+STAMP = "mmseg_heritage-stamp.txt"
+"""Of ``make env``, which does nothing where it is; see ``requirements/make_env.py``."""
+
 # Modules that both families ship: two of one name overwrite each other's files.
 RELEASED = ("mmengine", "mmcv", "mmcv-lite", "mmsegmentation", "mmpretrain", "openmim")
 FORKED = ("onedl-mmengine", "onedl-mmcv", "onedl-mmsegmentation", "onedl-mmpretrain", "onedl-mim")
@@ -69,8 +85,20 @@ def install_line(facts: Facts, stack: str) -> str:
     checkout = facts["package"]["checkout"]
     if stack == CLASSIC:
         # pip alone gets an mmcv without its compiled ops.
-        return f"make {f'-C {shlex.quote(checkout)} ' if checkout else ''}env STACK=classic"
+        make = f"make {f'-C {shlex.quote(checkout)} ' if checkout else ''}env STACK=classic"
+        stamp = shlex.quote(f"{facts['python']['prefix']}/{STAMP}")
+        return f"rm -f {stamp} && {make}" if stack_of(facts) == CLASSIC else make
     if checkout is None:
         return f'{pip(facts)} install "mmseg_heritage[{stack}]"'
     constraints = shlex.quote(f"{checkout}/requirements/constraints-{stack}.txt")
     return f'{pip(facts)} install -c {constraints} -e "{checkout}[{stack}]"'
+
+
+def reinstall_line(facts: Facts, module: str) -> str:
+    """Returns the command that puts a module right whose distribution is there and is broken."""
+    stack = stack_of(facts) or OFFICIAL
+    line, names = install_line(facts, stack), present(facts, MODULES.get(module, ()))
+    if stack == CLASSIC or not names:  # make looks for broken packages itself
+        return line
+    chosen = f"{names[0]}=={facts['distributions'][names[0]]}"
+    return f"{line} && {pip(facts)} install --force-reinstall --no-deps {chosen}"

@@ -12,7 +12,7 @@ from mmseg_heritage.doctor import facts as facts_module
 def found(monkeypatch):
     """Facts that the command finds, without looking; every stack's parts are missing."""
     facts = {
-        "python": {"version": "3.12.1", "executable": "python"},
+        "python": {"version": "3.12.1", "executable": "python", "prefix": "/env"},
         "platform": "Linux",
         "package": {"version": "0", "folder": "/x/mmseg_heritage", "checkout": None},
         "distributions": {"mmseg-heritage": "0"},

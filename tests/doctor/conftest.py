@@ -22,7 +22,7 @@ def _facts(stack="official"):
         probes["mmcv._ext"] = {"error": "ModuleNotFoundError: No module named 'mmcv._ext'"}
     return copy.deepcopy(
         {
-            "python": {"version": "3.12.1", "executable": "/env/bin/python"},
+            "python": {"version": "3.12.1", "executable": "/env/bin/python", "prefix": "/env"},
             "platform": "Linux",
             "package": {"version": "0.1.0", "folder": "/src/mmseg_heritage", "checkout": "/src"},
             "distributions": versions,

@@ -205,6 +205,8 @@ class TestPackages:
         fault = only_fault(facts)
         assert fault.kind == "import"
         assert fault.message == "mmcv cannot be imported: the process ended at mmcv"
+        # pip leaves what has the right version as it is.
+        assert fault.mend.endswith("--force-reinstall --no-deps mmcv-lite==1.0")
 
     def test_a_library_of_the_system_is_missing(self, healthy):
         facts = healthy()

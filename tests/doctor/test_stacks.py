@@ -5,7 +5,16 @@ from pathlib import Path
 
 import pytest
 
-from mmseg_heritage.doctor.stacks import MIM, PARTS, RUNTIME, TITLES, install_line, stack_of
+from mmseg_heritage.doctor.stacks import (
+    MIM,
+    PARTS,
+    RUNTIME,
+    STAMP,
+    TITLES,
+    install_line,
+    reinstall_line,
+    stack_of,
+)
 
 REQUIREMENTS = Path(__file__).resolve().parents[2] / "requirements"
 pytestmark = pytest.mark.skipif(not REQUIREMENTS.is_dir(), reason="runs from a source tree")
@@ -20,7 +29,6 @@ def required(name):
 @pytest.mark.parametrize("stack", TITLES)
 def test_parts_are_those_required(stack):
     mim = {MIM[stack], "opendatalab", "openxlab"}  # the command mim and what it needs
-    # The classic stack adds what one of the runtime's needs is held to.
     assert required(stack) - mim - set(RUNTIME) == set(PARTS[stack])
 
 
@@ -56,3 +64,12 @@ def test_folders_with_spaces_are_quoted(healthy):
         "-c '/my files/requirements/constraints-official.txt' -e \"/my files[official]\""
     )
     assert install_line(facts, "classic") == "make -C '/my files' env STACK=classic"
+
+
+def test_make_does_its_work_again_only_without_its_stamp(healthy):
+    assert f'STAMP = "{STAMP}"' in (REQUIREMENTS / "make_env.py").read_text()
+    for line in (
+        install_line(healthy("classic"), "classic"),
+        reinstall_line(healthy("classic"), "mmcv"),
+    ):
+        assert line == f"rm -f /env/{STAMP} && make -C /src env STACK=classic"
