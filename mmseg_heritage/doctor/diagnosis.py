@@ -252,11 +252,13 @@ def _cards(facts: Facts) -> Iterator[Finding]:
     built_for = torch["cuda"]
     driver = _DRIVERS.get(int(built_for.split(".")[0]) if built_for else 0, max(_DRIVERS.values()))
     names = ", ".join(nvidia["cards"]) or "an NVIDIA card"
-    if facts["cuda_visible_devices"] in ("", "-1"):
+    reason = cuda.get("reason") or cuda["error"] or ""
+    visible = facts["cuda_visible_devices"]
+    if visible in ("", "-1") or (visible and "No CUDA GPUs are available" in reason):
         yield Finding(
             "cards-hidden",
             NOTE,
-            f"CUDA_VISIBLE_DEVICES hides {names}; everything runs on the CPU",
+            f"CUDA_VISIBLE_DEVICES='{visible}' hides {names}; everything runs on the CPU",
             "unset CUDA_VISIBLE_DEVICES",
         )
     elif built_for is None:
@@ -278,7 +280,7 @@ def _cards(facts: Facts) -> Iterator[Finding]:
         yield _fault(
             "cuda-driver",
             f"{names} cannot be used with {found}: torch {torch['version']} is built for CUDA "
-            f"{built_for} ({cuda.get('reason') or cuda['error']})",
+            f"{built_for} ({reason})",
             f"install NVIDIA's driver {driver} or later"
             + (", or make env STACK=classic (driver 525)" if driver > _DRIVERS[12] else ""),
         )

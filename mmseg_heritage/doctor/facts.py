@@ -103,10 +103,10 @@ def _distributions() -> dict[str, str]:
     """Returns every installed distribution; of two with one name, the one that Python imports."""
     found: dict[str, str] = {}
     for distribution in metadata.distributions():
-        # Both are None in the remains of an interrupted installation.
-        name, version = distribution.metadata["Name"], distribution.metadata["Version"]
-        if name and version:
-            found.setdefault(re.sub(r"[-_.]+", "-", name).lower(), version)
+        fields = distribution.metadata
+        if "Name" in fields and "Version" in fields:  # not so where an installation was interrupted
+            name = re.sub(r"[-_.]+", "-", fields["Name"]).lower()
+            found.setdefault(name, fields["Version"])
     return dict(sorted(found.items()))
 
 
@@ -122,10 +122,6 @@ def _pinned_torch() -> str | None:
 
 def _nvidia() -> dict[str, Any]:
     """Looks for NVIDIA cards and their driver without torch."""
-    cards = 0
-    for vendor in Path("/sys/bus/pci/devices").glob("*/vendor"):
-        is_display = vendor.with_name("class").read_text().startswith(_DISPLAY)
-        cards += is_display and vendor.read_text().strip() == "0x10de"
     query = ["nvidia-smi", "--query-gpu=driver_version,name", "--format=csv,noheader"]
     try:
         done = subprocess.run(query, capture_output=True, text=True, timeout=30)
@@ -133,11 +129,20 @@ def _nvidia() -> dict[str, Any]:
     except (OSError, subprocess.TimeoutExpired):
         rows = []
     return {
-        "cards_on_bus": cards,
+        "cards_on_bus": sum(map(_is_nvidia_card, Path("/sys/bus/pci/devices").glob("*"))),
         "has_kernel_driver": Path("/proc/driver/nvidia/version").exists(),
         "driver": rows[0][0] if rows else None,
         "cards": [row[-1] for row in rows],
     }
+
+
+def _is_nvidia_card(device: Path) -> bool:
+    """Whether a device on the PCI bus is a graphics card of NVIDIA."""
+    try:
+        vendor, kind = ((device / name).read_text().strip() for name in ("vendor", "class"))
+    except OSError:
+        return False
+    return vendor == "0x10de" and kind.startswith(_DISPLAY)
 
 
 def _machine() -> dict[str, Any]:
@@ -146,7 +151,7 @@ def _machine() -> dict[str, Any]:
     has_affinity = hasattr(os, "sched_getaffinity")  # a job or container may be given fewer
     try:
         memory = available_memory()
-    except OSError:  # not Linux
+    except (OSError, KeyError):  # not Linux, or a very old one
         memory = None
     return {
         "cpus": len(os.sched_getaffinity(0)) if has_affinity else os.cpu_count(),

@@ -275,10 +275,11 @@ class TestCards:
         facts["probes"]["torch"].update(version="2.15.0+cpu", cuda=None)
         assert only_fault(facts).kind == "torch-without-cuda"
 
-    @pytest.mark.parametrize("hidden", ["", "-1"])
+    @pytest.mark.parametrize("hidden", ["", "-1", "7"])
     def test_cards_that_the_user_hides(self, healthy, hidden):
         facts = with_unused_card(healthy(), driver="580.1", cards=["A100"])
         facts["cuda_visible_devices"] = hidden
+        facts["probes"]["cuda"]["reason"] = "RuntimeError: No CUDA GPUs are available"
         (note,) = diagnose(facts)
         assert (note.kind, note.severity) == ("cards-hidden", NOTE)
 

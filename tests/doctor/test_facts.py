@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_heritage.doctor.diagnosis import FAULT, diagnose
-from mmseg_heritage.doctor.facts import PROBE_ORDER, collect, run_probes
+from mmseg_heritage.doctor.facts import PROBE_ORDER, _is_nvidia_card, collect, run_probes
 from mmseg_heritage.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +77,22 @@ class TestDistributions:
         assert facts["distributions"]["doctor-test-part"] == "3"
         assert facts["distributions"]["torchvision"] == "0.16.2"
         assert facts["torchvision_needs"] == "2.1.2"
+
+
+def test_cards_on_the_bus(tmp_path):
+    devices = {
+        "card": ("0x10de", "0x030000"),
+        "server_card": ("0x10de", "0x030200"),
+        "sound_of_a_card": ("0x10de", "0x040300"),
+        "other_card": ("0x1002", "0x030000"),
+    }
+    for name, (vendor, kind) in devices.items():
+        (tmp_path / name).mkdir()
+        (tmp_path / name / "vendor").write_text(f"{vendor}\n")
+        (tmp_path / name / "class").write_text(f"{kind}\n")
+    (tmp_path / "unreadable").mkdir()
+    found = {path.name for path in tmp_path.iterdir() if _is_nvidia_card(path)}
+    assert found == {"card", "server_card"}
 
 
 def test_this_environment_is_sound_and_the_facts_are_json():
