@@ -247,43 +247,47 @@ def _cards(facts: Facts) -> Iterator[Finding]:
     for device in cuda.get("devices", ()):
         yield from _card(facts, device)
     nvidia = facts["nvidia"]
-    if cuda.get("devices") or not (nvidia["cards"] or nvidia["cards_on_bus"]):
-        return
+    if not cuda.get("devices") and (nvidia["cards"] or nvidia["cards_on_bus"]):
+        yield _unused_card(facts)
+
+
+def _unused_card(facts: Facts) -> Finding:
+    """Says why torch sees none of the cards that there are."""
+    cuda, torch, nvidia = facts["probes"]["cuda"], facts["probes"]["torch"], facts["nvidia"]
     built_for = torch["cuda"]
-    driver = _DRIVERS.get(int(built_for.split(".")[0]) if built_for else 0, max(_DRIVERS.values()))
     names = ", ".join(nvidia["cards"]) or "an NVIDIA card"
     reason = cuda.get("reason") or cuda["error"] or ""
     visible = facts["cuda_visible_devices"]
     if visible in ("", "-1") or (visible and "No CUDA GPUs are available" in reason):
-        yield Finding(
+        return Finding(
             "cards-hidden",
             NOTE,
             f"CUDA_VISIBLE_DEVICES='{visible}' hides {names}; everything runs on the CPU",
             "unset CUDA_VISIBLE_DEVICES",
         )
-    elif built_for is None:
-        yield _fault(
+    if built_for is None:
+        return _fault(
             "torch-without-cuda",
             f"{names} is there, but this torch ({torch['version']}) is built without CUDA",
             f"{pip(facts)} uninstall -y torch torchvision && "
             f"{install_line(facts, stack_of(facts) or OFFICIAL)}",
         )
-    elif not nvidia["cards"] and nvidia["has_kernel_driver"]:
-        yield Finding(
+    if not nvidia["cards"] and nvidia["has_kernel_driver"]:
+        return Finding(
             "cards-not-given",
             NOTE,
             f"{names} is there, but not given to this job or container; it runs on the CPU",
             "docker run --gpus all ..., apptainer run --nv ..., srun --gres=gpu:1 ...",
         )
-    else:
-        found = f"driver {nvidia['driver']}" if nvidia["driver"] else "no driver"
-        yield _fault(
-            "cuda-driver",
-            f"{names} cannot be used with {found}: torch {torch['version']} is built for CUDA "
-            f"{built_for} ({reason})",
-            f"install NVIDIA's driver {driver} or later"
-            + (", or make env STACK=classic (driver 525)" if driver > _DRIVERS[12] else ""),
-        )
+    driver = _DRIVERS.get(int(built_for.split(".")[0]), max(_DRIVERS.values()))
+    found = f"driver {nvidia['driver']}" if nvidia["driver"] else "no driver"
+    return _fault(
+        "cuda-driver",
+        f"{names} cannot be used with {found}: torch {torch['version']} is built for CUDA "
+        f"{built_for} ({reason})",
+        f"install NVIDIA's driver {driver} or later"
+        + (", or make env STACK=classic (driver 525)" if driver > _DRIVERS[12] else ""),
+    )
 
 
 def _card(facts: Facts, device: Mapping[str, Any]) -> Iterator[Finding]:

@@ -1,11 +1,14 @@
 """What the doctor prints and writes."""
 
 import json
+import re
+from pathlib import Path
 
 import pytest
 
 from mmseg_heritage.doctor.diagnosis import diagnose
 from mmseg_heritage.doctor.report import (
+    _EXTRAS,
     SCHEMA,
     ability_rows,
     machine_rows,
@@ -85,6 +88,15 @@ def test_optional_packages_are_mentioned_and_no_fault(healthy):
     facts["distributions"]["tensorboard"] = "2.20"
     assert dict(ability_rows(facts, []))["curves in TensorBoard"] == "yes"
     assert diagnose(facts) == []
+
+
+def test_optional_packages_are_those_of_the_requirements():
+    folder = Path(__file__).resolve().parents[2] / "requirements"
+    if not folder.is_dir():
+        pytest.skip("runs from a source tree")
+    text = "\n".join((folder / f"{name}.txt").read_text() for name in ("optional", "hub"))
+    listed = {re.split(r"[<>=\s]", line)[0].replace("_", "-") for line in text.splitlines()}
+    assert set(_EXTRAS) == listed - {"#", "", "future"}  # future: for tensorboard
 
 
 def test_mim(healthy):
