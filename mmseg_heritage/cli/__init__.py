@@ -15,6 +15,7 @@ from mmseg_heritage.cli import (
     check_data,
     class_weights,
     compare,
+    doctor,
     import_data,
     make_sample_data,
     make_splits,
@@ -47,6 +48,7 @@ COMMANDS = (
     model_stats,
     make_sample_data,
     quickstart,
+    doctor,
 )
 
 
