@@ -22,14 +22,20 @@ from mmseg_heritage.apis.runner import (
 )
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.checkpoint import check_fits, trusting_checkpoints
-from mmseg_heritage.engine.launch import is_main_process, prepare_distributed
+from mmseg_heritage.engine.launch import (
+    is_main_process,
+    prepare_distributed,
+    watching_processes,
+)
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import sha256, write_json
+from mmseg_heritage.ranks import alone
 from mmseg_heritage.version import __version__
 
 EVALUATION_FOLDER = "evaluation"
 
 
+@watching_processes()
 def test(
     config: str | Path,
     checkpoint: str | Path,
@@ -84,7 +90,9 @@ def test(
         if not skip_data_check:
             check_data(datasets)
         cfg.load_from, cfg.resume = str(Path(checkpoint).expanduser().resolve()), False
-        build_runner(cfg).test()
+        runner = build_runner(cfg)
+        with alone():
+            runner.test()
     metrics = results / "metrics.json"
     if is_main_process() and metrics.exists():  # a config may name other metrics, which only log
         _stamp(metrics, cfg, config, datasets[0])

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmseg_heritage.cli.common import add_run_arguments, require_stack, shared_options
+from mmseg_heritage.ranks import is_main_process
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,4 +33,5 @@ def run(args: argparse.Namespace) -> None:
         skip_data_check=args.skip_data_check,
         **shared_options(args),
     )
-    print(f"scores: {metrics}")
+    if is_main_process():
+        print(f"scores: {metrics}")
