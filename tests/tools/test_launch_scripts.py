@@ -2,8 +2,10 @@
 
 import os
 import shutil
+import signal
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -194,3 +196,45 @@ def test_a_task_of_an_array_takes_its_config_and_fold(task, expected, tmp_path):
     )  # fmt: skip
     assert done.returncode == 0, done.stderr
     assert f"tools/train.py {expected} --work-dir runs/{expected[0]}" in done.stdout
+
+
+@pytest.mark.parametrize(
+    ("code", "is_signalled", "state", "is_requeued"),
+    [
+        (75, True, "RUNNING", True),
+        (143, True, "RUNNING", True),  # the signal came while Python was starting
+        (75, True, "CANCELLED", False),
+        (75, False, "RUNNING", False),  # srun ended it because another process died
+        (1, True, "RUNNING", False),
+        (0, True, "RUNNING", False),
+    ],
+)
+def test_only_a_preempted_job_goes_back_into_the_queue(
+    code, is_signalled, state, is_requeued, tmp_path
+):
+    told, calls = tmp_path / "told", tmp_path / "calls"
+    programs = {
+        "srun": f"touch {tmp_path}/up; while [ ! -e {told} ]; do sleep 0.05; done; exit {code}",
+        "scancel": f'echo scancel "$@" >> {calls}; touch {told}',
+        "scontrol": f'echo scontrol "$@" >> {calls}; echo "JobId=9 JobState={state} Requeue=1"',
+    }
+    for name, line in programs.items():
+        (tmp_path / name).write_text(f"#!/bin/sh\n{line}\n")
+        (tmp_path / name).chmod(0o755)
+    job = subprocess.Popen(
+        [str(TOOLS / "slurm_job.sh"), "tools", "python", "0", "train.py", "a.py", "--"],
+        env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_JOB_ID": "9"},
+        stdout=subprocess.DEVNULL,
+        stderr=subprocess.DEVNULL,
+    )
+    while not (tmp_path / "up").exists():
+        assert job.poll() is None
+        time.sleep(0.02)
+    if is_signalled:
+        job.send_signal(signal.SIGTERM)
+    else:
+        told.touch()
+    assert job.wait(timeout=30) == code
+    lines = calls.read_text().splitlines() if calls.exists() else []
+    assert ("scancel --signal=USR1 9" in lines) is is_signalled
+    assert ("scontrol requeue 9" in lines) is is_requeued
