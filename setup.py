@@ -113,6 +113,7 @@ setup(
         "official": read_requirements("official"),
         "onedl": read_requirements("onedl"),
         "classic": read_requirements("classic"),
+        "hub": read_requirements("hub"),
         "all": read_requirements("optional"),
         "tests": read_requirements("tests"),
         "docs": read_requirements("docs"),

@@ -165,7 +165,7 @@ def create(venv: Path, stack: str, python: Path, remake: bool) -> None:
 
 
 def install(stack: str, venv: Path, python: Path, pip_args: list[str]) -> None:
-    """Installs the stack, the test tools and this package, and checks the result."""
+    """Installs the stack, the extra hub, the test tools and this package, and checks the result."""
     constraints = REQUIREMENTS / f"constraints-{stack}.txt"
     pip = [str(python), "-m", "pip", "install", "--constraint", str(constraints), *pip_args]
     broken = subprocess.run(
@@ -181,7 +181,7 @@ def install(stack: str, venv: Path, python: Path, pip_args: list[str]) -> None:
         )
     if stack == "classic":
         install_mmcv(venv, python, pip)
-    files = [REQUIREMENTS / f"{stack}.txt", REQUIREMENTS / "tests.txt"]
+    files = [REQUIREMENTS / f"{name}.txt" for name in (stack, "hub", "tests")]
     chosen = [argument for file in files for argument in ("--requirement", str(file))]
     run(f"packages of stack {stack} (several GB with torch)", [*pip, *chosen], venv)
     # Without isolation: the setuptools just installed is recent enough, and nothing is downloaded.

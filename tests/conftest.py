@@ -1,14 +1,21 @@
-"""Data that tests in every folder read: a generated sample set, and real data where it is."""
+"""Data that tests in every folder read: a generated sample set, counts, and real data."""
 
+import hashlib
 import logging
 import os
 import shutil
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
 import pytest
 
 from mmseg_heritage.data.sample_set import make_sample_set
+from mmseg_heritage.evaluation.components import SIZE_EDGES
+from mmseg_heritage.evaluation.levels import derived_levels
+from mmseg_heritage.evaluation.store import Counts, save_counts
+from mmseg_heritage.files import write_json
+from mmseg_heritage.taxonomy import FINE_LEVEL, LEVELS
 
 REAL_DATA_VARIABLE = "MMSEG_HERITAGE_REAL_DATA"
 _BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -86,3 +93,122 @@ def tiny_run(
     folder = tmp_path_factory.mktemp("run") / "tiny"
     train(tiny_config, work_dir=str(folder), cfg_options={"max_iters": 3})
     return TinyRun(tiny_config, folder, folder / "iter_3.pth", sample_set)
+
+
+def _counts(images=12, classes=LEVELS[FINE_LEVEL].classes, seed=0, own=False, **changes):
+    """Returns random counts; two images of each group, some classes absent from some images.
+
+    Args:
+        images: Number N of images.
+        classes: Class names.
+        seed: Another seed gives other counts of the same images.
+        own: Adds the counts of a hierarchical model's own heads.
+        **changes: Fields of ``Counts`` to set.
+    """
+    generator = np.random.default_rng(seed)
+    number = len(classes)
+    confusion = generator.integers(0, 500, (images, number, number))
+    confusion += 3000 * np.eye(number, dtype=int)
+    present = np.random.default_rng(1).random((images, number)) < 0.6
+    present[:, 0] = True
+    confusion *= present[:, :, None] * (generator.random((images, 1, number)) < 0.8)
+    totals = generator.integers(0, 200, (images, number, 4))
+    totals[..., 1::2] = generator.binomial(totals[..., ::2], 0.6)
+    components = generator.integers(0, 9, (images, number, 4, 2))
+    components[..., 1] = generator.binomial(components[..., 0], 0.5)
+    calibration = np.zeros((images, 15, 3))
+    calibration[..., 0] = generator.integers(0, 1000, (images, 15))
+    calibration[..., 1] = (
+        calibration[..., 0] * (np.arange(15) + generator.random((images, 15))) / 15
+    )
+    calibration[..., 2] = generator.binomial(calibration[..., 0].astype(int), 0.7)
+    levels = derived_levels(classes)
+    own_levels = levels if own else {}
+    heads = {}
+    for name, level in own_levels.items():
+        side = len(level.classes) + 1
+        heads[name] = generator.integers(0, 900, (images, side, side))
+        heads[name][:, -1] = 0
+    fields = {
+        "classes": tuple(classes),
+        "palette": generator.integers(0, 256, (number, 3)).astype(np.uint8),
+        "ids": tuple(f"image{i:03d}" for i in range(images)),
+        "groups": tuple(f"object{i // 2:03d}" for i in range(images)),
+        "materials": tuple(("Paper", "Glass", "Wood")[i % 3] for i in range(images)),
+        "contents": tuple(("Line art", "")[i % 2] for i in range(images)),
+        "confusion": confusion,
+        "levels": levels,
+        "own_levels": own_levels,
+        "own": heads,
+        "boundary": totals,
+        "boundary_tolerance": 0.0075,
+        "components": components,
+        "component_edges": np.array(SIZE_EDGES),
+        "calibration": calibration,
+    }
+    return Counts(**{**fields, **changes})
+
+
+@pytest.fixture
+def random_counts():
+    """A function that returns random counts, as a test of a model leaves them."""
+    return _counts
+
+
+def _another_model(counts, gain=0.0, seed=1):
+    """Returns counts of another model on the same images, with the same true pixels.
+
+    Args:
+        counts: Of the first model.
+        gain: Share of the first one's mistakes that the other does not make.
+        seed: Other mistakes.
+    """
+    true = counts.confusion.sum(axis=2)
+    right = np.eye(len(counts.classes))
+    shares = np.where(true[..., None] > 0, counts.confusion / np.maximum(true, 1)[..., None], right)
+    shares = (1 - gain) * shares + gain * right
+    confusion = np.random.default_rng(seed).multinomial(true, shares)
+    return replace(counts, confusion=confusion)
+
+
+@pytest.fixture
+def another_model():
+    """A function that returns counts of another model on the same images."""
+    return _another_model
+
+
+def _tested_run(folder, counts, seed=0, split="holdout", part="test", **stamp):
+    """Writes what a test of a model leaves in its folder.
+
+    Args:
+        folder: Of the run.
+        counts: What was counted.
+        seed: Of the training; another one is another checkpoint.
+        split: Name of the split, which decides on its hash.
+        part: Of the split.
+        **stamp: What else the test says of itself.
+
+    Returns:
+        The folder.
+    """
+    from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, summarize
+
+    save_counts(folder / "evaluation" / COUNTS_FILE, counts)
+    run = {
+        "checkpoint_sha256": hashlib.sha256(f"{folder} {seed}".encode()).hexdigest(),
+        "seed": seed,
+        "split": {
+            "name": split,
+            "sha256": hashlib.sha256(split.encode()).hexdigest(),
+            "part": part,
+        },
+        **stamp,
+    }
+    write_json(folder / "evaluation" / METRICS_FILE, {**summarize(counts), "run": run})
+    return folder
+
+
+@pytest.fixture
+def tested_run():
+    """A function that writes what a test of a model leaves in its folder."""
+    return _tested_run

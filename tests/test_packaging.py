@@ -93,6 +93,20 @@ def test_wheel_holds_every_module(wheel_names: set[str]) -> None:
     assert modules <= wheel_names
 
 
+def test_wheel_holds_every_mapping_file(wheel_names: set[str]) -> None:
+    folder = ROOT / "mmseg_heritage" / "data" / "mappings"
+    mappings = {path.relative_to(ROOT).as_posix() for path in folder.glob("*.json")}
+    assert mappings
+    assert mappings <= wheel_names
+
+
+def test_wheel_holds_the_templates_of_reports(wheel_names: set[str]) -> None:
+    templates = ROOT / "mmseg_heritage" / "visualization" / "templates"
+    names = {path.relative_to(ROOT).as_posix() for path in templates.iterdir()}
+    assert "mmseg_heritage/visualization/templates/report.html" in names
+    assert names <= wheel_names
+
+
 def test_wheel_holds_nothing_from_earlier_builds_or_beside_the_package(
     wheel_names: set[str],
 ) -> None:
@@ -176,7 +190,7 @@ def test_constraints_pin_exactly_and_cover_the_stack(stack: str) -> None:
             match = re.match(r"([\w.-]+)==[\w.+!]+(\s*;.*)?$", line)
             assert match, line
             pinned.add(match.group(1).lower().replace("_", "-"))
-    for name in (stack, "runtime", "tests"):
+    for name in (stack, "runtime", "hub", "tests"):
         text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
         wanted = re.findall(r"^([A-Za-z][\w.-]*)", text, flags=re.MULTILINE)
         assert not {name.lower().replace("_", "-") for name in wanted} - pinned

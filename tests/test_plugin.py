@@ -64,7 +64,7 @@ def test_the_plugin_registers_every_name_that_configs_use():
         "from mmseg.registry import DATASETS, HOOKS, METRICS, MODELS, OPTIM_WRAPPERS, TRANSFORMS\n"
         "for registry, names in (\n"
         "    (DATASETS, ['ARTeFACTDataset']),\n"
-        "    (HOOKS, ['PredictionHook']),\n"
+        "    (HOOKS, ['InferenceTimeHook', 'PredictionHook']),\n"
         "    (METRICS, ['ConfusionMetric']),\n"
         "    (MODELS, ['ClassWeightedDiceLoss', 'EncoderDecoder', 'MixVisionTransformer']),\n"
         "    (OPTIM_WRAPPERS, ['DeviceAmpOptimWrapper']),\n"

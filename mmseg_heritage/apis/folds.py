@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import gc
-import math
+import json
 import statistics
 from collections.abc import Mapping, Sequence
 from pathlib import Path
@@ -17,18 +17,22 @@ from prettytable import PrettyTable
 from mmseg_heritage.apis.config import as_list, load_config
 from mmseg_heritage.apis.quickstart import best_checkpoint
 from mmseg_heritage.apis.runner import build_datasets, check_parts, work_dir_of
-from mmseg_heritage.apis.test import EVALUATION_FOLDER, read_scores, test
+from mmseg_heritage.apis.test import EVALUATION_FOLDER, test
 from mmseg_heritage.apis.train import AUTO, check_weights, train
 from mmseg_heritage.data.splits import load_split
 from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.confusion import summary
+from mmseg_heritage.evaluation.means import pooled_means
+from mmseg_heritage.evaluation.store import Counts, load_counts
+from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics, plain
 from mmseg_heritage.files import write_json
+from mmseg_heritage.taxonomy import FINE_LEVEL
 
 SCHEMA = "mmseg_heritage/folds/1"
 ALL = "all"
 _PLACEHOLDER = "{fold}"
 _PARTS = ("train", "val", "test")
+_COLUMNS = ("mIoU", "mF1", "aAcc", "damage_IoU", "binary_mIoU", "coarse_mIoU", "image_mIoU")
 _DEFINITIONS = {
     "unit": "percent",
     "mean": "over the folds that have the score; n is their number",
@@ -93,12 +97,14 @@ def run_folds(
     }
     for name in chosen:
         folder, of_fold = base / name, options_of[name]
-        if resume and _metrics(folder).exists():
+        if resume and _is_tested(folder):
             continue
         train(config, str(folder), resume=resume, amp=amp, cfg_options=of_fold, **shared)
         barrier()  # the main process may still be writing the checkpoint
         tested = {**of_fold, "experiment_name": f"{of_fold['experiment_name']}_test"}
-        test(config, best_checkpoint(folder), str(folder), cfg_options=tested, **shared)
+        # What is there now is left from a test that did not come to its end.
+        unguarded = {**shared, "overwrite": True}
+        test(config, best_checkpoint(folder), str(folder), cfg_options=tested, **unguarded)
         gc.collect()  # a Runner refers to itself, and its model would stay on the GPU
     results = base / "folds.json"
     if is_main_process():
@@ -119,22 +125,21 @@ def collect(base: Path, digests: Mapping[str, str], config: str) -> dict[str, An
         The content of ``folds.json``.
     """
     folds: dict[str, dict[str, Any]] = {}
-    confusion = []
+    tested: list[Counts] = []
     for name, digest in digests.items():
-        if not _metrics(base / name).exists() or _digest_of_run(base / name) != digest:
+        if not _is_tested(base / name) or _digest_of_run(base / name) != digest:
             continue
-        scores = read_scores(_metrics(base / name))
+        scores = load_metrics(_metrics(base / name))
+        per_class = scores["levels"][FINE_LEVEL]["per_class"]
         folds[name] = {
             "images": scores["images"],
             "split_sha256": digest,
             "checkpoint_sha256": scores["run"]["checkpoint_sha256"],
             "seed": scores["run"]["seed"],
             "overall": scores["overall"],
-            "per_class_iou": {c: row["iou"] for c, row in scores["per_class"].items()},
+            "per_class_iou": {c: row["iou"] for c, row in per_class.items()},
         }
-        with np.load(_metrics(base / name).with_name("per_image.npz")) as arrays:
-            confusion.append(arrays["confusion"].sum(axis=0))
-    pooled = summary(np.sum(confusion, axis=0)) if confusion else {}
+        tested.append(load_counts(_metrics(base / name).with_name(COUNTS_FILE)))
     return {
         "schema": SCHEMA,
         "family": base.name,
@@ -146,14 +151,20 @@ def collect(base: Path, digests: Mapping[str, str], config: str) -> dict[str, An
             key: _spread([fold[key] for fold in folds.values()])
             for key in ("overall", "per_class_iou")
         },
-        "pooled": {key: None if math.isnan(value) else value for key, value in pooled.items()},
+        "pooled": plain(_pooled(tested)) if tested else {},
     }
+
+
+def _pooled(tested: Sequence[Counts]) -> dict[str, np.ndarray]:
+    """Returns the means over classes of the pixels of all folds together."""
+    confusion = sum(counts.confusion.sum(axis=0) for counts in tested)
+    return pooled_means(confusion, tested[0].classes, tested[0].levels)
 
 
 def fold_table(results: str | Path) -> str:
     """Lays out ``folds.json``: a line for each fold, mean and spread, and all pooled."""
-    content = read_scores(results)
-    keys = [key for key in content["overall"] if key != "classes_in_mean"]
+    content = json.loads(Path(results).read_text(encoding="utf-8"))
+    keys = [key for key in content["overall"] if key in _COLUMNS or key.endswith("_head_mIoU")]
     table = PrettyTable(["fold", "images", *keys])
     table.align = "r"
     table.align["fold"] = "l"
@@ -246,7 +257,12 @@ def _digest_of_run(folder: Path) -> str | None:
 
 def _metrics(folder: Path) -> Path:
     """Returns where the scores of a fold are, once it is tested."""
-    return folder / EVALUATION_FOLDER / "metrics.json"
+    return folder / EVALUATION_FOLDER / METRICS_FILE
+
+
+def _is_tested(folder: Path) -> bool:
+    """Whether the test of a fold came to its end, where it says what was tested."""
+    return _metrics(folder).is_file() and "run" in load_metrics(_metrics(folder))
 
 
 def _options_of(

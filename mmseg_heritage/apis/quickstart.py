@@ -6,10 +6,11 @@ import time
 from importlib import resources
 from pathlib import Path
 
-from mmseg_heritage.apis.test import read_scores, test
+from mmseg_heritage.apis.test import test
 from mmseg_heritage.apis.train import latest_checkpoint, train
 from mmseg_heritage.data.sample_set import make_sample_set
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.evaluation.summary import load_metrics
 from mmseg_heritage.progress import progress_bar
 
 CONFIG = "quickstart_artefact.py"
@@ -74,7 +75,7 @@ def quickstart(data_root: Path, work_dir: Path) -> None:
 
 def _report(metrics: Path, pictures: Path, data_root: Path, seconds: float) -> str:
     """Sets the model's scores beside those of calling everything Clean."""
-    scores = read_scores(metrics)
+    scores = load_metrics(metrics)
     rows = [f"{'held-out test images, percent':<32}{'model':>10}{'all Clean':>12}"]
     for key in ("damage_IoU", "binary_mIoU", "mIoU"):
         model, baseline = (scores[part][key] for part in ("overall", "all_clean"))

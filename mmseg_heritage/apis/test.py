@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import json
-import platform
 from collections.abc import Mapping
-from importlib import import_module
+from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
@@ -20,19 +18,25 @@ from mmseg_heritage.apis.runner import (
     check_parts,
     output_folder,
 )
+from mmseg_heritage.apis.stamp import run_stamp
+from mmseg_heritage.apis.visualize import visualize as draw
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.checkpoint import check_fits, trusting_checkpoints
+from mmseg_heritage.engine.hooks import InferenceTimeHook
 from mmseg_heritage.engine.launch import (
     is_main_process,
     prepare_distributed,
     watching_processes,
 )
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.files import sha256, write_json
+from mmseg_heritage.evaluation.metric import PARTS
+from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
+from mmseg_heritage.files import write_json
 from mmseg_heritage.ranks import alone
-from mmseg_heritage.version import __version__
+from mmseg_heritage.visualization.scores import write_figures
 
 EVALUATION_FOLDER = "evaluation"
+FIGURES_FOLDER = "figures"
 
 
 @watching_processes()
@@ -47,8 +51,12 @@ def test(
     overwrite: bool = False,
     skip_data_check: bool = False,
     trust_checkpoint: bool = False,
+    visualize: bool = False,
 ) -> Path:
-    """Tests a checkpoint and writes ``<work_dir>/evaluation/metrics.json`` and ``per_image.npz``.
+    """Tests a checkpoint and writes its scores to ``<work_dir>/evaluation``.
+
+    These are ``metrics.json``, ``per_class.csv``, ``per_image.npz``, ``confusion_matrix.png`` and
+    ``per_class_iou.png``.
 
     Args:
         config: Config file the checkpoint was trained with.
@@ -61,6 +69,8 @@ def test(
         overwrite: Allows replacing results that are already there.
         skip_data_check: Does not decode all images and masks first.
         trust_checkpoint: Lets the checkpoint run code.
+        visualize: Also writes what :func:`mmseg_heritage.apis.visualize.visualize` draws to
+            ``evaluation/figures``.
 
     Returns:
         The file of scores.
@@ -80,32 +90,42 @@ def test(
         for name, value in (("show_dir", show_dir), ("out_dir", out_dir))
         if value
     }
-    _guard(results, outputs, overwrite)
+    _guard(results, outputs, overwrite, visualize)
     prepare_distributed(cfg)
     datasets = build_datasets(cfg, ("test",))
     _spare_the_data(outputs, datasets[0])
     _write_results_to(cfg, results, outputs)
     with trusting_checkpoints(trust_checkpoint):
-        check_fits(check_parts(cfg, ("test",)), checkpoint)
+        content = check_fits(check_parts(cfg, ("test",)), checkpoint)
+        _check_same_classes(content, datasets[0], checkpoint)
         if not skip_data_check:
             check_data(datasets)
         cfg.load_from, cfg.resume = str(Path(checkpoint).expanduser().resolve()), False
         runner = build_runner(cfg)
+        timer = InferenceTimeHook()
+        runner.register_hook(timer)
         with alone():
             runner.test()
-    metrics = results / "metrics.json"
+    metrics = results / METRICS_FILE
     if is_main_process() and metrics.exists():  # a config may name other metrics, which only log
-        _stamp(metrics, cfg, config, datasets[0])
+        run = run_stamp(cfg, config, datasets[0], runner.model)
+        write_json(metrics, {**load_metrics(metrics), "run": {**run, "time": timer.summary()}})
+        write_figures(results)
+        if visualize:
+            draw(
+                config,
+                checkpoint,
+                results / FIGURES_FOLDER,
+                work_dir=results.parent,
+                maps=outputs.get("out_dir"),
+                cfg_options=cfg_options,
+                overwrite=overwrite,
+                trust_checkpoint=trust_checkpoint,
+            )
     return metrics
 
 
-def read_scores(path: str | Path) -> dict[str, Any]:
-    """Reads a ``metrics.json``."""
-    content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    return content
-
-
-def _guard(results: Path, outputs: Mapping[str, Path], overwrite: bool) -> None:
+def _guard(results: Path, outputs: Mapping[str, Path], overwrite: bool, visualize: bool) -> None:
     """Refuses to replace results that nobody asked to replace."""
     if len(set(outputs.values())) < len(outputs):
         raise InputError(
@@ -113,7 +133,10 @@ def _guard(results: Path, outputs: Mapping[str, Path], overwrite: bool) -> None:
         )
     if overwrite:
         return
-    problems = [str(results / "metrics.json")] if (results / "metrics.json").exists() else []
+    problems = [str(results / METRICS_FILE)] if (results / METRICS_FILE).exists() else []
+    figures = results / FIGURES_FOLDER
+    if visualize and figures.is_dir() and any(figures.iterdir()):
+        problems.append(f"{figures}: holds files")
     problems += [
         f"{folder}: holds pictures"
         for folder in outputs.values()
@@ -138,24 +161,23 @@ def _spare_the_data(outputs: Mapping[str, Path], dataset: ARTeFACTDataset) -> No
         raise InputError("results cannot be written into the folders of the data set", problems)
 
 
-def _stamp(metrics: Path, cfg: Config, config: str | Path, dataset: ARTeFACTDataset) -> None:
-    """Adds to the scores what they were made from, so that a number can be traced."""
-    split = dataset.read_split()[0]
-    stack = ("mmengine", "mmcv", "mmseg", "timm", "torch", "numpy")
-    content = read_scores(metrics)
-    content["run"] = {
-        "config": str(config),
-        "checkpoint": cfg.load_from,
-        "checkpoint_sha256": sha256(cfg.load_from),
-        "seed": cfg.get("randomness", {}).get("seed"),
-        "split": {"name": split.name, "sha256": split.digest(), "part": dataset.split},
-        "versions": {
-            "mmseg_heritage": __version__,
-            "python": platform.python_version(),
-            **{name: str(import_module(name).__version__) for name in stack},
-        },
-    }
-    write_json(metrics, content)
+def _check_same_classes(content: Any, dataset: ARTeFACTDataset, checkpoint: str | Path) -> None:
+    """Refuses a checkpoint of as many classes, but other ones, than the data set has."""
+    meta = (content.get("meta") or {}) if isinstance(content, Mapping) else {}
+    trained = (meta.get("dataset_meta") or {}).get("classes")
+    classes = dataset.metainfo["classes"]
+    if trained is None or list(trained) == list(classes):
+        return
+    problems = [
+        f"id {i}: '{old}' in the checkpoint, '{new}' in the data set"
+        for i, (old, new) in enumerate(zip_longest(trained, classes))
+        if old != new
+    ]
+    raise InputError(
+        f"{checkpoint}: was trained on other classes than it is tested on; give the config it was "
+        "trained with",
+        problems,
+    )
 
 
 def _write_results_to(cfg: Config, results: Path, outputs: Mapping[str, Path]) -> None:
@@ -163,6 +185,7 @@ def _write_results_to(cfg: Config, results: Path, outputs: Mapping[str, Path]) -
     for evaluator in as_list(cfg.test_evaluator):
         if evaluator.type == "ConfusionMetric":
             evaluator.output_dir = str(results)
+            evaluator.setdefault("parts", list(PARTS))
     if outputs:
         folders = {name: str(folder) for name, folder in outputs.items()}
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), {"type": "PredictionHook", **folders}]

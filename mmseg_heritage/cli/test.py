@@ -16,6 +16,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--show-dir", help="write a picture of each image: input, truth, prediction"
     )
     parser.add_argument("--out", metavar="DIR", help="write the class map of each image")
+    parser.add_argument(
+        "--visualize",
+        action="store_true",
+        help="draw figures of scores, training and predictions into evaluation/figures",
+    )
     add_run_arguments(parser)
 
 
@@ -31,6 +36,7 @@ def run(args: argparse.Namespace) -> None:
         out_dir=args.out,
         launcher=args.launcher,
         skip_data_check=args.skip_data_check,
+        visualize=args.visualize,
         **shared_options(args),
     )
     if is_main_process():

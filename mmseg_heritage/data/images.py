@@ -7,10 +7,10 @@ import math
 import os
 import struct
 import threading
-import warnings
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -55,12 +55,10 @@ _DECODE_ERRORS = (
     TypeError,
     struct.error,
     zlib.error,
-    Image.DecompressionBombError,
 )
 # Their values have no fixed range (F) or no conversion in Pillow (LAB).
 _NO_PHOTOGRAPH_MODES = ("F", "LAB")
 _RESAVE = "save the photograph as RGB or grey with 8 or 16 bits"
-_PILLOW_LIMIT = threading.Lock()
 _TURNED_ORIENTATIONS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
 
 
@@ -121,52 +119,62 @@ def _damage(label: str, what: str, error: Exception) -> ImageFault:
     return ImageFault(message, "truncated")
 
 
-def _open(source: Source, label: str) -> ImageFile.ImageFile:
+class _PillowLimit:
+    """Lifts Pillow's limits of 89 and 179 megapixels, one global variable, while any thread reads.
+
+    Ours takes their place: it is checked against the header, before anything is decoded.
+    """
+
+    def __init__(self) -> None:
+        self._lock = threading.Lock()
+        self._readers = 0
+        self._limit: int | None = None
+
+    def __enter__(self) -> None:
+        with self._lock:
+            if self._readers == 0:
+                self._limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
+            self._readers += 1
+
+    def __exit__(self, *error: object) -> None:
+        with self._lock:
+            self._readers -= 1
+            if self._readers == 0:
+                Image.MAX_IMAGE_PIXELS = self._limit
+
+
+_PILLOW_LIMIT_LIFTED = _PillowLimit()
+
+
+@contextmanager
+def _open(source: Source, label: str) -> Iterator[ImageFile.ImageFile]:
     """Opens an image lazily, and refuses one of more than :func:`max_pixels`."""
     if not isinstance(source, bytes) and not Path(source).is_file():
         raise ImageFault(f"{label}: no such file", "missing")
-    try:
+    with _PILLOW_LIMIT_LIFTED:
         try:
-            image = _pillow_open(source)
-        except Image.DecompressionBombError:
-            image = _pillow_open_unlimited(source)
-    except UnidentifiedImageError as error:
-        raise ImageFault(
-            f"{label}: cannot be read as an image; expected PNG, JPEG, WebP, BMP, or TIFF with 8 "
-            "or 16 bits per colour"
-        ) from error
-    except _DECODE_ERRORS as error:
-        raise ImageFault(f"{label}: cannot be read as an image ({error})") from error
-    width, height = image.size
-    if width * height > max_pixels():
-        image.close()
-        raise ImageFault(
-            f"{label}: {width}x{height} pixels are {width * height / 1e6:.6g} megapixels, more "
-            f"than the {max_pixels() / 1e6:g} allowed, since a damaged file can ask for any amount "
-            "of memory; if the image is really that large, set the environment variable "
-            f"{MAX_MEGAPIXELS_VARIABLE}={math.ceil(width * height / 1e6)}",
-            "too large",
-        )
-    # By its name Pillow would map a grey TIFF into memory, and then scramble one that is turned.
-    image.filename = ""
-    return image
-
-
-def _pillow_open(source: Source) -> ImageFile.ImageFile:
-    """Opens without Pillow's warning above 89 megapixels: heritage scans are large."""
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", Image.DecompressionBombWarning)
-        return Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-
-
-def _pillow_open_unlimited(source: Source) -> ImageFile.ImageFile:
-    """Opens without Pillow's error above 179 megapixels, which only a global variable turns off."""
-    with _PILLOW_LIMIT:
-        limit, Image.MAX_IMAGE_PIXELS = Image.MAX_IMAGE_PIXELS, None
-        try:
-            return _pillow_open(source)
-        finally:
-            Image.MAX_IMAGE_PIXELS = limit
+            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
+        except UnidentifiedImageError as error:
+            raise ImageFault(
+                f"{label}: cannot be read as an image; expected PNG, JPEG, WebP, BMP, or TIFF with "
+                "8 or 16 bits per colour"
+            ) from error
+        except _DECODE_ERRORS as error:
+            raise ImageFault(f"{label}: cannot be read as an image ({error})") from error
+        with image:
+            width, height = image.size
+            if width * height > max_pixels():
+                raise ImageFault(
+                    f"{label}: {width}x{height} pixels are {width * height / 1e6:.6g} megapixels, "
+                    f"more than the {max_pixels() / 1e6:g} allowed, since a damaged file can ask "
+                    "for any amount of memory; if the image is really that large, set the "
+                    "environment variable "
+                    f"{MAX_MEGAPIXELS_VARIABLE}={math.ceil(width * height / 1e6)}",
+                    "too large",
+                )
+            # By its name Pillow would map a grey TIFF into memory, and then scramble a turned one.
+            image.filename = ""
+            yield image
 
 
 @dataclass(frozen=True)
@@ -351,28 +359,21 @@ def read_mask(
             that are no class ids, or more than :func:`max_pixels`.
     """
     label = _label(source, name)
-    with _open(source, label) as image:
+    illegal: Counter[int] = Counter()
+
+    def mode_of(image: Image.Image) -> str:
         if image.mode not in _MASK_MODES:
-            raise ImageFault(
+            raise InputError(
                 f"{label}: expected a mask with one channel of class ids, found mode {image.mode}; "
-                "save the ids, not their colours",
-                "mode",
+                "save the ids, not their colours"
             )
-        try:
-            ImageOps.exif_transpose(image, in_place=True)
-            mask = np.empty((image.height, image.width), np.uint8)
-            illegal: Counter[int] = Counter()
-            for rows, values in _strips_of(image):
-                illegal.update(_illegal_values(values))
-                mask[rows] = values.astype(np.uint8, copy=False)
-        except _DECODE_ERRORS as error:
-            raise _damage(label, "mask", error) from error
-    height, width = mask.shape
-    if size is not None and (width, height) != size:
-        raise ImageFault(
-            f"{label}: expected the size of its image, {size[0]}x{size[1]}, found {width}x{height}",
-            "size",
-        )
+        return image.mode
+
+    def to_ids(values: np.ndarray) -> np.ndarray:
+        illegal.update(_illegal_values(values))
+        return values
+
+    mask = read_labels(source, mode_of, to_ids, size, name)
     if illegal:
         shown = ", ".join(map(str, sorted(illegal)[:5])) + (", ..." if len(illegal) > 5 else "")
         raise ImageFault(
@@ -382,6 +383,62 @@ def read_mask(
             illegal,
         )
     return mask
+
+
+def read_labels(
+    source: Source,
+    mode_of: Callable[[Image.Image], str],
+    to_ids: Callable[[np.ndarray], np.ndarray],
+    size: tuple[int, int] | None = None,
+    name: str | None = None,
+) -> np.ndarray:
+    """Reads an annotation of any coding, turned like a photograph.
+
+    Args:
+        source: Path or content of an image file.
+        mode_of: Takes the file as Pillow opened it, and returns the mode that values are read in;
+            raises InputError where the coding cannot be in such a file.
+        to_ids: Takes the values of some rows, (rows, W) or (rows, W, channels), and returns their
+            class ids, (rows, W).
+        size: Expected (width, height), that of the photograph.
+        name: What messages call it, if not by its path.
+
+    Returns:
+        uint8 array of shape (H, W).
+
+    Raises:
+        ImageFault: If the file is missing, truncated, of a mode that ``mode_of`` refuses, of
+            another size, or has more than :func:`max_pixels`.
+    """
+    label = _label(source, name)
+    with _open(source, label) as image:
+        try:
+            mode = mode_of(image)
+            ImageOps.exif_transpose(image, in_place=True)
+            labels = image if image.mode == mode else image.convert(mode)
+            mask = np.empty((labels.height, labels.width), np.uint8)
+            for rows, values in _strips_of(labels):
+                mask[rows] = to_ids(values).astype(np.uint8, copy=False)
+        except InputError as error:
+            raise ImageFault(error.summary, "mode") from error
+        except _DECODE_ERRORS as error:
+            raise _damage(label, "mask", error) from error
+    check_mask_size(mask, size, label)
+    return mask
+
+
+def check_mask_size(mask: np.ndarray, size: tuple[int, int] | None, label: str) -> None:
+    """Verifies that a mask (H, W) has the (width, height) of its photograph, where that is known.
+
+    Raises:
+        ImageFault: If not.
+    """
+    height, width = mask.shape
+    if size is not None and (width, height) != size:
+        raise ImageFault(
+            f"{label}: expected the size of its image, {size[0]}x{size[1]}, found {width}x{height}",
+            "size",
+        )
 
 
 def _illegal_values(values: np.ndarray) -> dict[int, int]:

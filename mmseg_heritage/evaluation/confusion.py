@@ -1,9 +1,12 @@
-"""Confusion counts and the scores derived from them. Exact in int64; needs numpy only."""
+"""Confusion counts and the scores derived from them. Exact in int64; needs numpy only.
+
+What derives scores takes one matrix or a stack of them, of shape (..., C, C): the counts of a test,
+of each image, of each resample of a bootstrap. Stacks of whole numbers in float64 are as good.
+"""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
 import numpy as np
 
@@ -50,12 +53,12 @@ def merge_classes(counts: np.ndarray, groups: Sequence[int], num_groups: int) ->
     """Adds up confusion counts over groups of classes.
 
     Args:
-        counts: int64 (C, C), rows are the truth.
+        counts: int64 (..., C, C), rows are the truth.
         groups: Group id in 0..num_groups-1 of each class.
         num_groups: Number of groups G.
 
     Returns:
-        int64 array of shape (G, G).
+        Array of shape (..., G, G) and the dtype of the counts.
     """
     membership = np.zeros((len(groups), num_groups), dtype=np.int64)
     membership[np.arange(len(groups)), list(groups)] = 1
@@ -69,22 +72,22 @@ def level_counts(counts: np.ndarray, groups: Sequence[int], num_groups: int) -> 
     there is a group (Clean for damage, at the level "coarse") is a miss, in the last column.
 
     Args:
-        counts: int64 (C, C), rows are the truth.
+        counts: int64 (..., C, C), rows are the truth.
         groups: Group in 0..num_groups-1 of each class, or 255.
         num_groups: Number of groups G.
 
     Returns:
-        int64 array of shape (G + 1, G + 1) whose last row is 0.
+        Array of shape (..., G + 1, G + 1) and the dtype of the counts, whose last row is 0.
     """
     placed = [num_groups if group == IGNORE_INDEX else group for group in groups]
     merged = merge_classes(counts, placed, num_groups + 1)
-    merged[num_groups] = 0
+    merged[..., num_groups, :] = 0
     return merged
 
 
 def level_iou(counts: np.ndarray) -> np.ndarray:
-    """Returns the IoU in 0..1 or NaN, float64 (G,), from what :func:`level_counts` gives."""
-    return class_scores(counts)["iou"][:-1]
+    """Returns the IoU in 0..1 or NaN, float64 (..., G), from what :func:`level_counts` gives."""
+    return class_scores(counts)["iou"][..., :-1]
 
 
 def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
@@ -96,58 +99,56 @@ def _ratio(numerator: np.ndarray, denominator: np.ndarray) -> np.ndarray:
 def class_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     """Derives the scores of each class from pooled counts.
 
-    With TP, FP and FN of a class: IoU = TP / (TP + FP + FN), F1 = 2 TP / (2 TP + FP + FN),
-    recall = TP / (TP + FN), precision = TP / (TP + FP). A class with true pixels that is never
-    predicted scores 0 in all of them. A class absent from truth and prediction is NaN, and one that
-    is only predicted has IoU, F1 and precision 0 and recall NaN.
+    With TP, FP, FN and TN of a class: IoU = TP / (TP + FP + FN), F1 = 2 TP / (2 TP + FP + FN),
+    precision = TP / (TP + FP), recall = TP / (TP + FN), accuracy = (TP + TN) / (TP + TN + FP + FN).
+    A class with true pixels that is never predicted scores 0 in the first four. A class absent from
+    truth and prediction is NaN, and one that is only predicted has IoU, F1 and precision 0 and
+    recall NaN.
 
     Args:
-        counts: int64 (C, C), rows are the truth.
+        counts: int64 (..., C, C), rows are the truth.
 
     Returns:
-        'iou', 'f1', 'precision', 'recall': float64 (C,) in 0..1 or NaN; 'support': int64 (C,), true
-        pixels.
+        'iou', 'f1', 'precision', 'recall', 'accuracy': float64 (..., C) in 0..1 or NaN; 'support':
+        (..., C) of the dtype of the counts, true pixels.
     """
-    true_positive = np.diag(counts)
-    support, predicted = counts.sum(axis=1), counts.sum(axis=0)
+    true_positive = np.diagonal(counts, axis1=-2, axis2=-1)
+    support, predicted = counts.sum(axis=-1), counts.sum(axis=-2)
+    union = support + predicted - true_positive
+    total = counts.sum(axis=(-2, -1))[..., None]
     precision = _ratio(true_positive, predicted)
     return {
-        "iou": _ratio(true_positive, support + predicted - true_positive),
+        "iou": _ratio(true_positive, union),
         "f1": _ratio(2 * true_positive, support + predicted),
         "precision": np.where((support > 0) & (predicted == 0), 0.0, precision),
         "recall": _ratio(true_positive, support),
+        "accuracy": np.where(union > 0, _ratio(total - union + true_positive, total), np.nan),
         "support": support,
     }
 
 
-def mean_over_present(values: np.ndarray) -> tuple[float, int]:
-    """Returns the mean over the classes that are not NaN, and their number."""
+def mean_over_present(values: np.ndarray) -> tuple[np.ndarray, np.ndarray]:
+    """Averages scores over the classes that have one.
+
+    Args:
+        values: float64 (..., C), NaN for classes without a score.
+
+    Returns:
+        The means over the others, float64 (...), NaN where there are none, and their numbers,
+        int64 (...).
+    """
     present = ~np.isnan(values)
-    count = int(present.sum())
-    return (float(values[present].mean()) if count else float("nan")), count
+    number = present.sum(axis=-1)
+    return _ratio(np.where(present, values, 0.0).sum(axis=-1), number), number
 
 
-def pixel_accuracy(counts: np.ndarray) -> float:
-    """Returns the share of valid pixels that are right, NaN where there are none."""
-    total = counts.sum()
-    return float(np.trace(counts) / total) if total else float("nan")
+def pixel_accuracy(counts: np.ndarray) -> np.ndarray:
+    """Returns the share of valid pixels that are right, float64 (...), NaN where there are none."""
+    return _ratio(np.trace(counts, axis1=-2, axis2=-1), counts.sum(axis=(-2, -1)))
 
 
 def all_clean(counts: np.ndarray, clean: int = 0) -> np.ndarray:
-    """Returns the counts that predicting one class everywhere would have given."""
+    """Returns the counts (..., C, C) that predicting one class everywhere would have given."""
     baseline = np.zeros_like(counts)
-    baseline[:, clean] = counts.sum(axis=1)
+    baseline[..., clean] = counts.sum(axis=-1)
     return baseline
-
-
-def summary(counts: np.ndarray) -> dict[str, Any]:
-    """Returns the pooled means in percent (mIoU, mF1, aAcc) and how many classes they are over."""
-    scores = class_scores(counts)
-    miou, present = mean_over_present(scores["iou"])
-    mf1, _ = mean_over_present(scores["f1"])
-    return {
-        "mIoU": 100 * miou,
-        "mF1": 100 * mf1,
-        "aAcc": 100 * pixel_accuracy(counts),
-        "classes_in_mean": present,
-    }

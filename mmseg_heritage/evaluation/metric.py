@@ -3,61 +3,70 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import pairwise
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 from prettytable import PrettyTable
 
-from mmseg_heritage.evaluation.confusion import (
-    all_clean,
-    class_scores,
-    confusion_counts,
-    level_counts,
-    level_iou,
-    mean_over_present,
-    summary,
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.evaluation.boundary import TOLERANCE, boundary_counts, tolerance_pixels
+from mmseg_heritage.evaluation.calibration import BINS, calibration_counts
+from mmseg_heritage.evaluation.components import SIZE_EDGES, component_counts
+from mmseg_heritage.evaluation.confusion import class_scores, confusion_counts
+from mmseg_heritage.evaluation.levels import derived_levels
+from mmseg_heritage.evaluation.store import Counts, save_counts
+from mmseg_heritage.evaluation.summary import (
+    CLASSES_FILE,
+    COUNTS_FILE,
+    METRICS_FILE,
+    SCORES,
+    overall,
+    summarize,
+    write_per_class,
 )
-from mmseg_heritage.files import replacing, write_json
-from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX, LEVELS, Level
+from mmseg_heritage.files import write_json
+from mmseg_heritage.taxonomy import IGNORE_INDEX, Level
 
-ImageCounts = tuple[str, dict[str, np.ndarray]]
-"""Sample id, and its confusion counts by level."""
+PARTS = ("boundary", "components", "calibration")
+"""What is counted where it is asked for."""
 
-SCHEMA = "mmseg_heritage/metrics/1"
-DEFINITIONS = {
-    "unit": "percent",
-    "IoU": "TP / (TP + FP + FN) of a class, pixels pooled over all images; 255 is left out",
-    "mIoU": "mean IoU over the classes present in truth or prediction; a class that is never found "
-    "counts 0, a class absent from both is left out (classes_in_mean)",
-    "mF1": "the same mean of 2 TP / (2 TP + FP + FN)",
-    "aAcc": "share of right pixels",
-    "damage_IoU": "IoU of Damage after merging all classes but Clean",
-    "binary_mIoU": "mean IoU of Clean and Damage",
-    "coarse_mIoU": "mean IoU of the groups of damage after merging classes, over pixels that are "
-    "damaged; Clean predicted there is a miss",
-    "<level>_head_mIoU": "the same means of the maps that a hierarchical model's own head of that "
-    "level predicts, rather than of its classes",
-    "all_clean": "the same scores for predicting Clean everywhere",
-}
+_ROWS = 1 << 20  # pixels whose confidence is computed at a time
 
 
 @METRICS.register_module()
 class ConfusionMetric(BaseMetric):
-    """Pooled segmentation scores from exact int64 confusion counts, kept for each image.
+    """Segmentation scores from exact int64 counts, kept for each image.
 
-    Logged keys, in percent: mIoU, mF1, aAcc, damage_IoU, binary_mIoU, coarse_mIoU, ``IoU.<class>``
-    for every class present, classes_in_mean, and ``<level>_head_mIoU`` for models that predict
-    ``pred_sem_seg_<level>``. Definitions: :data:`DEFINITIONS`.
+    Returned, and with that logged, drawn by TensorBoard and known to ``save_best``: every mean
+    (:data:`mmseg_heritage.evaluation.summary.DEFINITIONS`), and ``IoU.<class>``, ``F1.<class>``,
+    ``Precision.<class>``, ``Recall.<class>`` and ``Accuracy.<class>``, all in percent, NaN where
+    undefined. Needs ``sample_id``, ``group``, ``material`` and ``content`` among the ``meta_keys``
+    of the pipeline for what is said by image, source group, material and content.
+
+    Confidence, for the calibration error, is the softmax of ``seg_logits`` at the predicted class;
+    of a head with one channel it is the sigmoid that mmsegmentation leaves there.
 
     Args:
-        output_dir: Where to write ``metrics.json`` and ``per_image.npz``; None writes nothing.
+        output_dir: Where to write ``metrics.json``, ``per_class.csv`` and ``per_image.npz``; None
+            writes nothing.
+        parts: Of :data:`PARTS`, what to count besides confusion. They take several times as long as
+            the rest, which validation need not spend; ``test.py`` asks for all of them.
+        per_class: Scores of each class to return, of
+            :data:`mmseg_heritage.evaluation.summary.SCORES`. The table in the log has all.
+        boundary_tolerance: Share of the image's diagonal within which a boundary is met.
         collect_device: See :class:`mmengine.evaluator.BaseMetric`.
         prefix: See :class:`mmengine.evaluator.BaseMetric`.
+
+    Raises:
+        InputError: If a part or score is unknown, if a prediction does not fit its label, or if no
+            image was tested.
     """
 
     default_prefix = ""  # bare keys; None would make mmengine warn
@@ -65,146 +74,207 @@ class ConfusionMetric(BaseMetric):
     def __init__(
         self,
         output_dir: str | None = None,
+        parts: Sequence[str] = (),
+        per_class: Sequence[str] = SCORES,
+        boundary_tolerance: float = TOLERANCE,
         collect_device: str = "cpu",
         prefix: str | None = None,
     ) -> None:
         super().__init__(collect_device=collect_device, prefix=prefix)
+        problems = [f"parts: '{p}' is none of {', '.join(PARTS)}" for p in parts if p not in PARTS]
+        problems += [
+            f"per_class: '{s}' is none of {', '.join(SCORES)}" for s in per_class if s not in SCORES
+        ]
+        if not 0 < boundary_tolerance < 1:
+            problems.append(
+                f"boundary_tolerance={boundary_tolerance}: expected a share of the diagonal, "
+                "between 0 and 1"
+            )
+        if problems:
+            raise InputError("ConfusionMetric cannot be built", problems)
         self.output_dir = output_dir
+        self.parts = tuple(parts)
+        self.per_class = tuple(per_class)
+        self.boundary_tolerance = boundary_tolerance
 
     def process(self, data_batch: Any, data_samples: Sequence[dict[str, Any]]) -> None:
         """Counts one batch."""
-        num_classes = len(self.dataset_meta["classes"])
         for sample in data_samples:
-            label = sample["gt_sem_seg"]["data"].squeeze().cpu().numpy()
-            prediction = sample["pred_sem_seg"]["data"].squeeze().cpu().numpy()
-            sample_id = sample.get("sample_id") or Path(sample["img_path"]).stem
-            counts = {FINE_LEVEL: confusion_counts(label, prediction, num_classes)}
-            for name, level in sample.get("levels", {}).items():
-                own = sample[f"pred_sem_seg_{name}"]["data"].squeeze().cpu().numpy()
-                counts[name] = _own_counts(label, own, level)
-            self.results.append((sample_id, counts))
+            self.results.append(self._count(sample))
 
-    def compute_metrics(self, results: list[ImageCounts]) -> dict[str, float]:
-        """Pools the counts of all images into scores."""
-        classes = list(self.dataset_meta["classes"])
-        pooled = {name: np.sum([image[name] for _, image in results], axis=0)
-                  for name in results[0][1]}  # fmt: skip
-        counts = pooled.pop(FINE_LEVEL)
-        scores = class_scores(counts)
-        overall = {**_means(counts, classes), **_own_means(pooled)}
-        metrics = dict(overall)
-        for name, iou in zip(classes, scores["iou"], strict=True):
-            if not np.isnan(iou):
-                metrics[log_key(name)] = 100 * float(iou)
-        MMLogger.get_current_instance().info("per class results:\n" + _table(classes, scores))
+    def _count(self, sample: dict[str, Any]) -> dict[str, Any]:
+        """Counts one image."""
+        number = len(self.dataset_meta["classes"])
+        name = sample.get("sample_id") or Path(sample["img_path"]).stem
+        label, prediction = _ids(sample, "gt_sem_seg"), _ids(sample, "pred_sem_seg")
+        found: dict[str, Any] = {
+            "id": name,
+            "path": sample.get("img_path", name),
+            "group": sample.get("group"),
+            "material": sample.get("material", ""),
+            "content": sample.get("content", ""),
+            "own_levels": dict(sample.get("levels", {})),
+        }
+        try:
+            found["confusion"] = confusion_counts(label, prediction, number)
+            found["own"] = {
+                level: _own_counts(label, _ids(sample, f"pred_sem_seg_{level}"), grouping)
+                for level, grouping in found["own_levels"].items()
+            }
+        except ValueError as error:
+            raise InputError(
+                f"image '{name}': the prediction cannot be compared with its label ({error}). The "
+                "label must be loaded at the size of the photograph, and the model and the data "
+                "set must have the same classes"
+            ) from error
+        # All ids are known to be below 256 now.
+        label, prediction = label.astype(np.uint8), prediction.astype(np.uint8)
+        if "boundary" in self.parts:
+            tolerance = tolerance_pixels(label.shape, self.boundary_tolerance)
+            found["boundary"] = boundary_counts(label, prediction, number, tolerance)
+        if "components" in self.parts:
+            found["components"] = component_counts(label, prediction, number)
+        if "calibration" in self.parts:
+            found["calibration"] = _calibration(sample, label, prediction)
+        return found
+
+    def compute_metrics(self, results: list[dict[str, Any]]) -> dict[str, float]:
+        """Derives the scores from the counts of all images."""
+        if not results:
+            raise InputError("no image was tested, so that there is no score")
+        counts = self._counts(results)
+        metrics: dict[str, float] = dict(overall(counts))
+        scores = class_scores(counts.confusion.sum(axis=0))
+        for score in self.per_class:
+            for name, value in zip(counts.classes, scores[score], strict=True):
+                metrics[log_key(name, score)] = 100 * float(value)
+        MMLogger.get_current_instance().info(
+            "per class results:\n" + _table(counts.classes, scores)
+        )
         if self.output_dir is not None and is_main_process():
-            self._write(Path(self.output_dir), results, counts, classes, overall)
+            self._write(Path(self.output_dir), counts)
         return metrics
 
-    def _write(
-        self,
-        folder: Path,
-        results: list[ImageCounts],
-        counts: np.ndarray,
-        classes: list[str],
-        overall: dict[str, float],
-    ) -> None:
-        """Writes the scores as JSON and the counts of every image, from which all else follows."""
-        scores = class_scores(counts)
-        content = {
-            "schema": SCHEMA,
-            "definitions": DEFINITIONS,
-            "images": len(results),
-            "overall": _for_json(overall),
-            "all_clean": _for_json(_means(all_clean(counts, classes.index("Clean")), classes))
-            if "Clean" in classes
-            else None,
-            "per_class": {
-                name: {
-                    "support_pixels": int(scores["support"][i]),
-                    **{
-                        key: _percent(scores[key][i])
-                        for key in ("iou", "f1", "precision", "recall")
-                    },
-                }
-                for i, name in enumerate(classes)
-            },
-        }
-        write_json(folder / "metrics.json", content)
-        counts_of_level: dict[str, Any] = {
-            "confusion" if name == FINE_LEVEL else f"confusion_{name}": np.stack(
-                [image[name] for _, image in results]
+    def _counts(self, results: list[dict[str, Any]]) -> Counts:
+        """Stacks the counts of the images, in order of their ids."""
+        results = sorted(results, key=lambda image: image["id"])
+        problems = [
+            f"'{b['id']}': {a['path']} and {b['path']}"
+            for a, b in pairwise(results)
+            if a["id"] == b["id"]
+        ]
+        if problems:
+            raise InputError(
+                "two images have one id; give each its own 'sample_id' in the data set", problems
             )
-            for name in results[0][1]
-        }
-        with replacing(folder / "per_image.npz") as temporary:
-            np.savez_compressed(
-                temporary,
-                ids=np.array([sample_id for sample_id, _ in results]),
-                classes=np.array(classes),
-                **counts_of_level,
+        classes = tuple(self.dataset_meta["classes"])
+        groups = [image["group"] for image in results]
+        if None in groups:
+            # An interval over images would be too narrow where a group has several.
+            MMLogger.get_current_instance().warning(
+                "the images do not say which source group they are of, and each counts as a group "
+                "of its own; add 'group' to the meta_keys of PackSegInputs"
             )
+        optional: dict[str, Any] = {
+            part: np.stack([image[part] for image in results]) for part in self.parts
+        }
+        if "boundary" in self.parts:
+            optional["boundary_tolerance"] = self.boundary_tolerance
+        if "components" in self.parts:
+            optional["component_edges"] = np.array(SIZE_EDGES, dtype=np.int64)
+        own_levels = results[0]["own_levels"]
+        return Counts(
+            classes=classes,
+            palette=_palette(self.dataset_meta, len(classes)),
+            ids=tuple(image["id"] for image in results),
+            groups=tuple(image["group"] or image["id"] for image in results),
+            materials=tuple(image["material"] for image in results),
+            contents=tuple(image["content"] for image in results),
+            confusion=np.stack([image["confusion"] for image in results]),
+            levels=derived_levels(classes),
+            own_levels=own_levels,
+            own={n: np.stack([image["own"][n] for image in results]) for n in own_levels},
+            **optional,
+        )
+
+    def _write(self, folder: Path, counts: Counts) -> None:
+        """Writes the counts, from which all else follows, and the scores."""
+        save_counts(folder / COUNTS_FILE, counts)
+        content = summarize(counts)
+        write_per_class(folder / CLASSES_FILE, content)
+        write_json(folder / METRICS_FILE, content)  # last: it says that the test is finished
 
 
-def log_key(class_name: str) -> str:
-    """Returns the key under which the IoU of a class is logged.
+def log_key(class_name: str, score: str = "iou") -> str:
+    """Returns the key under which a score of a class is logged.
 
     mmengine logs a running mean for every key that contains 'loss', so that the class Material loss
     needs another spelling: ``IoU.Material Loss``.
     """
-    return "IoU." + class_name.replace("loss", "Loss")
+    prefix = "IoU" if score == "iou" else score.capitalize()
+    return f"{prefix}.{class_name.replace('loss', 'Loss')}"
 
 
-def _for_json(scores: dict[str, float]) -> dict[str, float | None]:
-    """Returns the means for JSON, which has no NaN."""
-    return {key: None if np.isnan(value) else value for key, value in scores.items()}
-
-
-def _means(counts: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
-    """Returns the means of the classes and of the levels above them, in percent.
-
-    Levels need the class Clean; Background, where it is a class, is in no group.
-    """
-    means: dict[str, float] = dict(summary(counts))
-    if "Clean" not in classes:
-        return means
-    groups = [{"Clean": 0, "Background": IGNORE_INDEX}.get(name, 1) for name in classes]
-    iou = level_iou(level_counts(counts, groups, 2))
-    means.update(damage_IoU=100 * float(iou[1]), binary_mIoU=100 * mean_over_present(iou)[0])
-    coarse = LEVELS["coarse"]
-    group_of = dict(zip(LEVELS[FINE_LEVEL].classes, coarse.fine_to_group, strict=True))
-    groups = [group_of.get(name, IGNORE_INDEX) for name in classes]
-    if set(groups) != {IGNORE_INDEX}:
-        iou = level_iou(level_counts(counts, groups, len(coarse.classes)))
-        means["coarse_mIoU"] = 100 * mean_over_present(iou)[0]
-    return means
+def _ids(sample: dict[str, Any], key: str) -> np.ndarray:
+    """Returns a map of class ids, (H, W)."""
+    data: torch.Tensor = sample[key]["data"]
+    return data.reshape(data.shape[-2:]).cpu().numpy()
 
 
 def _own_counts(label: np.ndarray, prediction: np.ndarray, level: Level) -> np.ndarray:
-    """Counts the map that a model predicted for a level, in the form of :func:`level_counts`."""
+    """Counts the map that a model predicted for a level, in the form of a derived level's counts.
+
+    See :func:`mmseg_heritage.evaluation.confusion.level_counts`.
+    """
     number = len(level.classes)
     prediction = np.where(prediction == IGNORE_INDEX, number, prediction)
     return confusion_counts(np.array(level.lookup())[label], prediction, number + 1)
 
 
-def _own_means(pooled: dict[str, np.ndarray]) -> dict[str, float]:
-    """Returns the mean IoU in percent of the maps that a model predicted for its levels."""
-    return {
-        f"{name}_head_mIoU": 100 * mean_over_present(level_iou(counts))[0]
-        for name, counts in pooled.items()
-    }
+def _calibration(sample: dict[str, Any], label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
+    """Counts the confidences of an image in strips of rows; zeros where the model gives none."""
+    counts = np.zeros((BINS, 3))
+    if "seg_logits" not in sample:
+        return counts
+    scores: torch.Tensor = sample["seg_logits"]["data"]
+    rows = max(_ROWS // max(label.shape[1], 1), 1)
+    for start in range(0, len(label), rows):
+        strip = slice(start, start + rows)
+        chosen = torch.from_numpy(prediction[strip]).long()
+        confidence = _confidence(scores[:, strip], chosen.to(scores.device)).cpu().numpy()
+        counts += calibration_counts(label[strip], prediction[strip], confidence)
+    return counts
 
 
-def _percent(value: float) -> float | None:
-    """Returns a share as a percentage, and None (JSON's null) for an undefined one."""
-    return None if np.isnan(value) else 100 * float(value)
+def _confidence(scores: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+    """Returns the probability of the chosen class.
+
+    Args:
+        scores: (C, H, W) logits; or (1, H, W) probabilities of class 1.
+        chosen: int64 (H, W) class ids.
+
+    Returns:
+        float32 (H, W) in 0..1.
+    """
+    scores = scores.float()
+    if len(scores) == 1:
+        return torch.where(chosen == 1, scores[0], 1 - scores[0])
+    return scores.softmax(dim=0).gather(0, chosen[None])[0].clamp(max=1)
+
+
+def _palette(meta: dict[str, Any], number: int) -> np.ndarray:
+    """Returns the colours of the classes, uint8 (C, 3); greys where the data set names none."""
+    colors = meta.get("palette") or []
+    if len(colors) != number:
+        colors = [[round(255 * i / max(number - 1, 1))] * 3 for i in range(number)]
+    return np.array(colors, dtype=np.uint8).reshape(number, 3)
 
 
 def _table(classes: Sequence[str], scores: dict[str, np.ndarray]) -> str:
     """Lays the scores of each class out for the log, in percent."""
-    table = PrettyTable(["class", "IoU", "F1", "precision", "recall", "true pixels"])
+    table = PrettyTable(["class", "IoU", "F1", "precision", "recall", "accuracy", "true pixels"])
     for i, name in enumerate(classes):
-        cells = [f"{100 * scores[key][i]:.2f}" for key in ("iou", "f1", "precision", "recall")]
+        cells = [f"{100 * scores[key][i]:.2f}" for key in SCORES]
         table.add_row([name, *cells, int(scores["support"][i])])
     table.align = "r"
     table.align["class"] = "l"

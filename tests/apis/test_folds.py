@@ -81,7 +81,9 @@ def test_mean_and_spread_are_those_of_the_folds(finished, capsys):
             "n": 2,
         }
     for name, found in content["per_class_iou"].items():
-        values = [_scores(finished, fold)["per_class"][name]["iou"] for fold in FOLDS]
+        values = [
+            _scores(finished, fold)["levels"]["fine"]["per_class"][name]["iou"] for fold in FOLDS
+        ]
         values = [value for value in values if value is not None]
         assert found["n"] == len(values)
         assert found["mean"] == (pytest.approx(np.mean(values)) if values else None)
@@ -90,6 +92,7 @@ def test_mean_and_spread_are_those_of_the_folds(finished, capsys):
         np.load(finished / fold / "evaluation" / "per_image.npz")["confusion"].sum(axis=0)
         for fold in FOLDS
     )
+    assert content["pooled"].keys() <= content["overall"].keys()
     assert content["pooled"]["aAcc"] == pytest.approx(100 * np.trace(counts) / counts.sum())
     table = fold_table(finished / "folds.json")
     assert f"{content['overall']['mIoU']['mean']:.2f}" in table
@@ -108,7 +111,9 @@ def _forbid(monkeypatch):
 def test_going_on_leaves_out_what_is_tested(finished, tiny_config, data, tmp_path, monkeypatch):
     work = tmp_path / "kfold-2"
     shutil.copytree(finished, work)
-    (work / "fold-2" / "evaluation" / "metrics.json").unlink()  # killed before or in the test
+    scores = work / "fold-2" / "evaluation" / "metrics.json"
+    unfinished = {k: v for k, v in json.loads(scores.read_text()).items() if k != "run"}
+    scores.write_text(json.dumps(unfinished))  # killed at the end of the test
     before = (work / "fold-1" / "last_checkpoint").stat().st_mtime_ns
     run_folds(tiny_config, "all", str(tmp_path), "auto", _options(data), skip_data_check=True)
     assert (work / "fold-1" / "last_checkpoint").stat().st_mtime_ns == before
@@ -123,6 +128,10 @@ def test_going_on_leaves_out_what_is_tested(finished, tiny_config, data, tmp_pat
     (work / "fold-1" / "evaluation" / "metrics.json").unlink()
     results = run_folds(tiny_config, "2", str(tmp_path), "auto", _options(data))
     assert json.loads(results.read_text())["not_tested"] == ["fold-1"]
+    (work / "fold-1" / "evaluation" / "metrics.json").write_text("{}")  # of an older version
+    with pytest.raises(InputError, match="test the checkpoint again"):
+        run_folds(tiny_config, "2", str(tmp_path), "auto", _options(data))
+    (work / "fold-1" / "evaluation" / "metrics.json").unlink()
     assert "not tested: fold-1" in fold_table(results)
 
 

@@ -6,6 +6,7 @@ import struct
 import tracemalloc
 import warnings
 import zlib
+from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -384,15 +385,24 @@ class TestSizeLimit:
                     image_size(path)
         assert limit == Image.MAX_IMAGE_PIXELS
 
-    @pytest.mark.filterwarnings("ignore::PIL.Image.DecompressionBombWarning")
-    def test_a_photograph_above_the_limit_of_pillow_is_decoded(self, tmp_path, monkeypatch):
-        levels = np.indices((2200, 2200), dtype=np.uint16).sum(0).astype(np.uint8)
-        path = _saved(tmp_path / "a.png", levels)
-        # Pillow refuses above twice this: the image, but not the 4 megapixels of a strip.
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 2_200_000)
+    @pytest.mark.parametrize("name", ["a.png", "a.tif"])  # Pillow checks a TIFF twice
+    def test_a_photograph_above_the_limit_of_pillow_is_decoded(self, tmp_path, monkeypatch, name):
+        levels = np.indices((220, 220), dtype=np.uint16).sum(0).astype(np.uint8)
+        path = _saved(tmp_path / name, levels)
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
         with pytest.raises(Image.DecompressionBombError):
-            Image.open(path)
-        np.testing.assert_array_equal(read_image(path)[..., 0], levels)
+            Image.open(path).load()
+        with warnings.catch_warnings():
+            warnings.simplefilter("error")
+            np.testing.assert_array_equal(read_image(path)[..., 0], levels)
+        assert Image.MAX_IMAGE_PIXELS == 1_000
+
+    def test_the_limit_of_pillow_returns_when_the_last_thread_has_read(self, tmp_path, monkeypatch):
+        path = _saved(tmp_path / "a.png", np.zeros((64, 64), np.uint8))
+        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
+        with ThreadPoolExecutor(8) as pool:
+            assert {a.shape for a in pool.map(read_image, [path] * 64)} == {(64, 64, 3)}
+        assert Image.MAX_IMAGE_PIXELS == 1_000
 
 
 def test_a_fault_survives_the_ways_in_which_workers_pass_it_on():

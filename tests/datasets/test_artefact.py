@@ -43,6 +43,21 @@ def test_each_part_lists_its_ids_in_order(sample_set):
     assert len(_dataset(sample_set, split="all")) == sum(map(len, split.parts.values()))
 
 
+def test_near_duplicates_are_of_one_group(copied_sample_set):
+    path = copied_sample_set / MANIFEST
+    manifest = json.loads(path.read_text())
+    pair = manifest["parts"]["train"][:2]
+    manifest["near_duplicates"] = {"groups": [pair]}
+    path.write_text(json.dumps(manifest))
+    dataset = _dataset(copied_sample_set)
+    items = {i["sample_id"]: i for i in map(dataset.get_data_info, range(len(dataset)))}
+    sources = {items[name]["source_id"] for name in pair}
+    assert len(sources) == 2
+    for item in items.values():
+        expected = min(sources) if item["source_id"] in sources else item["source_id"]
+        assert item["group"] == expected
+
+
 def test_image_and_mask_belong_together(sample_set):
     dataset = _dataset(sample_set)
     for index in range(len(dataset)):

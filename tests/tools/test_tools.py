@@ -10,8 +10,13 @@ REPOSITORY = Path(__file__).resolve().parents[2]
 COMMANDS = {
     "train.py": "Train a model.",
     "test.py": "Score a trained model",
+    "compare.py": "Compare tested runs",
+    "report.py": "Write one HTML file on a tested run",
     "predict.py": "Map the damage on photographs.",
+    "prepare_artefact.py": "Make a folder of images and annotations",
+    "import_data.py": "Make a data folder from another data set",
     "check_data.py": "Report every fault of a data set",
+    "visualize.py": "Draw a tested run",
     "make_splits.py": "Make or check split manifests",
     "class_weights.py": "Count the classes of a split's training part",
     "model_stats.py": "Count the parameters and FLOPs",

@@ -5,5 +5,13 @@ The data set is ``danielaivanova/damaged-media`` on the Hugging Face hub.
 
 from mmseg_heritage.data.hub.download import DEFAULT_REVISION, REPOSITORY, download
 from mmseg_heritage.data.hub.prepare import Prepared, prepare
+from mmseg_heritage.data.hub.shards import require_pyarrow
 
-__all__ = ["DEFAULT_REVISION", "REPOSITORY", "Prepared", "download", "prepare"]
+__all__ = [
+    "DEFAULT_REVISION",
+    "REPOSITORY",
+    "Prepared",
+    "download",
+    "prepare",
+    "require_pyarrow",
+]

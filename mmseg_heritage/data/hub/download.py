@@ -9,6 +9,8 @@ from mmseg_heritage.errors import InputError
 REPOSITORY = "danielaivanova/damaged-media"
 DEFAULT_REVISION = "1e2bd645627fdbb79088d8724b010b66fb6df738"
 """The commit on the hub that results refer to unless another is named."""
+DEFAULT_NUM_ROWS = 418
+"""Rows that the data set has at that commit."""
 
 
 def download(
@@ -37,7 +39,7 @@ def download(
         from huggingface_hub import snapshot_download
     except ImportError as error:
         raise InputError(
-            f"downloading needs huggingface_hub: pip install huggingface_hub; {elsewhere}"
+            f"downloading needs huggingface_hub ({error}): pip install huggingface_hub; {elsewhere}"
         ) from error
     try:
         return Path(
@@ -53,5 +55,5 @@ def download(
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{repository} at revision {revision} cannot be downloaded ({reason}). Check the "
-            f"network and run this again, {elsewhere}"
+            f"network and the free disk space and run this again, {elsewhere}"
         ) from error

@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable
+from collections.abc import Callable, Container, Iterable
 from dataclasses import asdict, dataclass
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.files import replacing, sha256
+from mmseg_heritage.files import check_empty, replacing, sha256, write_json
 
 SCHEMA = "mmseg_heritage/prepared/1"
 MANIFEST = "manifest.json"
 JOURNAL = ".prepare.jsonl"
+FOLDERS = {"image": "images", "annotation": "annotations"}
+"""Column -> folder of its files below the data root."""
 
 
 @dataclass(frozen=True)
@@ -31,7 +33,7 @@ class Written:
         stored: Format and mode in the Parquet file, such as "TIFF I".
         stored_size: (width, height) in the Parquet file, as displayed.
         expected: Of a mask, with ``max_side``: pixels of the 16 classes if each kept its share.
-        kept: Likewise, pixels of the 16 classes.
+        kept: Likewise, pixels of the 16 classes that are in the file.
     """
 
     id: str
@@ -49,80 +51,80 @@ class Written:
 class Journal:
     """The record of a folder that is being prepared.
 
-    Each file gets a line once it is in place. When all are, the manifest takes the place of the
-    journal.
+    A folder has either a manifest, and is complete, or a journal, to which each file is added once
+    it is in place. Where a kill left both, they say the same.
 
     Args:
         root: Folder to prepare: absent, empty, or of an earlier preparation.
         origin: What the folder is made from and how; an earlier preparation must be of the same.
+        ids: Of all rows.
 
     Attributes:
         written: (id, column) -> file.
+        skipped: Id -> what is wrong, of the rows that a complete folder was made without.
         metadata_sha256: Of metadata.csv as an earlier preparation wrote it.
 
     Raises:
         InputError: If the folder holds something else, or was made from something else.
     """
 
-    def __init__(self, root: Path, origin: dict[str, Any]) -> None:
+    def __init__(self, root: Path, origin: dict[str, Any], ids: Container[str]) -> None:
         self.root = root
-        self.origin = origin
+        self.origin = {"schema": SCHEMA, **origin}
         self.written: dict[tuple[str, str], Written] = {}
+        self.skipped: dict[str, list[str]] = {}
         self.metadata_sha256: str | None = None
-        self._load()
+        self._load(ids)
 
-    def _load(self) -> None:
+    def _load(self, ids: Container[str]) -> None:
         """Reads the record of an earlier run."""
         manifest, journal = self.root / MANIFEST, self.root / JOURNAL
+        path = manifest if manifest.is_file() else journal
+        if not path.is_file():
+            check_empty(self.root, ignore_hidden=True)
+            return
         try:
-            if manifest.is_file():
-                content = json.loads(manifest.read_text(encoding="utf-8"))
-                self._check_origin(content, manifest)
-                records = content["files"]
-                self.metadata_sha256 = content["metadata_sha256"]
-            elif journal.is_file():
-                head, *lines = journal.read_text(encoding="utf-8").splitlines()
-                self._check_origin(json.loads(head), journal)
-                records = [record for record in map(_parsed, lines) if record is not None]
+            text = path.read_text(encoding="utf-8")
+            if path == manifest:
+                content = json.loads(text)
+                records, self.skipped = content["files"], dict(content["skipped"])
             else:
-                self._check_empty()
-                return
-            for record in records:
-                written = Written(**record)
+                head, *lines = text.splitlines()
+                content, records = json.loads(head), filter(None, map(_parsed, lines))
+            self._check_origin(content, path)
+            self.metadata_sha256 = content["metadata_sha256"]
+            for written in (Written(**record) for record in records):
+                file = PurePosixPath(written.file)
+                # Files are removed by what this says: it must not point anywhere else.
+                if written.id not in ids or file.stem != written.id:
+                    raise ValueError(f"the file {written.file!r} is of no row")
+                if file.parent != PurePosixPath(FOLDERS[written.column]):
+                    raise ValueError(f"the file {written.file!r} is in the wrong folder")
                 self.written[written.id, written.column] = written
-        except (OSError, ValueError, KeyError, TypeError) as error:
-            if isinstance(error, InputError):
-                raise
+        except InputError:
+            raise
+        except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
             raise InputError(
-                f"{self.root}: the record of the earlier preparation cannot be read ({error!r}); "
-                f"prepare into another folder, or remove this one"
+                f"{path}: the record of the earlier preparation cannot be read ({error!r}); "
+                "prepare into another folder, or remove this one"
             ) from error
 
     def _check_origin(self, content: dict[str, Any], path: Path) -> None:
         problems = []
-        for key, value in {"schema": SCHEMA, **self.origin}.items():
-            if key == "shards" and content[key] != value:
-                same = sum(shard in content[key] for shard in value)
+        for key, value in self.origin.items():
+            found = content[key]
+            if key == "shards" and found != value:
+                same = sum(shard in found for shard in value)
                 problems.append(
-                    f"Parquet files: {len(content[key])} before, {len(value)} now, {same} the same"
+                    f"Parquet files: {len(found)} before, {len(value)} now, {same} the same"
                 )
-            elif content.get(key) != value:
-                problems.append(f"{key}: {content.get(key)!r} before, {value!r} now")
+            elif found != value:
+                problems.append(f"{key}: {found!r} before, {value!r} now")
         if problems:
             raise InputError(
                 f"{path}: this folder was prepared from something else or in another way; give "
                 "the same sources and options, or another folder",
                 problems,
-            )
-
-    def _check_empty(self) -> None:
-        if self.root.exists() and not self.root.is_dir():
-            raise InputError(f"{self.root}: expected a folder to write to, found a file")
-        found = [path for path in self.root.glob("*") if not path.name.startswith(".")]
-        if found:
-            raise InputError(
-                f"{self.root}: the folder holds other files, such as {found[0].name}; "
-                "give one that is empty or new"
             )
 
     def verify(self, progress: Callable[[int, int], None] | None) -> None:
@@ -135,10 +137,13 @@ class Journal:
         recorded = list(self.written.items())
         for done, (key, written) in enumerate(recorded, start=1):
             path = self.root / written.file
-            if not path.is_file():
-                del self.written[key]
-            elif path.stat().st_size != written.bytes or sha256(path) != written.sha256:
-                problems.append(f"{path}: changed since it was prepared")
+            try:
+                if not path.is_file():
+                    del self.written[key]
+                elif path.stat().st_size != written.bytes or sha256(path) != written.sha256:
+                    problems.append(f"{path}: changed since it was prepared")
+            except OSError as error:
+                problems.append(f"{path}: cannot be read ({error.strerror})")
             if progress is not None:
                 progress(done, len(recorded))
         if problems:
@@ -150,17 +155,46 @@ class Journal:
 
     def start(self) -> None:
         """Writes the journal anew, with what is known, and without the half line of a kill."""
-        lines = [{"schema": SCHEMA, **self.origin}, *map(asdict, self.written.values())]
+        head = {**self.origin, "metadata_sha256": self.metadata_sha256}
+        lines = [head, *map(asdict, self.written.values())]
         with replacing(self.root / JOURNAL) as temporary:
             temporary.write_text("".join(json.dumps(line) + "\n" for line in lines), "utf-8")
+        (self.root / MANIFEST).unlink(missing_ok=True)
 
-    def add(self, written: Written) -> None:
-        """Records a file that is in place."""
-        self.written[written.id, written.column] = written
+    def add(self, written: Written, content: bytes) -> None:
+        """Writes a file whole, or not at all, and records it.
+
+        Raises:
+            InputError: If another file of this name is there.
+        """
+        path = self.root / written.file
+        if path.exists() and sha256(path) != written.sha256:
+            raise InputError(
+                f"{path}: there is another file of this name; move it away and run this again"
+            )
+        with replacing(path) as temporary, temporary.open("wb") as file:
+            file.write(content)
+            _sync(file)  # some file systems tell only now that the disk is full
         with (self.root / JOURNAL).open("a", encoding="utf-8") as file:
             file.write(json.dumps(asdict(written)) + "\n")
-            file.flush()
-            os.fsync(file.fileno())
+            _sync(file)
+        self.written[written.id, written.column] = written
+
+    def drop(self, key: tuple[str, str]) -> None:
+        """Removes a file, if it was written; the journal forgets what is gone when it is read."""
+        if written := self.written.pop(key, None):
+            (self.root / written.file).unlink()
+
+    def finish(self, content: dict[str, Any], files: Iterable[Written]) -> None:
+        """Replaces the journal by the manifest."""
+        head = {**self.origin, "metadata_sha256": self.metadata_sha256}
+        write_json(self.root / MANIFEST, {**head, **content, "files": list(map(asdict, files))})
+        (self.root / JOURNAL).unlink(missing_ok=True)
+
+
+def _sync(file: Any) -> None:
+    file.flush()
+    os.fsync(file.fileno())
 
 
 def _parsed(line: str) -> dict[str, Any] | None:

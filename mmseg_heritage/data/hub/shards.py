@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import re
 from collections.abc import Container, Iterator, Sequence
+from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmseg_heritage.data.ids import id_problems
 from mmseg_heritage.errors import InputError
 
 IMAGE_COLUMNS = ("image", "annotation")
 REQUIRED_COLUMNS = ("id", *IMAGE_COLUMNS, "material", "content")
-_NUMBERED = re.compile(r"^(?P<name>.*)-(?P<number>\d+)-of-(?P<total>\d+)$")
-_COMMIT = re.compile(r"^[0-9a-f]{40}$")
-# An id becomes a file name on Linux, macOS and Windows, and Path.stem must give it back.
-_SAFE_ID = re.compile(r"^[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9_-])?$")
-_WINDOWS_DEVICES = re.compile(r"^(con|prn|aux|nul|com\d|lpt\d)(\..*)?$", re.IGNORECASE)
+_NUMBERED = re.compile(r"(?P<name>.*)-(?P<number>\d+)-of-(?P<total>\d+)")
+_COMMIT = re.compile(r"[0-9a-f]{40}")
+_CACHED = "datasets--*--damaged-media"  # folder of the data set, or a copy, in the cache
 _BUFFER = 1 << 20  # bytes; without one, pyarrow reads a whole column of a row group at once
 
 
@@ -37,65 +37,75 @@ class Row:
     texts: dict[str, str]
 
 
-def find_shards(sources: Sequence[str | Path]) -> list[Path]:
+def find_shards(sources: Sequence[str | Path], revision: str | None = None) -> list[Path]:
     """Lists the Parquet files of the sources, in order of name.
 
     Args:
         sources: Parquet files; folders of them, which must hold all files of a numbered series;
             or folders of the Hugging Face cache (the cache, ``datasets--...`` or a snapshot).
+        revision: Which one to take of those in a Hugging Face cache; by default the latest that
+            was asked for by the name main, or the only one.
 
     Raises:
         InputError: With all sources that do not exist or hold no Parquet files, and all files that
             a series lacks.
     """
-    shards: dict[Path, None] = {}
+    shards: set[Path] = set()
     problems = []
     for source in map(Path, sources):
         if source.is_file():
-            shards[source] = None
+            shards.add(source)
             continue
         if not source.is_dir():
             problems.append(f"{source}: no such file or folder")
             continue
-        found = sorted(_snapshot(source).rglob("*.parquet"))
+        folder = _snapshot(source, revision)
+        # macOS leaves files named ._train... on foreign disks
+        found = [path for path in folder.rglob("*.parquet") if not path.name.startswith(".")]
         if not found:
             problems.append(f"{source}: holds no .parquet files")
         problems += _missing_of_series(source, found)
-        shards.update(dict.fromkeys(found))
+        shards.update(found)
     if problems:
-        raise InputError("the Parquet files of the data set are not all there", problems)
-    return list(shards)
+        raise InputError(
+            "the Parquet files of the data set are not all there; to use only some, name the files",
+            problems,
+        )
+    return sorted(shards, key=lambda path: (path.name, path))
 
 
-def _snapshot(folder: Path) -> Path:
-    """Returns the folder of the current revision where ``folder`` is part of a Hugging Face cache.
+def _snapshot(folder: Path, revision: str | None) -> Path:
+    """Returns the folder of one revision where ``folder`` is part of a Hugging Face cache.
 
     Raises:
-        InputError: If the cache holds several revisions and does not say which is current.
+        InputError: If the cache does not hold the revision, or several and none is named.
     """
-    repositories = sorted(folder.glob("datasets--*--damaged-media"))
-    if len(repositories) == 1:
-        folder = repositories[0]
-    snapshots = folder / "snapshots"
-    if not snapshots.is_dir():
-        return folder
-    main = folder / "refs" / "main"
-    if main.is_file() and (snapshots / main.read_text().strip()).is_dir():
-        return snapshots / main.read_text().strip()
-    revisions = sorted(path for path in snapshots.iterdir() if path.is_dir())
-    if len(revisions) != 1:
+    copies = sorted({*folder.glob(_CACHED), *folder.glob(f"hub/{_CACHED}")})
+    if len(copies) > 1:
         raise InputError(
-            f"{folder}: expected one revision of the data set; give the folder of one",
-            [str(path) for path in revisions],
+            f"{folder}: expected one copy of the data set; name the folder of one", map(str, copies)
         )
-    return revisions[0]
+    folder = copies[0] if copies else folder
+    if not (folder / "snapshots").is_dir():
+        return folder
+    found = sorted(path for path in (folder / "snapshots").iterdir() if path.is_dir())
+    name = folder / "refs" / (revision or "main")
+    wanted = name.read_text().strip() if name.is_file() else revision
+    chosen = [path for path in found if wanted in (None, path.name)]
+    if len(chosen) != 1:
+        raise InputError(
+            f"{folder}: expected the files of revision {revision or 'main'}; name one of those "
+            "that are there with --revision, or download it",
+            [str(path) for path in found] or ["there is none"],
+        )
+    return chosen[0]
 
 
 def _missing_of_series(source: Path, shards: Sequence[Path]) -> list[str]:
     """Names what is absent of ``train-00000-of-00028.parquet`` and its like."""
     series: dict[tuple[Path, str, str], set[int]] = {}
     for shard in shards:
-        if match := _NUMBERED.match(shard.stem):
+        if match := _NUMBERED.fullmatch(shard.stem):
             key = (shard.parent, match["name"], match["total"])
             series.setdefault(key, set()).add(int(match["number"]))
     problems = []
@@ -108,18 +118,41 @@ def _missing_of_series(source: Path, shards: Sequence[Path]) -> list[str]:
     return problems
 
 
+def is_commit(revision: str | None) -> bool:
+    """Whether a revision is the hash of a commit, and not the name of a branch or tag."""
+    return revision is not None and _COMMIT.fullmatch(revision) is not None
+
+
 def revision_of(shards: Sequence[Path]) -> str | None:
     """Returns the commit that the files are of, where their place in the cache tells."""
-    revisions = {part for shard in shards for part in shard.parts if _COMMIT.match(part)}
+    revisions = {part for shard in shards for part in shard.parts if is_commit(part)}
     return revisions.pop() if len(revisions) == 1 else None
 
 
-def _parquet() -> Any:
+def require_pyarrow() -> None:
+    """Says what to install where pyarrow is absent, which only this part of the package needs.
+
+    Raises:
+        InputError: If it cannot be imported.
+    """
     try:
-        import pyarrow.parquet
+        import pyarrow.parquet  # noqa: F401
     except ImportError as error:
-        raise InputError("reading Parquet files needs pyarrow: pip install pyarrow") from error
-    return pyarrow.parquet
+        raise InputError(
+            f"reading Parquet files needs pyarrow ({error}): pip install pyarrow"
+        ) from error
+
+
+@contextmanager
+def _reading(what: str) -> Iterator[None]:
+    """Turns what pyarrow raises for damaged files into a message that begins with ``what``."""
+    import pyarrow
+
+    try:
+        yield
+    except (pyarrow.ArrowException, OSError, ValueError) as error:
+        reason = (str(error) or type(error).__name__).splitlines()[0]
+        raise InputError(f"{what} ({reason}); download it again") from error
 
 
 def _opened(shard: Path) -> Any:
@@ -128,14 +161,12 @@ def _opened(shard: Path) -> Any:
     Raises:
         InputError: If it is no Parquet file, or is cut off: the index is at its end.
     """
-    parquet = _parquet()
-    try:
-        return parquet.ParquetFile(shard, buffer_size=_BUFFER, pre_buffer=False)
-    except (OSError, ValueError) as error:  # ArrowInvalid is a ValueError
-        reason = str(error).splitlines()[0]
-        raise InputError(
-            f"{shard}: not a whole Parquet file ({reason}); download it again"
-        ) from error
+    import pyarrow.parquet
+
+    with _reading(f"{shard}: not a whole Parquet file"):
+        return pyarrow.parquet.ParquetFile(
+            shard, buffer_size=_BUFFER, pre_buffer=False, page_checksum_verification=True
+        )
 
 
 def read_rows(shards: Sequence[Path]) -> list[Row]:
@@ -152,21 +183,7 @@ def read_rows(shards: Sequence[Path]) -> list[Row]:
             rows += _rows_of(shard)
         except InputError as error:
             problems += error.problems or [str(error)]
-    first: dict[str, Row] = {}
-    for row in rows:
-        place = f"{row.shard}, row {row.index}"
-        if not _SAFE_ID.match(row.id) or _WINDOWS_DEVICES.match(row.id):
-            problems.append(
-                f"{place}: the id {row.id[:60]!r} cannot name a file; expected up to 128 letters, "
-                "digits, '_', '-' and '.'"
-            )
-            continue
-        # Where case does not count, "a" and "A" would be one file.
-        earlier = first.setdefault(row.id.casefold(), row)
-        if earlier is not row:
-            problems.append(
-                f"{place}: the id '{row.id}' is also that of {earlier.shard}, row {earlier.index}"
-            )
+    problems += id_problems((f"{row.shard}, row {row.index}", row.id) for row in rows)
     if problems:
         raise InputError("the Parquet files cannot be used", problems)
     return rows
@@ -194,15 +211,8 @@ def _rows_of(shard: Path) -> list[Row]:
         if wrong:
             found = ", ".join(f"'{name}' is {schema.field(name).type}" for name in wrong)
             raise InputError(f"{shard}: expected texts, and images as bytes; {found}")
-        try:
-            columns = file.read(columns=texts).to_pylist()
-        except (OSError, ValueError) as error:
-            raise InputError(f"{shard}: damaged ({error}); download it again") from error
-        if len(columns) != file.metadata.num_rows:
-            raise InputError(
-                f"{shard}: expected {file.metadata.num_rows} rows, as its index says, found "
-                f"{len(columns)}; download it again"
-            )
+        with _reading(f"{shard}: damaged"):
+            columns = file.read(columns=texts, use_threads=False).to_pylist()
     return [
         Row(shard, index, row["id"] or "", {name: row[name] or "" for name in texts})
         for index, row in enumerate(columns)
@@ -258,17 +268,18 @@ def read_images(
 def _values(
     shard: Path, batches: Iterator[Any], start: int, stop: int, wanted: Container[int]
 ) -> Iterator[tuple[int, bytes | None]]:
-    """Takes the bytes out of batches of one row."""
+    """Takes the bytes out of batches of one row, and keeps none of them."""
     for index in range(start, stop):
-        try:
-            batch = next(batches, None)
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"{shard}, row {index}: damaged ({error}); download the file again"
-            ) from error
-        if batch is None:
-            raise InputError(f"{shard}: ends before row {index}; download it again")
         if index in wanted:
-            value = batch.column(0)[0].as_py()
-            del batch
-            yield index, value["bytes"] if isinstance(value, dict) else value
+            yield index, _next_value(shard, batches, index)
+        else:
+            _next_value(shard, batches, index)
+
+
+def _next_value(shard: Path, batches: Iterator[Any], index: int) -> bytes | None:
+    with _reading(f"{shard}, row {index}: damaged"):
+        batch = next(batches, None)
+        if batch is None:
+            raise ValueError("the file ends before it")
+        value = batch.column(0)[0].as_py()
+        return value["bytes"] if isinstance(value, dict) else value

@@ -2,14 +2,37 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from dataclasses import dataclass
+
 import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
 from mmseg_heritage.data.statistics import NUM_CLASSES, class_pixels
+from mmseg_heritage.taxonomy import FINE
 
 SMALL_SHARE = 0.01
 """A class that covers less than this share of a mask is kept by area, not by chance."""
+
+
+@dataclass(frozen=True)
+class ClassLoss:
+    """What making masks smaller did to one class.
+
+    Attributes:
+        name: Of the class.
+        images: Masks that have it before.
+        lost_in: Masks that do not have it afterwards.
+        expected: Pixels after scaling if it kept its share of the area in each mask.
+        kept: Pixels that it has.
+    """
+
+    name: str
+    images: int
+    lost_in: int
+    expected: int
+    kept: int
 
 
 def shrunk_size(size: tuple[int, int], max_side: int | None) -> tuple[int, int]:
@@ -75,3 +98,29 @@ def expected_pixels(
     """
     scaled = np.round(counts * (pixels_after / pixels_before)).astype(np.int64)
     return np.maximum(scaled, (counts > 0).astype(np.int64))
+
+
+def class_losses(
+    masks: Sequence[tuple[Sequence[int] | None, Sequence[int] | None]],
+) -> list[ClassLoss]:
+    """Sums what making masks smaller did to each class that occurs.
+
+    Args:
+        masks: (expected, kept) pixels of the 16 classes in each mask; None where it is not known.
+
+    Returns:
+        In order of class id.
+    """
+    known = [(expected, kept) for expected, kept in masks if expected and kept]
+    expected, kept = np.array(known, dtype=np.int64).reshape(-1, 2, NUM_CLASSES).swapaxes(0, 1)
+    return [
+        ClassLoss(
+            name=FINE[class_id].name,
+            images=int(np.count_nonzero(wanted)),
+            lost_in=int(np.count_nonzero((wanted > 0) & (found == 0))),
+            expected=int(wanted.sum()),
+            kept=int(found.sum()),
+        )
+        for class_id, (wanted, found) in enumerate(zip(expected.T, kept.T, strict=True))
+        if wanted.any()
+    ]

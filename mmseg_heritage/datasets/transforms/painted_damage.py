@@ -16,7 +16,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import IGNORE_INDEX
 
 PAINTABLE = ("Dust", "Scratch", "Hair")
-"""What lies on a surface or runs across it; other damage bares layers a photograph has not."""
+"""What lies on a surface or runs across it; all else bares layers that no photograph shows."""
 
 CLEAN_ID = CLASS_IDS["Clean"]
 

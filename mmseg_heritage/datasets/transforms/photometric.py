@@ -78,14 +78,14 @@ class RandomYellowing(BaseTransform):
 
     Args:
         strength: Range of the strength, 0 (none) to 1 (white becomes :data:`OLD_PAPER`).
-        fading: Level of black at strength 1, 0..255.
+        fade: Level of black at strength 1, 0..255.
     """
 
-    def __init__(self, strength: tuple[float, float] = (0.2, 0.9), fading: float = 30) -> None:
+    def __init__(self, strength: tuple[float, float] = (0.2, 0.9), fade: float = 30) -> None:
         _range(self, "strength", strength, 0, 1)
-        _range(self, "fading", (0, fading), 0, 255)
+        _range(self, "fade", (0, fade), 0, 255)
         self.strength = strength
-        self.fading = fading
+        self.fade = fade
 
     @cache_randomness
     def _draw(self) -> float:
@@ -94,7 +94,7 @@ class RandomYellowing(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Changes the colours."""
         strength = self._draw()
-        black = strength * self.fading
+        black = strength * self.fade
         faded = black + _LEVELS * (255 - black) / 255
         white = 1 - strength * (1 - np.array(OLD_PAPER) / 255)
         results["img"] = _look_up(results["img"], faded[:, None] * white)

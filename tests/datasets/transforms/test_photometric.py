@@ -49,7 +49,7 @@ def test_the_same_seed_gives_the_same_image(name):
 
 
 def test_yellowing_turns_white_into_paper_and_keeps_the_order_of_levels():
-    transform = transforms.RandomYellowing(strength=(1, 1), fading=30)
+    transform = transforms.RandomYellowing(strength=(1, 1), fade=30)
     assert np.abs(transform(results(255))["img"][0, 0].astype(int) - OLD_PAPER).max() <= 1
     ramp = np.repeat(np.arange(256, dtype=np.uint8)[None, :, None], 3, axis=2)
     aged = transform({"img": ramp})["img"].astype(int)
@@ -111,7 +111,7 @@ def test_a_crack_survives_all_of_them():
     ("name", "options"),
     [
         ("RandomTint", {"gain": 2}), ("RandomTint", {"gamma": (0, 1)}),
-        ("RandomYellowing", {"strength": (0.5, 1.5)}), ("RandomYellowing", {"fading": -1}),
+        ("RandomYellowing", {"strength": (0.5, 1.5)}), ("RandomYellowing", {"fade": -1}),
         ("RandomUnevenLight", {"amount": 2}), ("RandomGrain", {"sigma": (3, 1)}),
         ("RandomBlur", {"sigma": (0, 1)}), ("RandomJPEG", {"quality": (0, 50)}),
     ],
