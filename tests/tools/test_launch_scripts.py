@@ -171,6 +171,15 @@ class TestBenchmark:
         assert calls.count("sbatch") == 1  # train --fold tests, too
         assert "--array=0-14" in calls
 
+    def test_configs_are_files_or_names_of_shipped_ones(self, recorded):
+        done, calls = recorded("slurm_benchmark.sh", "gpu", "bench", "quickstart_artefact")
+        assert done.returncode == 0, done.stderr
+        assert "work_dirs/quickstart_artefact/quickstart_artefact.py" in calls
+        done, calls = recorded("slurm_benchmark.sh", "gpu", "bench", "quickstart_artefakt")
+        assert done.returncode == 2
+        assert "quickstart_artefakt: no such config file" in done.stderr
+        assert not calls
+
     def test_one_folder_for_all_is_refused(self, recorded):
         done, calls = recorded("slurm_benchmark.sh", "gpu", "bench", "--", "--work-dir=x")
         assert done.returncode == 2
