@@ -10,7 +10,7 @@ import torch
 from mmengine.config import Config
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.batches import fit_batches
+from mmseg_heritage.apis.batches import divide_batch, fit_batches
 from mmseg_heritage.apis.config import load_config
 from mmseg_heritage.apis.pretrained import check_pretrained, resolve_pretrained
 from mmseg_heritage.apis.runner import (
@@ -25,14 +25,20 @@ from mmseg_heritage.data.class_weights import load_class_weights
 from mmseg_heritage.data.splits import Split
 from mmseg_heritage.data.weight_files import read_weight_file
 from mmseg_heritage.engine.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
-from mmseg_heritage.engine.launch import is_main_process, prepare_distributed
+from mmseg_heritage.engine.launch import (
+    is_main_process,
+    prepare_distributed,
+    watching_processes,
+)
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import write_json
+from mmseg_heritage.ranks import alone
 
 AUTO = "auto"
 _LAST = "last_checkpoint"  # mmengine's file with the path of the newest checkpoint
 
 
+@watching_processes()
 def train(
     config: str | Path,
     work_dir: str | None = None,
@@ -73,6 +79,7 @@ def train(
         _turn_amp_on(cfg)
     _set_resume(cfg, folder, resume, overwrite)
     prepare_distributed(cfg)
+    divide_batch(cfg)
     # The test part too: faults in it should not wait until the training is over.
     parts = [part for part in ("train", "val", "test") if cfg.get(f"{part}_dataloader")]
     datasets = build_datasets(cfg, parts)
@@ -91,7 +98,8 @@ def train(
             if overwrite and not cfg.resume:
                 _forget_earlier_run(folder, cfg.get("load_from"))
             write_json(folder / "split.json", split.to_json())
-        runner.train()
+        with alone():
+            runner.train()
     return folder
 
 
