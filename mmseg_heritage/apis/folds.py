@@ -17,12 +17,13 @@ from prettytable import PrettyTable
 from mmseg_heritage.apis.config import as_list, load_config
 from mmseg_heritage.apis.quickstart import best_checkpoint
 from mmseg_heritage.apis.runner import build_datasets, check_parts, work_dir_of
-from mmseg_heritage.apis.test import EVALUATION_FOLDER, test
+from mmseg_heritage.apis.test import test
 from mmseg_heritage.apis.train import AUTO, check_weights, train
 from mmseg_heritage.data.splits import load_split
 from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import pooled_means
+from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER
 from mmseg_heritage.evaluation.store import Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics, plain
 from mmseg_heritage.files import write_json

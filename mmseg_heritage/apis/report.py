@@ -8,7 +8,7 @@ from typing import Any
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.comparison import compare_entries
-from mmseg_heritage.evaluation.runs import Entry, Run, read_entries
+from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER, Entry, Run, read_entries
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics, summarize
 from mmseg_heritage.files import replacing
 
@@ -64,7 +64,7 @@ def report(
 
 def scores_of(run: Run) -> Mapping[str, Any]:
     """Returns the content of ``metrics.json`` of a test; of folds, that of their pooled counts."""
-    for folder in (run.folder, run.folder / "evaluation"):
+    for folder in (run.folder, run.folder / EVALUATION_FOLDER):
         if len(run.stamps) == 1 and (folder / METRICS_FILE).is_file():
             return load_metrics(folder / METRICS_FILE)
     return summarize(run.counts)

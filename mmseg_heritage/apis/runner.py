@@ -239,5 +239,7 @@ def quiet_known_warnings() -> None:
     warnings.filterwarnings("ignore", message=".*HardDiskBackend.*", category=DeprecationWarning)
     # mmseg's heads call their own deprecated build_loss.
     warnings.filterwarnings("ignore", message="``build_loss`` would be deprecated")
+    # Two classes have two channels here, as all other numbers of classes do.
+    warnings.filterwarnings("ignore", message="For binary segmentation, we suggest")
     warnings.filterwarnings("ignore", message=".*pkg_resources is deprecated.*")
     logging.getLogger("matplotlib").setLevel(logging.WARNING)

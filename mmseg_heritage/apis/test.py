@@ -30,13 +30,11 @@ from mmseg_heritage.engine.launch import (
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
+from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER, FIGURES_FOLDER
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.files import write_json
 from mmseg_heritage.ranks import alone
 from mmseg_heritage.visualization.scores import write_figures
-
-EVALUATION_FOLDER = "evaluation"
-FIGURES_FOLDER = "figures"
 
 
 @watching_processes()

@@ -20,7 +20,6 @@ from mmseg_heritage.apis.runner import (
     check_parts,
     work_dir_of,
 )
-from mmseg_heritage.apis.test import EVALUATION_FOLDER
 from mmseg_heritage.data.class_weights import load_class_weights
 from mmseg_heritage.data.splits import Split
 from mmseg_heritage.data.weight_files import read_weight_file
@@ -31,6 +30,7 @@ from mmseg_heritage.engine.launch import (
     watching_processes,
 )
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER
 from mmseg_heritage.files import write_json
 from mmseg_heritage.ranks import alone
 

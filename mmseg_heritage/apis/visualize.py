@@ -14,6 +14,7 @@ from mmseg_heritage.apis.shown_images import ShownImages
 from mmseg_heritage.engine.checkpoint import trusting_checkpoints
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import damage_classes
+from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER, FIGURES_FOLDER
 from mmseg_heritage.evaluation.store import Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics
 from mmseg_heritage.files import sha256, write_json
@@ -30,7 +31,6 @@ from mmseg_heritage.visualization.style import file_name
 
 SCHEMA = "mmseg_heritage/figures/1"
 FIGURES_FILE = "figures.json"
-EVALUATION_FOLDER = "evaluation"
 ROWS = 5
 """Images on one page of the grid and of the errors."""
 
@@ -57,7 +57,7 @@ class Figures:
 def visualize(
     config: str | Path,
     checkpoint: str | Path,
-    out: str | Path,
+    out: str | Path | None = None,
     work_dir: str | Path | None = None,
     images: Sequence[str] = (),
     class_name: str | None = None,
@@ -73,7 +73,8 @@ def visualize(
     Args:
         config: Config the model was trained and tested with.
         checkpoint: The checkpoint that was tested.
-        out: Folder to write to.
+        out: Folder to write to; ``evaluation/figures`` of the run if None, where ``report`` finds
+            them.
         work_dir: Folder of the run, with its ``evaluation``; that of the checkpoint if None.
         images: Ids of images to show; those that the rule of each figure chooses if empty.
         class_name: The class of the class panels and of the activation; None draws panels of all.
@@ -92,7 +93,8 @@ def visualize(
         InputError: If the run was not tested with this checkpoint, if an id, a class or a kind is
             unknown, if images are missing, or if something asked for by name cannot be drawn.
     """
-    folder = output_folder(out)
+    run = Path(work_dir or Path(checkpoint).parent).expanduser()
+    folder = output_folder(out or run / EVALUATION_FOLDER / FIGURES_FOLDER)
     earlier = _guard(folder, overwrite)
     wanted = [kind for kind in KINDS if kind != "cam"] if kinds is None else list(kinds)
     require_known("--kinds", wanted, KINDS)
@@ -100,7 +102,6 @@ def visualize(
         raise InputError("--kinds cam needs an image and a class: --images ID --class NAME")
     if not Path(checkpoint).is_file():
         raise InputError(f"{checkpoint}: no such checkpoint")
-    run = Path(work_dir or Path(checkpoint).parent).expanduser()
     tested = None
     if set(wanted) - {"curves", "cam"}:
         tested = _read_test(run / EVALUATION_FOLDER, checkpoint)

@@ -11,7 +11,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("config", help="config file the checkpoint was trained with")
     parser.add_argument("checkpoint", help="checkpoint file that was tested")
     parser.add_argument("--work-dir", help="folder of the run (default: that of the checkpoint)")
-    parser.add_argument("--out", metavar="DIR", required=True, help="folder for the figures")
+    parser.add_argument(
+        "--out",
+        metavar="DIR",
+        help="folder for the figures (default: evaluation/figures of the run, which report shows)",
+    )
     parser.add_argument(
         "--images",
         nargs="+",
@@ -54,4 +58,4 @@ def run(args: argparse.Namespace) -> None:
     )
     for kind, reason in figures.left_out.items():
         print(f"left out: {kind}: {reason}")
-    print(f"{len(figures.files) - 1} figures: {args.out}")
+    print(f"{len(figures.files) - 1} figures: {figures.files[-1].parent}")

@@ -19,7 +19,10 @@ from mmseg_heritage.evaluation.store import Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics
 
 FOLDS_FILE = "folds.json"
-_EVALUATION = "evaluation"
+EVALUATION_FOLDER = "evaluation"
+"""Below the folder of a run; holds what a test writes."""
+FIGURES_FOLDER = "figures"
+"""Below that; holds what ``visualize`` draws."""
 
 
 @dataclass(frozen=True, eq=False)
@@ -126,13 +129,14 @@ def read_run(path: str | Path) -> Run:
         raise InputError(f"{path}: no such folder")
     if (path / FOLDS_FILE).is_file():
         names, missing = _fold_names(path / FOLDS_FILE)
-        tests = [_read_test(path / name / _EVALUATION) for name in names]
+        tests = [_read_test(path / name / EVALUATION_FOLDER) for name in names]
         counts = _pooled(path, [fold for fold, _ in tests])
         return Run(path.resolve(), counts, tuple(stamp for _, stamp in tests), tuple(missing))
-    folder = path if (path / METRICS_FILE).is_file() else path / _EVALUATION
+    folder = path if (path / METRICS_FILE).is_file() else path / EVALUATION_FOLDER
     if not (folder / METRICS_FILE).is_file():
         raise InputError(
-            f"{path}: no tested run: neither {_EVALUATION}/{METRICS_FILE} nor {FOLDS_FILE} is in it"
+            f"{path}: no tested run: neither {EVALUATION_FOLDER}/{METRICS_FILE} nor "
+            f"{FOLDS_FILE} is in it"
         )
     counts, stamp = _read_test(folder)
     return Run(_run_folder(path), counts, (stamp,))
@@ -153,7 +157,7 @@ def _label_and_paths(argument: str) -> tuple[str | None, list[Path]]:
 def _run_folder(path: Path) -> Path:
     """Returns the absolute folder of a run, also for its evaluation folder."""
     path = path.resolve()
-    return path.parent if path.name == _EVALUATION else path
+    return path.parent if path.name == EVALUATION_FOLDER else path
 
 
 def _labels(named: Sequence[tuple[str | None, Sequence[Path]]]) -> list[str]:

@@ -14,7 +14,7 @@ from typing import Any
 
 from mmseg_heritage.data.splits import load_split
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.runs import Run
+from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER, Run
 
 _SHOWN = 6  # of several different values, as folds have them
 _SPLIT_FILE = "split.json"
@@ -55,7 +55,7 @@ def training_config(run: Run) -> dict[str, Any]:
     """
     for stamp in run.stamps:
         name = Path(str(stamp.get("config"))).name
-        places = [run.folder / name, run.folder / "evaluation" / name]
+        places = [run.folder / name, run.folder / EVALUATION_FOLDER / name]
         places += sorted(run.folder.glob(f"*/{name}")) if len(run.stamps) > 1 else []
         for path in places:
             if path.suffix == ".py" and path.is_file():

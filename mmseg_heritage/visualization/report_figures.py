@@ -14,7 +14,7 @@ from pathlib import Path
 from tempfile import TemporaryDirectory
 from typing import Any
 
-from mmseg_heritage.evaluation.runs import Run
+from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER, FIGURES_FOLDER, Run
 from mmseg_heritage.visualization.comparison import draw_comparison
 from mmseg_heritage.visualization.curves import has_log, plot_training_curves, read_scalars
 from mmseg_heritage.visualization.report_pictures import figure_uri, panel_uri
@@ -105,7 +105,7 @@ def run_figures(run: Run, content: Mapping[str, Any]) -> list[Picture]:
             draw(path)
             pictures.append(Picture(title, text, figure_uri(path), title == _WIDE))
     if len(run.stamps) == 1:
-        drawn = run.folder / "evaluation" / "figures"
+        drawn = run.folder / EVALUATION_FOLDER / FIGURES_FOLDER
         pictures += taken_figures(drawn, run.stamps[0].get("checkpoint_sha256"))
     return pictures
 

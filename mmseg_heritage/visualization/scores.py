@@ -24,6 +24,7 @@ from mmseg_heritage.visualization.style import (
     PERCENT,
     ink_on,
     new_figure,
+    note_below,
     plain,
     save_figure,
     short_number,
@@ -69,7 +70,7 @@ def plot_confusion_matrix(path: str | Path, counts: Counts) -> None:
     with np.errstate(invalid="ignore", divide="ignore"):
         percent = 100 * pooled / true[:, None]
     number = len(names)
-    figure = new_figure(4.5 + 0.52 * number, 2.4 + 0.36 * number)
+    figure = new_figure(4.5 + 0.52 * number, 2.9 + 0.36 * number)
     axes = figure.subplots()
     masked = np.ma.masked_invalid(percent)
     image = axes.imshow(masked, cmap=PERCENT, vmin=0, vmax=100, aspect="auto")
@@ -88,14 +89,11 @@ def plot_confusion_matrix(path: str | Path, counts: Counts) -> None:
     _name_classes(axes, names, true, shown["groups"])
     axes.set_xlabel("predicted class")
     axes.set_ylabel("true class")
-    figure.colorbar(image, label="percent of the true pixels of the class", fraction=0.05, pad=0.01)
-    axes.set_title(
+    figure.colorbar(image, label="percent of true pixels", fraction=0.05, pad=0.01)
+    note_below(
+        figure,
         f"Behind the names: true pixels, source groups ({FEW_GROUPS}). Empty: no such pixel. "
         "255 is left out.",
-        fontsize=9,
-        y=-0.04,
-        va="top",
-        loc="left",
     )
     save_figure(figure, path)
 

@@ -99,6 +99,13 @@ def test_unknown_names_are_told_before_anything_is_drawn(draw, counts, tmp_path)
     assert not list(tmp_path.iterdir())
 
 
+def test_figures_go_where_report_finds_them(draw, run, tmp_path):
+    copy = shutil.copytree(run, tmp_path / "run")
+    figures = draw(checkpoint=copy / "iter_3.pth", out=None, kinds=["confusion"])
+    folder = copy / "evaluation" / "figures"
+    assert [path.parent for path in figures.files] == [folder] * 2
+
+
 def test_what_was_asked_for_by_name_must_be_there(draw, tmp_path):
     with pytest.raises(InputError, match="--kinds levels: the model predicts no levels"):
         draw(kinds=["iou", "levels"])
