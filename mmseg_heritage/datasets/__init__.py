@@ -1,6 +1,7 @@
 """What the training loop reads: the data set and its transforms."""
 
 from mmseg_heritage.datasets.artefact import ARTeFACTDataset
+from mmseg_heritage.datasets.seeded import NumberedSampler, SeededDataset
 from mmseg_heritage.datasets.transforms import (
     HeritageAugmentation,
     LimitLongEdge,
@@ -16,6 +17,8 @@ __all__ = [
     "LimitLongEdge",
     "LoadARTeFACTAnnotations",
     "LoadHeritageImage",
+    "NumberedSampler",
     "RandomSquareCrop",
     "RareClassCrop",
+    "SeededDataset",
 ]
