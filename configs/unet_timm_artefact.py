@@ -6,6 +6,5 @@ _base_ = [
 
 pretrained = None  # a local file, 'auto' (timm's weights, from its hub cache or by download), or None
 model = dict(
-    # Most timm models; others (timm.get_pretrained_cfg(NAME).mean) want model.data_preprocessor.*
-    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
+    data_preprocessor=dict(mean='auto', std='auto'),  # those of timm's weights of the model
     backbone=dict(type='TimmBackboneAdapter', model_name='resnet34', out_indices='all'))

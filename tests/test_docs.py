@@ -1,4 +1,4 @@
-"""docs/models.md: its configs build, its numbers are those of the models, its links exist."""
+"""docs/: configs build, numbers are those of the models, mappings are read, links exist."""
 
 import re
 from pathlib import Path
@@ -11,9 +11,12 @@ from mmseg_heritage.apis.config import load_config
 from mmseg_heritage.apis.model_stats import CONVENTION, measure_model, measure_models
 from mmseg_heritage.apis.model_tables import backbone_table, check_tables, config_table
 from mmseg_heritage.apis.runner import check_parts
+from mmseg_heritage.data.label_mapping import SHIPPED, load_mapping
+from mmseg_heritage.taxonomy import FINE
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
+DATA = (ROOT / "docs" / "data.md").read_text(encoding="utf-8")
 MODELS = ROOT / "docs" / "models.md"
 TEXT = MODELS.read_text(encoding="utf-8")
 SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
@@ -141,3 +144,30 @@ def test_files_that_it_names_or_links_exist(page):
 )
 def test_base_files_that_it_names_exist(name):
     assert list((CONFIGS / "_base_").rglob(name))
+
+
+def test_its_mapping_can_be_used(tmp_path):
+    (example,) = re.findall(
+        r'```json\n(\{\n  "schema": "mmseg_heritage/mapping.*?)```', DATA, re.DOTALL
+    )
+    path = tmp_path / "example.json"
+    path.write_text(example)
+    mapping = load_mapping(path)
+    assert {*mapping.content} < set(re.findall(r"\w+", DATA.split("| key | |")[1])) | {"schema"}
+    assert mapping.source_id.fullmatch("wall_copy12")[1] == "wall"
+
+
+def test_it_lists_the_mappings_that_there_are():
+    table = DATA.split("| mapping | for |")[1].split("\n\n")[0]
+    assert {path.stem for path in SHIPPED.glob("*.json")} <= set(re.findall(r"`(\w+)`", table))
+
+
+def test_its_counts_are_those_of_the_classes_and_add_up():
+    rows = re.findall(r"\| (\d+) \| ([\w ]+) \| ([\d,]+) \| ([\d.]+) (?=\|)", DATA)
+    counts = {int(i): (name, int(n.replace(",", "")), float(share)) for i, name, n, share in rows}
+    assert {i: name for i, (name, _, _) in counts.items()} == {c.id: c.name for c in FINE}
+    total = sum(n for _, n, _ in counts.values())
+    for _, number, share in counts.values():
+        assert 100 * number / total == pytest.approx(share, abs=6e-4)
+    assert (total + 1_131_052) / 1e6 == pytest.approx(80.8, abs=0.05)
+    assert 100 * (1 - counts[0][1] / total) == pytest.approx(12.5, abs=0.05)

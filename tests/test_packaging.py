@@ -93,6 +93,20 @@ def test_wheel_holds_every_module(wheel_names: set[str]) -> None:
     assert modules <= wheel_names
 
 
+def test_wheel_holds_every_mapping_file(wheel_names: set[str]) -> None:
+    folder = ROOT / "mmseg_heritage" / "data" / "mappings"
+    mappings = {path.relative_to(ROOT).as_posix() for path in folder.glob("*.json")}
+    assert mappings
+    assert mappings <= wheel_names
+
+
+def test_wheel_holds_the_templates_of_reports(wheel_names: set[str]) -> None:
+    templates = ROOT / "mmseg_heritage" / "visualization" / "templates"
+    names = {path.relative_to(ROOT).as_posix() for path in templates.iterdir()}
+    assert "mmseg_heritage/visualization/templates/report.html" in names
+    assert names <= wheel_names
+
+
 def test_wheel_holds_nothing_from_earlier_builds_or_beside_the_package(
     wheel_names: set[str],
 ) -> None:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import difflib
 import math
 from collections.abc import Mapping, Set
 from pathlib import Path
@@ -10,7 +9,7 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from mmseg_heritage.errors import InputError
+from mmseg_heritage.errors import InputError, did_you_mean
 
 _SUFFIX = "_variables"
 
@@ -46,7 +45,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     tables = [table for key, table in cfg.items() if key.endswith(_SUFFIX)]
     variables = {name for table in tables for name in table}
     unknown = [key for key in options if not _exists(cfg, key)]
-    problems = [f"{key}: no such variable or field" + _near(key, variables) for key in unknown]
+    known = {*variables, "max_iters"}
+    problems = [f"{key}: no such variable or field" + did_you_mean(key, known) for key in unknown]
     if problems:
         raise InputError(
             f"{path}: --cfg-options cannot be applied. Variables of this config: "
@@ -76,12 +76,6 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     if max_iters is not None:
         _count_iterations(cfg, max_iters)
     return cfg
-
-
-def _near(key: str, variables: Set[str]) -> str:
-    """Suggests the variable that was probably meant."""
-    near = difflib.get_close_matches(key, {*variables, "max_iters"}, n=1)
-    return f"; did you mean {near[0]}?" if near else ""
 
 
 def _fill_fields(cfg: Config, table: dict[str, Any], given: Set[str]) -> list[str]:

@@ -20,6 +20,8 @@ from mmseg_heritage.progress import progress_bar
 AUTO = "auto"
 TIMM = "TimmBackboneAdapter"
 _PREFIX = "backbone."
+# Parts of the names that position tables have in mmsegmentation and mmpretrain.
+_POSITION_TABLES = ("pos_embed", "relative_position", "relative_coords", "rel_pos")
 _TIMEOUT = 30  # seconds without an answer
 
 # Backbone -> file name, whose last part is the start of its SHA-256, and its address.
@@ -78,16 +80,16 @@ def resolve_pretrained(cfg: Config) -> None:
 def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
     """Verifies that a local file of pretrained weights is of the backbone's architecture.
 
-    Stock loading only logs what does not fit and trains on from random weights. A few tensors of
-    another shape are allowed: position tables are often fitted to the size of the input.
+    Stock loading only logs what does not fit and trains on from random weights. Only position
+    tables may have another shape: backbones fit them to the size of the input.
 
     Args:
         cfg: The run's config, after :func:`resolve_pretrained`.
         backbone: The built backbone. A :class:`TimmBackboneAdapter` loads what it was told to.
 
     Raises:
-        InputError: If fewer than half of the backbone's weights are in the file, or weights that
-            are to be downloaded cannot be had.
+        InputError: If fewer than half of the backbone's weights are in the file, or one of another
+            shape, or weights that are to be downloaded cannot be had.
     """
     if isinstance(backbone, TimmBackboneAdapter):
         backbone.init_weights()
@@ -100,15 +102,31 @@ def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
     prefix = f"{prefix.rstrip('.')}." if prefix else ""
     found = weights_of(load_checkpoint_file(path), path)
     expected = backbone.state_dict()
-    fitting = sum(
-        prefix + name in found and found[prefix + name].shape == value.shape
+    shapes = {
+        name: (tuple(found[prefix + name].shape), tuple(value.shape))
         for name, value in expected.items()
-    )
+        if prefix + name in found
+    }
+    others = {name: pair for name, pair in shapes.items() if pair[0] != pair[1]}
+    fitting = len(shapes) - len(others)
     if 2 * fitting < len(expected):
         raise InputError(
             f"{path}: expected pretrained weights of {type(backbone).__name__} as the config "
             f"describes it, but only {fitting} of its {len(expected)} tensors are in the file. "
             f"{_advice(cfg.get('pretrained_name'))}"
+        )
+    problems = [
+        f"{name}: {theirs} in the file, {ours} in the model"
+        for name, (theirs, ours) in others.items()
+        if not any(part in name for part in _POSITION_TABLES)
+    ]
+    if problems:
+        raise InputError(
+            f"{path}: expected pretrained weights of {type(backbone).__name__} as the config "
+            "describes it, but these have other shapes and would stay random. Set the backbone's "
+            "in_channels and widths to those of the file. "
+            f"{_advice(cfg.get('pretrained_name'))}",
+            problems,
         )
 
 

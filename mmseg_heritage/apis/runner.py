@@ -29,11 +29,15 @@ from torch.utils.data import DataLoader
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.config import as_list, check_classes
+from mmseg_heritage.data.cache import check_memory
 from mmseg_heritage.data.check import check_pixels
 from mmseg_heritage.data.folder import Sample
 from mmseg_heritage.datasets import ARTeFACTDataset
+from mmseg_heritage.datasets.transforms import LoadHeritageImage
 from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.models.backbones.timm_weights import RGB
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
 from mmseg_heritage.progress import progress_bar
 
 
@@ -104,9 +108,10 @@ def check_parts(cfg: Config, parts: Sequence[str]) -> torch.nn.Module:
     model = build_model(cfg)
     for part in parts:
         _check_loader(cfg, part)
-        with config_errors(f"{part}_dataloader.dataset.pipeline"):
-            for step in _innermost_dataset(cfg, part).get("pipeline") or []:
-                TRANSFORMS.build(step)
+        key = f"{part}_dataloader.dataset.pipeline"
+        with config_errors(key):
+            pipeline = _innermost_dataset(cfg, part).get("pipeline") or []
+            _check_channels(key, [TRANSFORMS.build(step) for step in pipeline], model)
         for evaluator in as_list(cfg.get(f"{part}_evaluator")):
             with config_errors(f"{part}_evaluator"):
                 METRICS.build(evaluator)
@@ -126,6 +131,17 @@ def check_parts(cfg: Config, parts: Sequence[str]) -> torch.nn.Module:
                 options = {k: v for k, v in scheduler.items() if k != "convert_to_iter_based"}
                 PARAM_SCHEDULERS.build(options, default_args={"optimizer": optimizer})
     return model
+
+
+def _check_channels(key: str, steps: Sequence[object], model: torch.nn.Module) -> None:
+    """Refuses to load colour images for a backbone that takes more or fewer channels."""
+    backbone = getattr(model, "backbone", None)
+    channels = RGB if backbone is None else image_channels(backbone)
+    if channels != RGB and any(type(step) is LoadHeritageImage for step in steps):
+        raise InputError(
+            f"{key}: LoadHeritageImage gives images of {RGB} channels, but model.backbone takes "
+            f"{channels}; put a loading step of your own there, or set in_channels={RGB}"
+        )
 
 
 def _check_loader(cfg: Config, part: str) -> None:
@@ -155,8 +171,8 @@ def build_datasets(cfg: Config, parts: Sequence[str]) -> list[ARTeFACTDataset]:
         parts: Of 'train', 'val', 'test'.
 
     Raises:
-        InputError: With the problems of all of them, and where heads have another number of
-            classes.
+        InputError: With the problems of all of them, where heads have another number of classes,
+            and where the memory cannot hold what they are to keep in it.
     """
     datasets: list[ARTeFACTDataset] = []
     errors: list[InputError] = []
@@ -173,6 +189,9 @@ def build_datasets(cfg: Config, parts: Sequence[str]) -> list[ARTeFACTDataset]:
     if errors:
         raise InputError("the data sets of this run cannot be read", map(str, errors))
     check_classes(cfg, len(datasets[0].metainfo["classes"]))
+    kept = [item for d in datasets if d.cache == "ram" for item in d.cache_items()]
+    if kept:
+        check_memory(kept)
     return datasets
 
 

@@ -19,6 +19,7 @@ from mmseg_heritage.apis.runner import (
     output_folder,
 )
 from mmseg_heritage.apis.stamp import run_stamp
+from mmseg_heritage.apis.visualize import visualize as draw
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.checkpoint import check_fits, trusting_checkpoints
 from mmseg_heritage.engine.hooks import InferenceTimeHook
@@ -27,8 +28,10 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.files import write_json
+from mmseg_heritage.visualization.scores import write_figures
 
 EVALUATION_FOLDER = "evaluation"
+FIGURES_FOLDER = "figures"
 
 
 def test(
@@ -42,10 +45,12 @@ def test(
     overwrite: bool = False,
     skip_data_check: bool = False,
     trust_checkpoint: bool = False,
+    visualize: bool = False,
 ) -> Path:
     """Tests a checkpoint and writes its scores to ``<work_dir>/evaluation``.
 
-    These are ``metrics.json``, ``per_class.csv`` and ``per_image.npz``.
+    These are ``metrics.json``, ``per_class.csv``, ``per_image.npz``, ``confusion_matrix.png`` and
+    ``per_class_iou.png``.
 
     Args:
         config: Config file the checkpoint was trained with.
@@ -58,6 +63,8 @@ def test(
         overwrite: Allows replacing results that are already there.
         skip_data_check: Does not decode all images and masks first.
         trust_checkpoint: Lets the checkpoint run code.
+        visualize: Also writes what :func:`mmseg_heritage.apis.visualize.visualize` draws to
+            ``evaluation/figures``.
 
     Returns:
         The file of scores.
@@ -77,7 +84,7 @@ def test(
         for name, value in (("show_dir", show_dir), ("out_dir", out_dir))
         if value
     }
-    _guard(results, outputs, overwrite)
+    _guard(results, outputs, overwrite, visualize)
     prepare_distributed(cfg)
     datasets = build_datasets(cfg, ("test",))
     _spare_the_data(outputs, datasets[0])
@@ -96,10 +103,22 @@ def test(
     if is_main_process() and metrics.exists():  # a config may name other metrics, which only log
         run = run_stamp(cfg, config, datasets[0], runner.model)
         write_json(metrics, {**load_metrics(metrics), "run": {**run, "time": timer.summary()}})
+        write_figures(results)
+        if visualize:
+            draw(
+                config,
+                checkpoint,
+                results / FIGURES_FOLDER,
+                work_dir=results.parent,
+                maps=outputs.get("out_dir"),
+                cfg_options=cfg_options,
+                overwrite=overwrite,
+                trust_checkpoint=trust_checkpoint,
+            )
     return metrics
 
 
-def _guard(results: Path, outputs: Mapping[str, Path], overwrite: bool) -> None:
+def _guard(results: Path, outputs: Mapping[str, Path], overwrite: bool, visualize: bool) -> None:
     """Refuses to replace results that nobody asked to replace."""
     if len(set(outputs.values())) < len(outputs):
         raise InputError(
@@ -108,6 +127,9 @@ def _guard(results: Path, outputs: Mapping[str, Path], overwrite: bool) -> None:
     if overwrite:
         return
     problems = [str(results / METRICS_FILE)] if (results / METRICS_FILE).exists() else []
+    figures = results / FIGURES_FOLDER
+    if visualize and figures.is_dir() and any(figures.iterdir()):
+        problems.append(f"{figures}: holds files")
     problems += [
         f"{folder}: holds pictures"
         for folder in outputs.values()

@@ -15,6 +15,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--show-dir", help="write a picture of each image: input, truth, prediction"
     )
     parser.add_argument("--out", metavar="DIR", help="write the class map of each image")
+    parser.add_argument(
+        "--visualize",
+        action="store_true",
+        help="draw figures of scores, training and predictions into evaluation/figures",
+    )
     add_run_arguments(parser)
 
 
@@ -30,6 +35,7 @@ def run(args: argparse.Namespace) -> None:
         out_dir=args.out,
         launcher=args.launcher,
         skip_data_check=args.skip_data_check,
+        visualize=args.visualize,
         **shared_options(args),
     )
     print(f"scores: {metrics}")

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import csv
-from collections.abc import Iterator, Sequence
+import io
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -113,9 +114,9 @@ def scan_folder(
         raise InputError(f"{root}: expected the folders {images}/ and {annotations}/", missing)
 
     faults: list[Fault] = []
-    image_paths = _files_by_id(root / images, faults)
-    mask_paths = _files_by_id(root / annotations, faults)
-    columns, rows = _read_metadata(root / metadata, faults)
+    image_paths = files_by_id(list_images(root / images), faults)
+    mask_paths = files_by_id(list_images(root / annotations), faults)
+    columns, rows = read_metadata(root / metadata, faults)
     if not image_paths and not mask_paths:
         raise InputError(
             f"{root / images}: the folder holds no images ({', '.join(IMAGE_SUFFIXES)})"
@@ -185,21 +186,37 @@ def _image_files(folder: Path) -> Iterator[Path]:
             yield path
 
 
-def _files_by_id(folder: Path, faults: list[Fault]) -> dict[str, Path]:
-    """Maps id to file; two files with one id are a fault."""
+def files_by_id(paths: Iterable[Path], faults: list[Fault], suffix: str = "") -> dict[str, Path]:
+    """Maps id to file; two files with one id are a fault.
+
+    Args:
+        paths: Files.
+        faults: Is added to.
+        suffix: What their names have behind the id, before the point.
+    """
     files: dict[str, Path] = {}
-    for path in list_images(folder):
-        if path.stem in files:
-            message = f"the id '{path.stem}' is also that of {files[path.stem].name}"
+    for path in paths:
+        sample_id = path.stem.removesuffix(suffix)
+        if sample_id in files:
+            message = f"the id '{sample_id}' is also that of {files[sample_id].name}"
             faults.append(Fault("repeated id", path, message))
-        files[path.stem] = path
+        files[sample_id] = path
     return files
 
 
-def _read_metadata(
-    path: Path, faults: list[Fault]
+def read_metadata(
+    path: Path, faults: list[Fault], id_column: str = "id"
 ) -> tuple[tuple[str, ...], dict[str, dict[str, str]] | None]:
-    """Returns the columns, and id -> row or None where there is no metadata file."""
+    """Reads a metadata table.
+
+    Args:
+        path: CSV in UTF-8 with names in the first line.
+        faults: Is added to.
+        id_column: Name of the column that holds the ids.
+
+    Returns:
+        The columns, and id -> row or None where there is no table that can be used.
+    """
     if not path.is_file():
         return (), None
     rows: dict[str, dict[str, str]] = {}
@@ -207,12 +224,12 @@ def _read_metadata(
         with path.open(newline="", encoding="utf-8-sig") as file:
             reader = csv.DictReader(file)
             columns = tuple(reader.fieldnames or ())
-            if "id" not in columns:
-                message = f"expected a column 'id', found {reader.fieldnames}"
+            if id_column not in columns:
+                message = f"expected a column '{id_column}', found {reader.fieldnames}"
                 faults.append(Fault("metadata", path, message))
                 return columns, None
             for row in reader:
-                sample_id = row["id"]
+                sample_id = row[id_column]
                 if not sample_id:
                     faults.append(Fault("metadata", path, "no id", reader.line_num))
                     continue
@@ -224,6 +241,17 @@ def _read_metadata(
         faults.append(Fault("metadata", path, f"cannot be read as CSV in UTF-8 ({error})"))
         return (), None
     return columns, rows
+
+
+def metadata_bytes(rows: Sequence[Mapping[str, str]]) -> bytes:
+    """Returns rows of metadata as CSV in UTF-8: the columns of all of them, first ``id``."""
+    names = list(dict.fromkeys(name for row in rows for name in row))
+    names.sort(key=lambda name: name != "id")
+    stream = io.StringIO(newline="")
+    writer = csv.DictWriter(stream, names, restval="")
+    writer.writeheader()
+    writer.writerows(rows)
+    return stream.getvalue().encode()
 
 
 def select(

@@ -9,7 +9,7 @@ import struct
 import threading
 import zlib
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
@@ -359,28 +359,21 @@ def read_mask(
             that are no class ids, or more than :func:`max_pixels`.
     """
     label = _label(source, name)
-    with _open(source, label) as image:
+    illegal: Counter[int] = Counter()
+
+    def mode_of(image: Image.Image) -> str:
         if image.mode not in _MASK_MODES:
-            raise ImageFault(
+            raise InputError(
                 f"{label}: expected a mask with one channel of class ids, found mode {image.mode}; "
-                "save the ids, not their colours",
-                "mode",
+                "save the ids, not their colours"
             )
-        try:
-            ImageOps.exif_transpose(image, in_place=True)
-            mask = np.empty((image.height, image.width), np.uint8)
-            illegal: Counter[int] = Counter()
-            for rows, values in _strips_of(image):
-                illegal.update(_illegal_values(values))
-                mask[rows] = values.astype(np.uint8, copy=False)
-        except _DECODE_ERRORS as error:
-            raise _damage(label, "mask", error) from error
-    height, width = mask.shape
-    if size is not None and (width, height) != size:
-        raise ImageFault(
-            f"{label}: expected the size of its image, {size[0]}x{size[1]}, found {width}x{height}",
-            "size",
-        )
+        return image.mode
+
+    def to_ids(values: np.ndarray) -> np.ndarray:
+        illegal.update(_illegal_values(values))
+        return values
+
+    mask = read_labels(source, mode_of, to_ids, size, name)
     if illegal:
         shown = ", ".join(map(str, sorted(illegal)[:5])) + (", ..." if len(illegal) > 5 else "")
         raise ImageFault(
@@ -390,6 +383,62 @@ def read_mask(
             illegal,
         )
     return mask
+
+
+def read_labels(
+    source: Source,
+    mode_of: Callable[[Image.Image], str],
+    to_ids: Callable[[np.ndarray], np.ndarray],
+    size: tuple[int, int] | None = None,
+    name: str | None = None,
+) -> np.ndarray:
+    """Reads an annotation of any coding, turned like a photograph.
+
+    Args:
+        source: Path or content of an image file.
+        mode_of: Takes the file as Pillow opened it, and returns the mode that values are read in;
+            raises InputError where the coding cannot be in such a file.
+        to_ids: Takes the values of some rows, (rows, W) or (rows, W, channels), and returns their
+            class ids, (rows, W).
+        size: Expected (width, height), that of the photograph.
+        name: What messages call it, if not by its path.
+
+    Returns:
+        uint8 array of shape (H, W).
+
+    Raises:
+        ImageFault: If the file is missing, truncated, of a mode that ``mode_of`` refuses, of
+            another size, or has more than :func:`max_pixels`.
+    """
+    label = _label(source, name)
+    with _open(source, label) as image:
+        try:
+            mode = mode_of(image)
+            ImageOps.exif_transpose(image, in_place=True)
+            labels = image if image.mode == mode else image.convert(mode)
+            mask = np.empty((labels.height, labels.width), np.uint8)
+            for rows, values in _strips_of(labels):
+                mask[rows] = to_ids(values).astype(np.uint8, copy=False)
+        except InputError as error:
+            raise ImageFault(error.summary, "mode") from error
+        except _DECODE_ERRORS as error:
+            raise _damage(label, "mask", error) from error
+    check_mask_size(mask, size, label)
+    return mask
+
+
+def check_mask_size(mask: np.ndarray, size: tuple[int, int] | None, label: str) -> None:
+    """Verifies that a mask (H, W) has the (width, height) of its photograph, where that is known.
+
+    Raises:
+        ImageFault: If not.
+    """
+    height, width = mask.shape
+    if size is not None and (width, height) != size:
+        raise ImageFault(
+            f"{label}: expected the size of its image, {size[0]}x{size[1]}, found {width}x{height}",
+            "size",
+        )
 
 
 def _illegal_values(values: np.ndarray) -> dict[int, int]:

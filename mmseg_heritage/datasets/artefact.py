@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
 from typing import Any
 
 import numpy as np
@@ -11,11 +12,14 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
+from mmseg_heritage.data.cache import CACHES, CacheItem, PixelCache, plan_cache
 from mmseg_heritage.data.check import check_sizes
 from mmseg_heritage.data.folder import Sample, read_folder, select
 from mmseg_heritage.data.groups import split_units, unit_name
 from mmseg_heritage.data.splits import Split, check_split, default_split, load_split
 from mmseg_heritage.data.statistics import sample_pixels
+from mmseg_heritage.datasets.shared_cache import shared_cache
+from mmseg_heritage.datasets.transforms.loading import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.datasets.transforms.rare_class_crop import RareClassCrop
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import BACKGROUND, FINE, IGNORE_INDEX, LEVELS
@@ -49,6 +53,9 @@ class ARTeFACTDataset(BaseSegDataset):
             are ignored. Not to be combined with ``level`` and ``with_background``.
         data_prefix: Names of the image and annotation folders.
         metadata_file: Name of the metadata table.
+        cache: Where decoded pixels are kept when a data set with a pipeline is built: 'none',
+            'ram' (one copy for all processes of a machine) or 'disk'.
+        cache_dir: Folder of a cache on disk; empty takes ``cache`` below ``data_root``.
         **kwargs: See :class:`mmseg.datasets.BaseSegDataset`.
 
     Raises:
@@ -76,6 +83,8 @@ class ARTeFACTDataset(BaseSegDataset):
         metainfo: dict[str, Any] | None = None,
         data_prefix: dict[str, str] | None = None,
         metadata_file: str = "metadata.csv",
+        cache: str = "none",
+        cache_dir: str = "",
         reduce_zero_label: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -92,6 +101,11 @@ class ARTeFACTDataset(BaseSegDataset):
             raise InputError(
                 f"data_prefix may hold {' and '.join(_FOLDERS)}, found {', '.join(data_prefix)}"
             )
+        if cache not in CACHES:
+            raise InputError(f"cache must be one of {', '.join(CACHES)}, found {cache!r}")
+        self.cache = cache
+        self.cache_dir = Path(cache_dir or Path(data_root) / "cache").absolute()
+        self._pixels: PixelCache | None = None
         self.split = split
         self.materials = materials
         self.contents = contents
@@ -205,14 +219,50 @@ class ARTeFACTDataset(BaseSegDataset):
         ]
 
     def full_init(self) -> None:
-        """Lists the samples, and tells crops that look for rare classes which are rare."""
+        """Lists the samples, decodes those to be kept, and tells crops which classes are rare."""
         if self._fully_initialized:
             return
         super().full_init()
+        if self.cache != "none" and self.pipeline.transforms:  # without one nothing is read
+            self._check_cache_is_used()
+            self._pixels = shared_cache(
+                self.cache_items(), None if self.cache == "ram" else self.cache_dir
+            )
         for step in self.pipeline.transforms:
             if isinstance(step, RareClassCrop) and step.needs_counts:
                 print_log(f"counting the classes in {len(self)} masks", "current")
                 step.set_class_counts(self.class_pixels().sum(axis=0))
+
+    def cache_items(self) -> list[CacheItem]:
+        """Lists what the cache holds, or would hold, from the headers of the files."""
+        infos = [self.get_data_info(i) for i in range(len(self))]
+        return plan_cache([(i["img_path"], i["seg_map_path"]) for i in infos], self.label_map)
+
+    def _check_cache_is_used(self) -> None:
+        """Refuses a cache that the pipeline does not look into, or among the photographs."""
+        steps = {type(step) for step in self.pipeline.transforms}
+        missing = [
+            f"{loader.__name__} is not there"
+            for loader in (LoadHeritageImage, LoadARTeFACTAnnotations)
+            if loader not in steps
+        ]
+        if missing:
+            raise InputError(
+                f"cache={self.cache!r} keeps what LoadHeritageImage and LoadARTeFACTAnnotations "
+                "load; use both in the pipeline, or cache='none'",
+                missing,
+            )
+        sources = {Path(self.data_root, folder).absolute() for folder in self._folders.values()}
+        if self.cache == "disk" and self.cache_dir in sources:
+            raise InputError(f"{self.cache_dir}: cache_dir cannot be a folder of the data set")
+
+    def prepare_data(self, idx: int) -> Any:
+        """Runs the pipeline on a sample, giving it the cached pixels where there are some."""
+        info = self.get_data_info(idx)
+        if self._pixels is not None:
+            info["cached_img"] = self._pixels.array(info["img_path"])
+            info["cached_seg_map"] = self._pixels.array(info["seg_map_path"])
+        return self.pipeline(info)
 
     def class_pixels(self) -> NDArray[np.int64]:
         """Counts the pixels of each class in each sample; reads the masks once.

@@ -1,1 +1,1 @@
-"""Pictures of predictions. Needs numpy, OpenCV and Pillow only."""
+"""Pictures of data, predictions and scores. Class maps and panels need no matplotlib."""

@@ -6,10 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from matplotlib.figure import Figure
 from prettytable import PrettyTable
 
-from mmseg_heritage.files import replacing
+from mmseg_heritage.visualization.style import BLUE, RED, new_figure, save_figure
 
 
 def plot_class_weights(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -21,16 +20,16 @@ def plot_class_weights(path: str | Path, content: Mapping[str, Any]) -> None:
     """
     classes, weights = content["classes"], content["class_weights"]
     counts = content["pixel_counts"]
-    figure = Figure(figsize=(9, 1.5 + 0.3 * len(classes)), layout="constrained")
+    figure = new_figure(9, 1.5 + 0.3 * len(classes))
     left, right = figure.subplots(1, 2, sharey=True)
     rows = range(len(classes))
-    left.barh(rows, counts, color="#0072b2")
+    left.barh(rows, counts, color=BLUE)
     left.set_xscale("log")
     left.set_xlim(left=0.5)  # one pixel is a bar, none is not
     left.set_xlabel("pixels in the training part")
     left.set_yticks(rows, classes)
     left.invert_yaxis()
-    bars = right.barh(rows, weights, color="#d55e00")
+    bars = right.barh(rows, weights, color=RED)
     labels = [f"{w:.3g}" if n else "no pixels" for w, n in zip(weights, counts, strict=True)]
     right.bar_label(bars, labels, padding=3)
     right.margins(x=0.2)
@@ -38,8 +37,7 @@ def plot_class_weights(path: str | Path, content: Mapping[str, Any]) -> None:
     split = content.get("split")
     if split:
         figure.suptitle(f"{split['name']}: {split['images']} training images")
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120)
+    save_figure(figure, path)
 
 
 def weight_table(content: Mapping[str, Any]) -> str:

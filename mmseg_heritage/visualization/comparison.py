@@ -1,7 +1,6 @@
 """Figures of a comparison: accuracy against speed, IoU by class, differences with intervals.
 
-In the colours of Okabe and Ito and the colour map cividis, which colour-blind readers can tell
-apart; what a colour says, a mark or a number says too.
+In the look of :mod:`mmseg_heritage.visualization.style`.
 """
 
 from __future__ import annotations
@@ -11,25 +10,30 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from matplotlib import colormaps
 from matplotlib.axes import Axes
-from matplotlib.figure import Figure
 
-from mmseg_heritage.evaluation.bootstrap import MIN_GROUPS
 from mmseg_heritage.evaluation.comparison import is_class
 from mmseg_heritage.evaluation.comparison_tables import class_name, verdict
-from mmseg_heritage.files import replacing
-from mmseg_heritage.taxonomy import GROUP_COLORS
+from mmseg_heritage.visualization.style import (
+    BLUE,
+    FEW_GROUPS,
+    GREY,
+    PERCENT,
+    RED,
+    SERIES,
+    ink_on,
+    new_figure,
+    save_figure,
+    support_ink,
+)
 
-_COLORS = ["#000000", *("#{:02x}{:02x}{:02x}".format(*color) for color in GROUP_COLORS[:6])]
 _MARKS = "osD^vPX*"
-_GREY = "#767676"
 _PANELS_ABREAST = 3
 _STYLES: dict[str, dict[str, Any]] = {
-    "higher": {"color": "#0072b2", "marker": ">", "markerfacecolor": "#0072b2"},
-    "lower": {"color": "#d55e00", "marker": "<", "markerfacecolor": "#d55e00"},
-    "not separable": {"color": _GREY, "marker": "o", "markerfacecolor": "white"},
-    "too few groups": {"color": _GREY, "marker": "x", "markerfacecolor": _GREY},
+    "higher": {"color": BLUE, "marker": ">", "markerfacecolor": BLUE},
+    "lower": {"color": RED, "marker": "<", "markerfacecolor": RED},
+    "not separable": {"color": GREY, "marker": "o", "markerfacecolor": "white"},
+    "too few groups": {"color": GREY, "marker": "x", "markerfacecolor": GREY},
 }
 
 
@@ -65,11 +69,11 @@ def plot_accuracy_speed(path: str | Path, content: Mapping[str, Any]) -> None:
     """
     placed = {label: run for label, run in content["runs"].items() if _has_place(run)}
     left_out = [label for label in content["runs"] if label not in placed]
-    figure = Figure(figsize=(7.5, 4 + 0.22 * len(placed)), layout="constrained")
+    figure = new_figure(7.5, 4 + 0.22 * len(placed))
     axes = figure.subplots()
     for place, (label, run) in enumerate(placed.items()):
         score, speed = run["scores"]["mIoU"], run["cost"]["images_per_second"]
-        color, mark = _COLORS[place % len(_COLORS)], _MARKS[place % len(_MARKS)]
+        color, mark = SERIES[place % len(SERIES)], _MARKS[place % len(_MARKS)]
         if score["low"] is not None:
             axes.plot([speed] * 2, [score["low"], score["high"]], color=color, linewidth=1.5)
         millions = run["cost"]["parameters"]
@@ -89,7 +93,7 @@ def plot_accuracy_speed(path: str | Path, content: Mapping[str, Any]) -> None:
     lines = [f"Lines: 95 % intervals. Speed of the model alone, on {' and on '.join(devices)}."]
     lines += [f"Without a speed: {', '.join(left_out)}"] if left_out else []
     axes.set_title("\n".join(lines), fontsize=9, loc="left")
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_class_iou(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -107,36 +111,27 @@ def plot_class_iou(path: str | Path, content: Mapping[str, Any]) -> None:
     longest = max(map(len, runs))
     upright = len(runs) <= 4  # more names beside each other would make a very wide picture
     width = max(0.9, 0.11 * longest) if upright else 0.7
-    figure = Figure(
-        figsize=(
-            2.8 + width * len(runs),
-            1.4 + 0.32 * len(names) + (0 if upright else 0.06 * longest),
-        ),
-        layout="constrained",
+    figure = new_figure(
+        2.8 + width * len(runs), 1.4 + 0.32 * len(names) + (0 if upright else 0.06 * longest)
     )
     axes = figure.subplots()
-    colors = colormaps["cividis"].with_extremes(bad="white")
-    image = axes.imshow(np.ma.masked_invalid(values), cmap=colors, vmin=0, vmax=100, aspect="auto")
+    image = axes.imshow(np.ma.masked_invalid(values), cmap=PERCENT, vmin=0, vmax=100, aspect="auto")
     for (row, column), value in np.ndenumerate(values):
         text = "absent" if np.isnan(value) else f"{value:.1f}"
-        ink = "black" if np.isnan(value) or value > 50 else "white"
-        axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=9)
+        axes.text(column, row, text, ha="center", va="center", color=ink_on(value), fontsize=9)
     labels = [f"{class_name(key)} ({number})" for key, number in zip(names, groups, strict=True)]
     axes.set_yticks(range(len(names)), labels)
     for tick, number in zip(axes.get_yticklabels(), groups, strict=True):
-        tick.set_color("black" if number >= MIN_GROUPS else _GREY)
+        tick.set_color(support_ink(number))
     axes.set_xticks(range(len(runs)), list(runs))
     axes.xaxis.tick_top()
     if not upright:
         for tick in axes.get_xticklabels():
             tick.set(rotation=40, ha="left", rotation_mode="anchor")
     axes.tick_params(length=0)
-    axes.set_xlabel(
-        f"(number of source groups that show the class; grey: fewer than {MIN_GROUPS})",
-        fontsize=9,
-    )
+    axes.set_xlabel(f"(number of source groups that show the class; {FEW_GROUPS})", fontsize=9)
     figure.colorbar(image, label="IoU, percent", fraction=0.05)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def plot_differences(path: str | Path, content: Mapping[str, Any]) -> None:
@@ -153,16 +148,14 @@ def plot_differences(path: str | Path, content: Mapping[str, Any]) -> None:
     across = min(_PANELS_ABREAST, len(compared))
     down = -(-len(compared) // across)
     width = max(3.2, 0.09 * max(map(len, compared)))
-    figure = Figure(
-        figsize=(2.2 + width * across, 1.4 + down * (0.7 + 0.25 * len(keys))), layout="constrained"
-    )
+    figure = new_figure(2.2 + width * across, 1.4 + down * (0.7 + 0.25 * len(keys)))
     grid = figure.subplots(down, across, sharey=True, sharex=True, squeeze=False).ravel()
     means = sum(not is_class(key) for key in keys)
     for axes, (label, scores) in zip(grid, compared.items(), strict=False):
         for row, key in enumerate(keys):
             _difference(axes, row, scores.get(key))
         axes.axvline(0, color="black", linewidth=0.8)
-        axes.axhline(means - 0.5, color=_GREY, linewidth=0.8, linestyle=":")
+        axes.axhline(means - 0.5, color=GREY, linewidth=0.8, linestyle=":")
         axes.set_title(label, fontsize=10)
         axes.tick_params(labelbottom=True)
         axes.grid(axis="x", alpha=0.3)
@@ -176,7 +169,7 @@ def plot_differences(path: str | Path, content: Mapping[str, Any]) -> None:
         for name, style in _STYLES.items()
     ]
     figure.legend(handles=handles, loc="outside lower center", ncols=4, frameon=False, fontsize=9)
-    _save(figure, path)
+    save_figure(figure, path)
 
 
 def _rows_of_differences(compared: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -204,8 +197,3 @@ def _has_place(run: Mapping[str, Any]) -> bool:
 
 def _value(entry: Mapping[str, Any] | None) -> float:
     return float("nan") if entry is None or entry["value"] is None else entry["value"]
-
-
-def _save(figure: Figure, path: str | Path) -> None:
-    with replacing(path) as temporary:
-        figure.savefig(temporary, dpi=120)

@@ -74,6 +74,40 @@ def test_weights_of_another_backbone_are_refused(weights):
         check_pretrained(cfg, torch.nn.Linear(7, 7))
 
 
+def save_and_resolve(model, path):
+    torch.save(model.state_dict(), path)
+    cfg = make_config(str(path))
+    resolve_pretrained(cfg)
+    return cfg
+
+
+def test_a_tensor_of_another_shape_would_stay_random_and_is_refused(tmp_path):
+    def network(channels):
+        layers = {f"layer{i}": torch.nn.Linear(2, 2) for i in range(9)}
+        return torch.nn.ModuleDict({"first": torch.nn.Conv2d(channels, 8, 3), **layers})
+
+    cfg = save_and_resolve(network(3), tmp_path / "rgb.pth")
+    check_pretrained(cfg, network(3))
+    with pytest.raises(InputError, match=r"rgb\.pth: .* would stay random") as caught:
+        check_pretrained(cfg, network(4))
+    assert caught.value.problems == [
+        "first.weight: (8, 3, 3, 3) in the file, (8, 4, 3, 3) in the model"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["pos_embed", "absolute_pos_embed", "relative_position_bias_table", "rel_pos_h"]
+)
+def test_position_tables_of_another_shape_are_the_backbones_own_business(name, tmp_path):
+    def network(positions):
+        module = torch.nn.Linear(2, 2)
+        module.register_parameter(name, torch.nn.Parameter(torch.zeros(positions)))
+        return module
+
+    cfg = save_and_resolve(network(4), tmp_path / "w.pth")
+    check_pretrained(cfg, network(9))
+
+
 @pytest.mark.parametrize("wanted", [True, 3, ["a"]])
 def test_other_values_are_refused(wanted):
     with pytest.raises(InputError, match="pretrained must be a path, 'auto' or None"):

@@ -83,3 +83,23 @@ def test_workers_are_not_kept_where_there_are_none():
     _fit_workers(cfg)
     assert cfg.train_dataloader.persistent_workers is False
     assert cfg.val_dataloader.persistent_workers is True
+
+
+def test_images_of_three_channels_for_a_backbone_of_four(tiny_config):
+    cfg = load_config(tiny_config, {"model.backbone.in_channels": 4})
+    with pytest.raises(InputError, match="give mean and std 4 numbers each"):
+        check_parts(cfg, ("train", "val"))
+    numbers = [127.5] * 4
+    cfg.model.data_preprocessor.update(mean=numbers, std=numbers)
+    with pytest.raises(InputError, match=r"^train_dataloader.*LoadHeritageImage gives images of 3"):
+        check_parts(cfg, ("train", "val"))
+    for part in ("train", "val"):
+        cfg[f"{part}_dataloader"].dataset.pipeline[0] = {"type": "LoadImageFromFile"}
+    assert check_parts(cfg, ("train", "val"))
+
+
+def test_class_weights_of_another_number_of_classes(tiny_config):
+    cfg = load_config(tiny_config)
+    cfg.model.decode_head.loss_decode = {"type": "ClassWeightedDiceLoss", "class_weight": [1, 2]}
+    with pytest.raises(InputError, match="2 weights for 16 classes"):
+        check_parts(cfg, ("train",))

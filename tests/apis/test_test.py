@@ -51,6 +51,11 @@ def test_one_picture_and_one_map_for_each_test_image(tested, test_ids):
         assert sorted(path.stem for path in (tested / folder).iterdir()) == test_ids
 
 
+def test_two_figures_lie_beside_the_scores(tested):
+    for name in ("confusion_matrix.png", "per_class_iou.png"):
+        assert min(read(tested / "evaluation" / name).shape[:2]) > 400
+
+
 def test_scores_equal_those_recomputed_from_the_maps(tested, test_ids, tiny_run):
     truth = [read(tiny_run.data / "annotations" / f"{i}.png").ravel() for i in test_ids]
     predicted = [read(tested / "maps" / f"{i}.png").ravel() for i in test_ids]

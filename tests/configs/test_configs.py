@@ -4,11 +4,13 @@ import shutil
 from pathlib import Path
 
 import pytest
+import timm
 import torch
 import yaml
 from mmengine.config import Config
 
 from mmseg_heritage.apis.config import load_config
+from mmseg_heritage.apis.runner import build_model
 from mmseg_heritage.apis.test import test as run_test
 from mmseg_heritage.apis.train import train
 from mmseg_heritage.evaluation.summary import load_metrics
@@ -73,7 +75,7 @@ def test_every_default_of_a_base_file_equals_all_its_fields(base):
             there = [field for field in fields if has(cfg, field)]  # some are for other forms
             assert there, name
             for field in there:
-                assert value_of(cfg, field) == default == cfg[name], (name, field)
+                assert value_of(cfg, field) == default == cfg.get(name, default), (name, field)
 
 
 @every
@@ -84,7 +86,8 @@ def test_each_variable_given_as_an_option_reaches_its_fields(path):
         names
     ).keys()
     for name, fields in names:
-        value = another(load_config(path)[name])
+        # A warm-up must be shorter than the training.
+        value = 7 if name == "warmup_epochs" else another(load_config(path)[name])
         cfg = load_config(path, {name: value})
         reached = [field for field in fields if has(cfg, field)]
         assert reached
@@ -100,8 +103,6 @@ def test_it_trains_and_tests(path, sample_set, tmp_path):
     """Two iterations on the sample set, with the model at its full width and depth."""
     cfg = load_config(path)
     options = {**SMALL, "data_root": str(sample_set), "max_iters": 2, "lr": 1e-4}
-    if "img_size" in cfg.model.backbone:  # the networks that are built for one size
-        options["model.backbone.img_size"] = 64
     if path.stem == "quickstart_artefact":
         options["split_file"] = ""
     folder = train(path, str(tmp_path / "run"), cfg_options=options, skip_data_check=True)
@@ -112,6 +113,35 @@ def test_it_trains_and_tests(path, sample_set, tmp_path):
     state = torch.load(checkpoint, weights_only=False)["state_dict"]
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
     shutil.rmtree(folder)  # half a gigabyte each
+
+
+@pytest.mark.parametrize("name", ["coatnet_nano_rw_224", "resnet10t"])
+def test_the_name_of_a_timm_model_is_enough(name):
+    model = build_model(
+        load_config(FOLDER / "unet_timm_artefact.py", {"model.backbone.model_name": name})
+    )
+    weights = timm.get_pretrained_cfg(name)
+    mean, std = model.data_preprocessor.mean.flatten(), model.data_preprocessor.std.flatten()
+    assert mean.tolist() == pytest.approx([255 * value for value in weights.mean])
+    assert std.tolist() == pytest.approx([255 * value for value in weights.std])
+
+
+def test_any_backbone_goes_with_deeplab():
+    path, name = FOLDER / "deeplabv3plus_resnet50_artefact.py", "resnet10t"
+    model = build_model(load_config(path, {"model.backbone.model_name": name}))
+    with torch.no_grad():
+        assert model.eval()(torch.zeros(1, 3, 64, 64)).shape[:2] == (1, 16)
+
+
+@pytest.mark.parametrize("name", ["unet_coatnet-0", "unet_maxvit-tiny", "upernet_swin-tiny",
+                                  "hierarchical_maxvit-tiny", "upernet_coat-lite-small"])  # fmt: skip
+def test_backbones_of_a_fixed_size_are_built_for_the_crop(name):
+    path = FOLDER / f"{name}_artefact.py"
+    cfg = load_config(path)
+    assert cfg.model.backbone.img_size == cfg.crop_size
+    assert load_config(path, {"crop_size": 256}).model.backbone.img_size == 256
+    own = {"crop_size": 256, "model.backbone.img_size": 128}
+    assert load_config(path, own).model.backbone.img_size == 128
 
 
 @every

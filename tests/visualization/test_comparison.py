@@ -25,13 +25,13 @@ def _entry(label, counts, **stamp):
 def figures(monkeypatch):
     """The figures that were drawn, by the name of their file."""
     drawn = {}
-    save = module._save
+    save = module.save_figure
 
     def keep(figure, path):
         drawn[path.name] = figure
         save(figure, path)
 
-    monkeypatch.setattr(module, "_save", keep)
+    monkeypatch.setattr(module, "save_figure", keep)
     return drawn
 
 

@@ -8,3 +8,6 @@ encoder = dict(
     data_preprocessor=dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5]),
     backbone=dict(type='TimmBackboneAdapter', model_name='coatnet_0_rw_224',
                   img_size=224, out_indices='all'))
+
+# The crop is the image size to build for.
+encoder_variables = dict(crop_size=(224, ['encoder.backbone.img_size', 'model.backbone.img_size']))

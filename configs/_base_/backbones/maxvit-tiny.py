@@ -8,3 +8,6 @@ encoder = dict(
     data_preprocessor=dict(mean=[127.5, 127.5, 127.5], std=[127.5, 127.5, 127.5]),
     backbone=dict(type='TimmBackboneAdapter', model_name='maxvit_tiny_tf_384',
                   img_size=384, drop_path_rate=0.1))
+
+# The crop is the image size to build for.
+encoder_variables = dict(crop_size=(384, ['encoder.backbone.img_size', 'model.backbone.img_size']))

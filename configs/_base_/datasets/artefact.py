@@ -9,6 +9,8 @@ augmentation = 'medium'  # none, light, medium, heavy, heritage or film_damage (
 rare_class_prob = 0.0  # share of training crops that are placed on a rare class, such as 0.5
 batch_size = 32  # for one process; with n processes the global batch is n times this
 num_workers = 4
+cache = 'none'  # decoded images of training and validation: 'none', 'ram' (once per machine) or 'disk'
+cache_dir = ''  # folder of cache='disk'; empty: data_root/cache
 max_edge = 1024  # whole images are shrunk to this long edge for validation and test
 
 meta_keys = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor',
@@ -35,14 +37,15 @@ train_dataloader = dict(
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=True),
     dataset=dict(type='ARTeFACTDataset', data_root=data_root, ann_file=split_file, split='train',
-                 level=level, pipeline=train_pipeline))
+                 level=level, cache=cache, cache_dir=cache_dir, pipeline=train_pipeline))
 val_dataloader = dict(
     batch_size=1,
     num_workers=num_workers,
     persistent_workers=True,
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(type='ARTeFACTDataset', data_root=data_root, ann_file=split_file, split='val',
-                 level=level, test_mode=True, pipeline=test_pipeline))
+                 level=level, cache=cache, cache_dir=cache_dir, test_mode=True,
+                 pipeline=test_pipeline))
 test_dataloader = dict(
     batch_size=1,
     num_workers=num_workers,
@@ -66,5 +69,8 @@ dataset_variables = dict(
     batch_size=(batch_size, ['train_dataloader.batch_size']),
     num_workers=(num_workers, ['train_dataloader.num_workers', 'val_dataloader.num_workers',
                                'test_dataloader.num_workers']),
+    cache=(cache, ['train_dataloader.dataset.cache', 'val_dataloader.dataset.cache']),
+    cache_dir=(cache_dir, ['train_dataloader.dataset.cache_dir',
+                           'val_dataloader.dataset.cache_dir']),
     max_edge=(max_edge, ['val_dataloader.dataset.pipeline.1.max_edge',
                          'test_dataloader.dataset.pipeline.1.max_edge']))

@@ -7,5 +7,5 @@ model = dict(
         in_index=3,
         channels=512,
         dilations=(1, 6, 12, 18),
-        c1_in_channels=256,
+        c1_in_channels='auto',
         c1_channels=48))

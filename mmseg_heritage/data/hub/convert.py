@@ -51,7 +51,7 @@ def convert_image(
     size = shrunk_size(header.size, max_side)
     suffix = _SUFFIXES[header.format]
     if size != header.size:
-        content, suffix = _png(shrink_image(pixels, size)), ".png"
+        content, suffix = encode_png(shrink_image(pixels, size)), ".png"
     return _record(sample_id, "image", suffix, content, header, size), content
 
 
@@ -86,7 +86,7 @@ def convert_annotation(
     expected = expected_pixels(counts, mask.size, size[0] * size[1])
     if size != header.size:
         mask = shrink_mask(mask, size)
-    content = _png(Image.fromarray(mask))
+    content = encode_png(Image.fromarray(mask))
     written = _record(sample_id, "annotation", ".png", content, header, size)
     if max_side is not None:
         kept = class_pixels(mask)[:NUM_CLASSES]
@@ -114,7 +114,8 @@ def _record(
     )
 
 
-def _png(image: Image.Image) -> bytes:
+def encode_png(image: Image.Image) -> bytes:
+    """Returns an image as the content of a PNG file."""
     stream = io.BytesIO()
     image.save(stream, "PNG")
     return stream.getvalue()

@@ -10,7 +10,7 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.files import replacing, sha256, write_json
+from mmseg_heritage.files import check_empty, replacing, sha256, write_json
 
 SCHEMA = "mmseg_heritage/prepared/1"
 MANIFEST = "manifest.json"
@@ -81,7 +81,7 @@ class Journal:
         manifest, journal = self.root / MANIFEST, self.root / JOURNAL
         path = manifest if manifest.is_file() else journal
         if not path.is_file():
-            self._check_empty()
+            check_empty(self.root, ignore_hidden=True)
             return
         try:
             text = path.read_text(encoding="utf-8")
@@ -125,16 +125,6 @@ class Journal:
                 f"{path}: this folder was prepared from something else or in another way; give "
                 "the same sources and options, or another folder",
                 problems,
-            )
-
-    def _check_empty(self) -> None:
-        if self.root.exists() and not self.root.is_dir():
-            raise InputError(f"{self.root}: expected a folder to write to, found a file")
-        found = sorted(path for path in self.root.glob("*") if not path.name.startswith("."))
-        if found:
-            raise InputError(
-                f"{self.root}: the folder holds other files, such as {found[0].name}; "
-                "give one that is empty or new"
             )
 
     def verify(self, progress: Callable[[int, int], None] | None) -> None:

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import csv
 import hashlib
-import io
 import re
 from collections.abc import Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 
+from mmseg_heritage.data.folder import metadata_bytes
 from mmseg_heritage.data.hub.convert import convert_annotation, convert_image
 from mmseg_heritage.data.hub.download import DEFAULT_NUM_ROWS, DEFAULT_REVISION
 from mmseg_heritage.data.hub.journal import FOLDERS, JOURNAL, MANIFEST, Journal, Written
@@ -270,7 +269,7 @@ def _finish(work: _Work, skip_faulty: bool) -> Prepared:
         raise InputError("no row of the Parquet files can be used", problems)
     files = [journal.written[row.id, column] for row in rows for column in IMAGE_COLUMNS]
     losses = class_losses([(file.expected, file.kept) for file in files])
-    _write_metadata(journal, _metadata(rows))
+    _write_metadata(journal, metadata_bytes([row.texts for row in rows]))
     if not (journal.root / MANIFEST).is_file():
         content = {
             "version": __version__,
@@ -291,17 +290,6 @@ def _finish(work: _Work, skip_faulty: bool) -> Prepared:
         skipped=skipped,
         losses=losses,
     )
-
-
-def _metadata(rows: Sequence[Row]) -> bytes:
-    """Returns the texts of the rows as CSV in UTF-8."""
-    names = list(dict.fromkeys(name for row in rows for name in row.texts))
-    names.sort(key=lambda name: name != "id")
-    stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, names, restval="")
-    writer.writeheader()
-    writer.writerows(row.texts for row in rows)
-    return stream.getvalue().encode()
 
 
 def _write_metadata(journal: Journal, content: bytes) -> None:

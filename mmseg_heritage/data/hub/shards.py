@@ -9,15 +9,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmseg_heritage.data.ids import id_problems
 from mmseg_heritage.errors import InputError
 
 IMAGE_COLUMNS = ("image", "annotation")
 REQUIRED_COLUMNS = ("id", *IMAGE_COLUMNS, "material", "content")
 _NUMBERED = re.compile(r"(?P<name>.*)-(?P<number>\d+)-of-(?P<total>\d+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
-# An id becomes a file name on Linux, macOS and Windows, and Path.stem must give it back.
-_SAFE_ID = re.compile(r"[A-Za-z0-9_](?:[A-Za-z0-9_.-]{0,126}[A-Za-z0-9_-])?")
-_WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _CACHED = "datasets--*--damaged-media"  # folder of the data set, or a copy, in the cache
 _BUFFER = 1 << 20  # bytes; without one, pyarrow reads a whole column of a row group at once
 
@@ -185,21 +183,7 @@ def read_rows(shards: Sequence[Path]) -> list[Row]:
             rows += _rows_of(shard)
         except InputError as error:
             problems += error.problems or [str(error)]
-    first: dict[str, Row] = {}
-    for row in rows:
-        place = f"{row.shard}, row {row.index}"
-        if not _SAFE_ID.fullmatch(row.id) or _WINDOWS_DEVICES.fullmatch(row.id):
-            problems.append(
-                f"{place}: the id {row.id[:60]!r} cannot name a file; expected up to 128 letters, "
-                "digits, '_', '-' and '.'"
-            )
-            continue
-        # Where case does not count, "a" and "A" would be one file.
-        earlier = first.setdefault(row.id.casefold(), row)
-        if earlier is not row:
-            problems.append(
-                f"{place}: the id '{row.id}' is also that of {earlier.shard}, row {earlier.index}"
-            )
+    problems += id_problems((f"{row.shard}, row {row.index}", row.id) for row in rows)
     if problems:
         raise InputError("the Parquet files cannot be used", problems)
     return rows

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-import secrets
-import shutil
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -16,6 +14,7 @@ from PIL import Image
 from mmseg_heritage.data.sample_set.plan import ImagePlan, plan_images, split_ids
 from mmseg_heritage.data.sample_set.render import Rendered, render
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.files import making_folder
 from mmseg_heritage.taxonomy import FINE
 from mmseg_heritage.version import __version__
 
@@ -191,15 +190,6 @@ def make_sample_set(
                 "Choose another folder, or empty this one.",
                 [f"{out_dir}: holds something other than this sample set, complete"],
             )
-    out_dir.parent.mkdir(parents=True, exist_ok=True)
-    partial = out_dir.parent / f".{out_dir.name}.partial-{secrets.token_hex(4)}"
-    partial.mkdir()
-    try:
-        _write_set(partial, plan_images(int(num_images), int(size), int(seed)), made_by, progress)
-        if out_dir.exists():
-            out_dir.rmdir()  # empty; Windows does not rename onto a folder
-        partial.rename(out_dir)
-    except BaseException:  # also Ctrl-C: whatever stops the run, no half set stays behind
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+    with making_folder(out_dir) as folder:
+        _write_set(folder, plan_images(int(num_images), int(size), int(seed)), made_by, progress)
     return out_dir

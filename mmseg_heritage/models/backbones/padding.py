@@ -9,7 +9,7 @@ shapes and no content, and once in earnest on a narrow strip. That takes some te
 from __future__ import annotations
 
 import copy
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from dataclasses import dataclass
 
 import torch
@@ -22,10 +22,14 @@ from mmseg_heritage.errors import InputError
 # A multiple is tried at two of its own multiples: primes, larger than any window that is in use,
 # so that neither a window nor a further halving fits by chance; and so large that the smallest
 # features have several positions, since features of one position are added to any by broadcasting.
-_FACTORS = {1: (307, 331), 8: (37, 43)}  # from the multiple on
+# The first are 1 modulo 32 and 8: one pixel more than whole steps of every stride. The number of
+# positions never falls as an image grows; where it is right there, and at whole steps, which is
+# how timm's feature_info states strides, it is right at every size between.
+_FACTORS = {1: (257, 331), 8: (41, 43)}  # from the multiple on
 # The image size of the constructor is large already, and only one window can fit its multiples.
 _FACTORS_OF_IMAGE_SIZE = (2, 3)
 _STRIP = 64  # width in pixels
+_LITTLE = 32  # pixels of padding that are not worth a word
 
 
 @dataclass(frozen=True)
@@ -63,8 +67,14 @@ def measure_input_sizes(
         The rule, preferring less padding, and whole images over tiles.
 
     Raises:
-        InputError: If the network does not even run at ``img_size``, with its own message.
+        InputError: If the network does not even run at ``img_size``, with its own message, or is
+            recurrent.
     """
+    if any(isinstance(module, nn.RNNBase) for module in network.modules()):
+        raise InputError(
+            f"{name} is a recurrent network, which walks through images step by step; finding out "
+            "which sizes it takes would need minutes. Choose another model"
+        )
     powers = [2**exponent for exponent in range((2 * max(strides)).bit_length())]
     candidates = [((power, power), _FACTORS[1 if power < 8 else 8]) for power in powers]
     candidates.append((img_size, _FACTORS_OF_IMAGE_SIZE))
@@ -83,20 +93,26 @@ def measure_input_sizes(
     if misfit is not None:
         raise InputError(
             f"{name} does not give features of strides {', '.join(map(str, strides))} at the "
-            f"image size {img_size} that it is built for: {misfit}. Choose an img_size that is a "
-            "multiple of 32, or another model"
+            f"image size {img_size} that it is built for: {misfit}. Choose another model, or, "
+            "where this one takes an img_size, a multiple of 32"
         )
     return InputSizes(img_size, tiled=True)
 
 
 def measure_dependence(
-    network: nn.Module, in_channels: int, img_size: tuple[int, int], level: int | None = None
+    network: nn.Module,
+    in_channels: int,
+    img_size: tuple[int, int],
+    wanted: Collection[int] | None = None,
 ) -> set[str]:
-    """Returns the names of the trainable parameters that a level, or any, is computed from."""
+    """Returns the names of the trainable parameters that some levels, or all, are computed from."""
     meta = _on_meta(network)
     parameters = {name: value for name, value in meta.named_parameters() if value.requires_grad}
-    levels = meta(torch.empty(1, in_channels, *img_size, device="meta"))
-    total = sum(found.sum() for found in (levels if level is None else [levels[level]]))
+    with torch.enable_grad():  # the network may be built where gradients are off
+        levels = meta(torch.empty(1, in_channels, *img_size, device="meta"))
+        total = sum(level.sum() for i, level in enumerate(levels) if wanted is None or i in wanted)
+    if not total.requires_grad:  # all of it is frozen
+        return set()
     gradients = torch.autograd.grad(total, list(parameters.values()), allow_unused=True)
     named = zip(parameters, gradients, strict=True)
     return {name for name, gradient in named if gradient is not None}
@@ -140,6 +156,25 @@ def run_at_any_size(
         for level, stride in zip(levels, strides, strict=True)
     ]
     return [level.contiguous() for level in levels] if _is_nhwc(network) else levels
+
+
+def describe_change(image: tuple[int, int], sizes: InputSizes) -> str | None:
+    """Says in words what becomes of an image that is cut or padded by more than 32 pixels.
+
+    Args:
+        image: Height and width.
+        sizes: What the network takes.
+    """
+    height, width = (-(-side // m) * m for side, m in zip(image, sizes.multiple, strict=True))
+    rows, columns = height // sizes.multiple[0], width // sizes.multiple[1]
+    changes = []
+    if max(height - image[0], width - image[1]) > _LITTLE:
+        times = height * width / (image[0] * image[1])
+        changes.append(f"padded to {height} x {width} px ({times:.2f} times the pixels)")
+    if sizes.tiled and rows * columns > 1:
+        tile = f"{sizes.multiple[0]} x {sizes.multiple[1]} px"
+        changes.append(f"cut into {rows * columns} tiles of {tile} that do not see each other")
+    return " and ".join(changes) or None
 
 
 def _runs_larger(

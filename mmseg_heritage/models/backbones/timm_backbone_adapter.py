@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-import difflib
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import timm
+from mmengine.logging import MMLogger
 from mmengine.model import BaseModule, PretrainedInit, initialize
 from mmseg.registry import MODELS
 from timm.models import group_parameters
@@ -14,10 +14,12 @@ from torch import Tensor, nn
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones.padding import (
+    describe_change,
     measure_dependence,
     measure_input_sizes,
     run_at_any_size,
 )
+from mmseg_heritage.models.backbones.timm_names import check_model_name
 from mmseg_heritage.models.backbones.timm_weights import (
     load_file_into,
     load_from_hub_into,
@@ -49,12 +51,15 @@ class TimmBackboneAdapter(BaseModule):
     ConvNeXt, CoaT: of 32. MaxViT: of ``img_size``, whose 32nd part is the window. Networks whose
     attention spans a fixed image (CoAtNet, Hiera) take exactly ``img_size``; larger images are cut
     into tiles of that size, which do not see each other. For these and for MaxViT, an ``img_size``
-    equal to the training crop is the natural choice.
+    equal to the training crop is the natural choice. The first image that is cut, or padded by more
+    than 32 pixels, is logged.
 
     **Weights.** Building loads nothing; :meth:`init_weights` does, which mmengine calls before
     training and not before testing. timm converts what is loaded: position tables are resampled to
-    ``img_size``, the first layer is adapted to ``in_channels``, and files of the original authors
-    are renamed, wherever timm does so for its own.
+    ``img_size``, and files of the original authors are renamed, wherever timm does so for its own.
+    For more than three ``in_channels`` the first layer keeps the weights of R, G and B and gets
+    their average for each further channel, for fewer the average alone; all are scaled by
+    3 / ``in_channels``, so that an image of equal channels gives the same response.
 
     Args:
         model_name: As in ``timm.list_models()``, also with a tag ('resnet50.a1_in1k').
@@ -107,12 +112,13 @@ class TimmBackboneAdapter(BaseModule):
         **kwargs: Any,
     ) -> None:
         super().__init__(init_cfg)
-        _check_model_name(model_name)
+        check_model_name(model_name)
         self.model_name = model_name
         self.in_channels = in_channels
         self.pretrained = pretrained
         self.checkpoint_path = checkpoint_path
         self.norm_eval = norm_eval
+        self.with_cp = with_cp
         self._check_arguments(drop_path_rate, kwargs)
         self._arguments: dict[str, Any] = {"in_chans": in_channels, **kwargs}
         if img_size is not None:
@@ -131,9 +137,10 @@ class TimmBackboneAdapter(BaseModule):
         self.input_sizes = measure_input_sizes(
             self.timm_model, model_name, self.out_strides, in_channels, self.img_size
         )
+        self._told = False  # whether an image that is much changed has been logged
         self._frozen_modules = self._freeze(frozen_stages)
         if with_cp:  # last: torch 2.1 cannot checkpoint on the device of the measurements
-            self._turn_checkpointing_on()
+            self._turn_checkpointing(True)
         self.train(self.training)
 
     def forward(self, x: Tensor) -> tuple[Tensor, ...]:
@@ -145,6 +152,8 @@ class TimmBackboneAdapter(BaseModule):
         Returns:
             For each level of stride s: (N, channels, ceil(H / s), ceil(W / s)).
         """
+        if not self._told and not x.is_meta:
+            self._tell_change(x.shape[-2], x.shape[-1])
         return tuple(run_at_any_size(self.timm_model, x, self.out_strides, self.input_sizes))
 
     def train(self, mode: bool = True) -> TimmBackboneAdapter:
@@ -185,10 +194,29 @@ class TimmBackboneAdapter(BaseModule):
             prefix: Only what is under this prefix in the file.
 
         Raises:
-            InputError: If the file cannot be read, a tensor has another shape after timm's
-                conversion, or fewer than half of the network's tensors are in the file.
+            InputError: If the file cannot be read, is for another number of channels, a tensor has
+                another shape after timm's conversion, or fewer than half of the network's tensors
+                are in the file.
         """
-        load_file_into(self.timm_model, self._recreate, self.model_name, path, prefix)
+        load_file_into(
+            self.timm_model, self._recreate, self.model_name, self.in_channels, path, prefix
+        )
+
+    def train_only(self, maps: Collection[int]) -> None:
+        """Freezes what no other feature map than these is computed from.
+
+        Distributed training would wait for gradients that never come.
+
+        Args:
+            maps: Which of the returned maps are read, counted from 0.
+        """
+        if self.with_cp:
+            self._turn_checkpointing(False)  # see the constructor
+        used = measure_dependence(self.timm_model, self.in_channels, self.img_size, maps)
+        if self.with_cp:
+            self._turn_checkpointing(True)
+        for name, parameter in self.timm_model.named_parameters():
+            parameter.requires_grad_(name in used)
 
     def layer_ids(self) -> dict[str, int]:
         """Returns the depth of each parameter: 0 in the stem, then counting up.
@@ -222,6 +250,8 @@ class TimmBackboneAdapter(BaseModule):
             for name, reason in _FIXED_ARGUMENTS.items()
             if name in kwargs
         ]
+        if type(self.in_channels) is not int or self.in_channels < 1:
+            problems.append(f"in_channels={self.in_channels!r}, expected a whole number from 1")
         if not 0 <= drop_path_rate < 1:
             problems.append(f"drop_path_rate={drop_path_rate!r}, expected 0 to below 1")
         sources = [self.pretrained, self.checkpoint_path is not None]
@@ -267,8 +297,8 @@ class TimmBackboneAdapter(BaseModule):
             given = {name: value for name, value in self._arguments.items() if name != "in_chans"}
             raise InputError(
                 f"timm cannot build {self.model_name} as a feature pyramid with in_channels="
-                f"{self.in_channels} and the further arguments {given or 'none'}: {error}. Leave "
-                "out what this network does not take"
+                f"{self.in_channels} and the further arguments {given or 'none'} "
+                f"({type(error).__name__}: {error}). Leave out or change what it does not take"
             ) from error
 
     def _choose_levels(
@@ -296,12 +326,22 @@ class TimmBackboneAdapter(BaseModule):
         self.out_channels = tuple(info[index]["num_chs"] for index in self.out_indices)
         self.out_strides = tuple(strides[index] for index in self.out_indices)
 
-    def _turn_checkpointing_on(self) -> None:
+    def _tell_change(self, height: int, width: int) -> None:
+        """Logs, once, what becomes of an image of a size that the network takes badly."""
+        change = describe_change((height, width), self.input_sizes)
+        if change is not None:
+            self._told = True
+            MMLogger.get_current_instance().info(
+                f"{self.model_name}, built for img_size={self.img_size}: an image of {height} x "
+                f"{width} px is {change}; other images are treated alike, without a word"
+            )
+
+    def _turn_checkpointing(self, on: bool) -> None:
         network = self.timm_model
         if not hasattr(network, "set_grad_checkpointing"):
             network = getattr(network, "model", network)  # inside FeatureGetterNet
         try:
-            network.set_grad_checkpointing(True)
+            network.set_grad_checkpointing(on)
         except (AttributeError, AssertionError) as error:
             raise InputError(
                 f"{self.model_name} cannot compute activations again in the backward pass; use "
@@ -327,7 +367,7 @@ class TimmBackboneAdapter(BaseModule):
             }
         elif stages > 0:
             whole = self._create(out_indices=self._stages)
-            frozen = measure_dependence(whole, self.in_channels, self.img_size, stages - 1)
+            frozen = measure_dependence(whole, self.in_channels, self.img_size, (stages - 1,))
         for name, parameter in parameters.items():
             if name in frozen or name not in used:
                 parameter.requires_grad_(False)
@@ -353,21 +393,3 @@ def _height_and_width(img_size: int | Sequence[int]) -> tuple[int, int]:
 
 def _is_pretrained(cfg: dict[str, Any]) -> bool:
     return cfg.get("type") in ("Pretrained", PretrainedInit)
-
-
-def _check_model_name(name: str) -> None:
-    """Raises for names that timm does not have, with similar ones."""
-    if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=5)
-        raise InputError(
-            f"timm {timm.__version__} has no model '{name}'; "
-            + (f"similar names: {', '.join(near)}" if near else "see timm.list_models()")
-        )
-    try:
-        timm.get_pretrained_cfg(name)
-    except RuntimeError as error:
-        architecture = timm.models.get_arch_name(name)
-        tags = timm.list_pretrained(f"{architecture}.*")
-        raise InputError(
-            f"timm has no weights '{name}'; there are {', '.join(tags) or 'none'}"
-        ) from error

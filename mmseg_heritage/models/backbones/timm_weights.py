@@ -22,6 +22,8 @@ from mmseg_heritage.errors import MAX_LISTED, InputError
 
 _Result = TypeVar("_Result")
 
+RGB = 3  # channels that published weights are for
+
 # What may stand before the names of a network: a segmentor's 'backbone' (twice if something wraps
 # it there), the attribute of the adapter and of mmseg's TIMMBackbone, and those of timm's wrappers.
 _PREFIXES = ("backbone.", "backbone.", "timm_model.", "model.", "body.")
@@ -31,6 +33,7 @@ def load_file_into(
     network: nn.Module,
     create: Callable[..., nn.Module],
     model_name: str,
+    in_channels: int,
     path: str | Path,
     prefix: str = "",
 ) -> None:
@@ -41,12 +44,14 @@ def load_file_into(
         create: Makes such a network: ``timm.create_model`` with all of its arguments but
             ``features_only``, True by default.
         model_name: Name of the network.
+        in_channels: Channels of the images that it takes.
         path: See :func:`read_weights`.
         prefix: See :func:`read_weights`.
 
     Raises:
-        InputError: If the file cannot be read, a tensor has another shape after timm's
-            conversion, or fewer than half of the network's tensors are in the file.
+        InputError: If the file cannot be read, is for another number of channels, a tensor has
+            another shape after timm's conversion, or fewer than half of the network's tensors are
+            in the file.
     """
     expected = network.state_dict()
     whole = create(features_only=False).state_dict()
@@ -56,8 +61,9 @@ def load_file_into(
     if all(_fits(own.get(name), value) for name, value in expected.items()):
         loaded = own
     else:
+        channels = _channels_of(own, create, in_channels, path)
         try:
-            loaded = _convert_by_timm(create, found)
+            loaded = _convert_by_timm(lambda **more: create(in_chans=channels, **more), found)
         except Exception as error:  # converters fail in any way on weights of another network
             reason, *details = [line.strip() for line in str(error).splitlines()] or [""]
             raise InputError(
@@ -71,6 +77,7 @@ def load_file_into(
             f"{path}: expected weights of {model_name}, but {len(missing)} of its {len(expected)} "
             f"tensors are not in the file. {where_to_get(model_name)}"
         )
+    fit_first_layer(loaded, expected, model_name)
     network.load_state_dict(loaded, strict=False)
     used = set(names.values())
     behind = sum(name in whole and name not in used for name in found)
@@ -80,6 +87,78 @@ def load_file_into(
 
 def _fits(weight: Tensor | None, expected: Tensor) -> bool:
     return weight is not None and weight.shape == expected.shape
+
+
+def _channels_of(
+    weights: Mapping[str, Tensor],
+    create: Callable[..., nn.Module],
+    in_channels: int,
+    path: str | Path,
+) -> int:
+    """Finds out how many channels a file is for.
+
+    Args:
+        weights: Of the file, by the names of the network that ``create`` makes.
+        create: See :func:`load_file_into`.
+        in_channels: What the network to be loaded takes.
+        path: For the message.
+
+    Returns:
+        ``in_channels`` or 3; 3 too where the first layer has another name in the file.
+
+    Raises:
+        InputError: If it is for any other number.
+    """
+    own, other = (
+        {name: value.shape for name, value in create(in_chans=channels).state_dict().items()}
+        for channels in (in_channels, RGB if in_channels != RGB else RGB + 1)
+    )
+    first = [name for name in weights if own[name] != other[name]]
+    if not first:
+        return RGB
+    if all(weights[name].shape == own[name] for name in first):
+        return in_channels
+    if in_channels != RGB and all(weights[name].shape == other[name] for name in first):
+        return RGB
+    found, expected = weights[first[0]].shape, own[first[0]]
+    if found[:1] != expected[:1] or found[2:] != expected[2:]:
+        return in_channels  # of another network, which timm says
+    channels = found[1] * in_channels // expected[1]
+    raise InputError(
+        f"{path}: these weights are for images of {channels} channels, the model takes "
+        f"{in_channels}; set in_channels={channels}, or take weights for {RGB} channels"
+    )
+
+
+def fit_first_layer(
+    weights: dict[str, Tensor], expected: Mapping[str, Tensor], model_name: str
+) -> None:
+    """Fits a first layer for R, G and B to any number of channels.
+
+    Further channels get the average over R, G and B; of fewer than three, each one does. The sum
+    over the channels stays what it was.
+
+    Args:
+        weights: By the names of the network; changed in place.
+        expected: What the network has under these names.
+        model_name: For the message.
+
+    Raises:
+        InputError: If the first layer does not take the channels as they are.
+    """
+    for name, weight in weights.items():
+        shape = expected[name].shape
+        if weight.shape == shape:
+            continue
+        if weight.dim() != 4 or weight.shape[1] != RGB:
+            raise InputError(
+                f"{model_name}: its first layer rearranges the image, so that weights for {RGB} "
+                f"channels cannot be fitted to others; set in_channels={RGB}"
+            )
+        mean = weight.mean(dim=1, keepdim=True)
+        kept = weight if shape[1] > RGB else weight[:, :0]
+        more = mean.expand(-1, shape[1] - kept.shape[1], -1, -1)
+        weights[name] = torch.cat([kept, more], dim=1) * (RGB / shape[1])
 
 
 def _convert_by_timm(
@@ -96,7 +175,9 @@ def _convert_by_timm(
 
     def send(state: dict[str, Tensor]) -> dict[str, Tensor]:
         with _quiet_timm():
-            network = create(pretrained=True, pretrained_cfg_overlay={"state_dict": state})
+            # The channels fit already; older releases drop a first layer that is not of RGB.
+            overlay = {"state_dict": state, "first_conv": None}
+            network = create(pretrained=True, pretrained_cfg_overlay=overlay)
         return network.state_dict()
 
     traces = send(
@@ -158,13 +239,14 @@ def load_from_hub_into(
         InputError: If they cannot be had, with the file that is wanted and its address.
     """
     try:
-        state = main_process_first(lambda: create(pretrained=True).state_dict())
+        state = main_process_first(lambda: create(pretrained=True, in_chans=RGB).state_dict())
     except Exception as error:  # each of the clients that timm uses has errors of its own
         reason = str(error).splitlines()[0] if str(error) else type(error).__name__
         raise InputError(
             f"{model_name}: its pretrained weights are neither in timm's cache nor to be had "
             f"({reason}). {where_to_get(model_name)}"
         ) from error
+    fit_first_layer(state, network.state_dict(), model_name)
     network.load_state_dict(state)
 
 

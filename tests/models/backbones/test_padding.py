@@ -4,6 +4,9 @@ import math
 
 import pytest
 import torch
+from mmengine.logging import MMLogger
+
+from mmseg_heritage.models.backbones.padding import InputSizes, describe_change
 
 # Network -> the numbers that its image sizes must be multiples of, and whether it is tiled.
 SIZES = {
@@ -13,6 +16,7 @@ SIZES = {
     "test_mambaout": (1, False),
     "test_maxvit": (160, False),
     "test_coatnet": (160, True),
+    "poolformer_s12": (4, False),  # right at sizes of 3 modulo 4, wrong at 1 and 2
 }
 
 
@@ -32,6 +36,18 @@ def test_what_the_network_takes_is_measured(name, build):
     multiple, tiled = SIZES[name]
     sizes = build(name).input_sizes
     assert (sizes.multiple, sizes.tiled) == ((multiple, multiple), tiled)
+
+
+@pytest.mark.parametrize(
+    "name", ["test_resnet", "test_efficientnet", "test_mambaout", "poolformer_s12"]
+)
+def test_every_remainder_of_a_size_gives_ceiled_sizes(name, build):
+    model = build(name).eval().to("meta")
+    for side in range(96, 128):  # all remainders of a division by 32
+        levels = model(torch.empty(1, 3, side, 223 - side, device="meta"))
+        for level, stride in zip(levels, model.out_strides, strict=True):
+            wanted = (math.ceil(side / stride), math.ceil((223 - side) / stride))
+            assert level.shape[-2:] == wanted, side
 
 
 @pytest.mark.parametrize("name", ["test_resnet", "test_efficientnet", "test_mambaout"])
@@ -103,3 +119,29 @@ def test_networks_whose_limits_are_hard_to_see(name, multiple, tiled, build, ima
     assert (model.input_sizes.multiple, model.input_sizes.tiled) == ((multiple, multiple), tiled)
     with torch.no_grad():
         assert model(image(203, 291)[:1])[0].shape[-2:] == (51, 73)
+
+
+def test_much_padding_and_tiles_are_told():
+    windows, tiles = InputSizes((384, 384)), InputSizes((224, 160), tiled=True)
+    assert describe_change((384, 768), windows) is None
+    assert describe_change((352, 384), windows) is None  # 32 pixels
+    assert describe_change((512, 512), windows) == "padded to 768 x 768 px (2.25 times the pixels)"
+    assert describe_change((224, 160), tiles) is None
+    assert describe_change((448, 320), tiles) == (
+        "cut into 4 tiles of 224 x 160 px that do not see each other"
+    )
+    assert describe_change((300, 160), tiles) == (
+        "padded to 448 x 160 px (1.49 times the pixels) and cut into 2 tiles of 224 x 160 px that "
+        "do not see each other"
+    )
+
+
+def test_the_log_has_one_line_where_an_image_is_cut(build, image, monkeypatch):
+    lines = []
+    monkeypatch.setattr(MMLogger.get_current_instance(), "info", lines.append)
+    model = build("test_coatnet").eval()
+    with torch.no_grad():
+        for side in (160, 320, 480):
+            model(image(side, 160)[:1])
+    [line] = lines
+    assert "test_coatnet" in line and "320 x 160 px is cut into 2 tiles" in line

@@ -129,18 +129,61 @@ def test_a_segmentor_initialises_it_once(classifier, tmp_path, assert_loaded):
     assert_loaded(segmentor.backbone, classifier)
 
 
-def test_the_first_layer_is_adapted_to_the_channels(classifier, tmp_path, load):
+def first_layer(model):
+    return next(iter(model.timm_model.parameters()))
+
+
+@pytest.mark.parametrize("channels", [1, 2, 4, 5])
+def test_the_first_layer_is_averaged_for_other_channels(channels, classifier, tmp_path, load):
     torch.save(classifier.state_dict(), tmp_path / "plain.pth")
-    own = dict(load(tmp_path / "plain.pth").timm_model.named_parameters())
-    four = load(tmp_path / "plain.pth", in_channels=4)
-    first, weight = next(iter(four.timm_model.named_parameters()))
-    assert weight.shape[1] == 4
-    # timm repeats R, G, B and keeps the size of the response.
-    wanted = torch.cat([own[first], own[first][:, :1]], dim=1) * 3 / 4
-    torch.testing.assert_close(weight, wanted)
+    rgb = first_layer(load(tmp_path / "plain.pth"))
+    other = load(tmp_path / "plain.pth", in_channels=channels)
+    found = first_layer(other)
+    mean = (rgb[:, 0] + rgb[:, 1] + rgb[:, 2]) / 3
+    kept = [rgb[:, i] for i in range(3)] if channels > 3 else []
+    wanted = torch.stack(kept + [mean] * (channels - len(kept)), dim=1) * 3 / channels
+    torch.testing.assert_close(found, wanted)
+    torch.save(other.state_dict(), tmp_path / "other.pth")
+    assert torch.equal(first_layer(load(tmp_path / "other.pth", in_channels=channels)), found)
+
+
+@pytest.mark.parametrize("channels", [1, 4])
+def test_equal_channels_give_the_same_features(channels, classifier, tmp_path, image, load):
+    torch.save(classifier.state_dict(), tmp_path / "plain.pth")
+    grey = image(64, 64, 1)
+    with torch.no_grad():
+        found, wanted = (
+            load(tmp_path / "plain.pth", in_channels=n).eval()(grey.expand(-1, n, -1, -1))
+            for n in (channels, 3)
+        )
+    for level, other in zip(found, wanted, strict=True):
+        torch.testing.assert_close(level, other, atol=1e-4, rtol=1e-4)
+
+
+def test_channels_and_position_tables_are_fitted_together(tmp_path, load):
+    torch.manual_seed(5)
+    torch.save(timm.create_model("test_maxvit", img_size=160).state_dict(), tmp_path / "rgb.pth")
+    four = load(tmp_path / "rgb.pth", "test_maxvit", in_channels=4)
+    assert first_layer(four).shape[1] == 4
     torch.save(four.state_dict(), tmp_path / "four.pth")
-    again = load(tmp_path / "four.pth", in_channels=4)
-    assert torch.equal(dict(again.timm_model.named_parameters())[first], weight)
+    for path in ("rgb.pth", "four.pth"):
+        larger = load(tmp_path / path, "test_maxvit", img_size=224, in_channels=4)
+        assert torch.equal(first_layer(larger), first_layer(four))
+
+
+@pytest.mark.parametrize(("stored", "taken"), [(4, 3), (1, 3), (4, 5), (4, 1)])
+@pytest.mark.parametrize("name", ["test_resnet", "test_maxvit"])
+def test_weights_for_other_channels_are_refused(stored, taken, name, tmp_path, load):
+    torch.save(timm.create_model(name, in_chans=stored).state_dict(), tmp_path / "w.pth")
+    message = rf"w\.pth: .* images of {stored} channels.* takes {taken}; set in_channels={stored}"
+    with pytest.raises(InputError, match=message):
+        load(tmp_path / "w.pth", name, in_channels=taken)
+
+
+def test_a_first_layer_that_rearranges_the_image_is_not_fitted(tmp_path, load):
+    torch.save(timm.create_model("tresnet_m").state_dict(), tmp_path / "w.pth")
+    with pytest.raises(InputError, match="tresnet_m: its first layer rearranges the image"):
+        load(tmp_path / "w.pth", "tresnet_m", in_channels=4)
 
 
 @pytest.mark.parametrize("saved_as", ["timm", "adapter"])
@@ -236,6 +279,9 @@ def test_pretrained_comes_from_timm(monkeypatch, classifier, build, assert_loade
     assert not any(asked)
     model.init_weights()
     assert_loaded(model, classifier)
+    four = build("test_resnet", pretrained=True, in_channels=4)
+    four.init_weights()
+    torch.testing.assert_close(first_layer(four).sum(1), first_layer(model).sum(1))
 
 
 def test_without_network_one_message_says_what_to_fetch(monkeypatch, build):

@@ -1,6 +1,9 @@
 """Connecting backbones and decoders, and predictions at every level."""
 
+import re
+
 import pytest
+import timm
 import torch
 
 pytest.importorskip("mmseg")
@@ -105,6 +108,121 @@ def test_a_backbone_that_rounds_down_gets_whole_steps():
     assert [tuple(f.shape[2:]) for f in found] == [(25, 33), (13, 17), (7, 9), (4, 5)]
     torch.testing.assert_close(model.extract_feat(image[..., :96, :128])[0][..., :10, :10],
                                found[0][..., :10, :10])  # fmt: skip
+
+
+DEEPLAB = {"type": "DepthwiseSeparableASPPHead", "in_index": 3, "channels": 8, "num_classes": 16,
+           "dilations": (1, 2), "c1_channels": 4}  # fmt: skip
+
+
+@pytest.mark.parametrize("backbone", [BACKBONE, MIT], ids=["adapter", "tried"])
+def test_deeplabs_second_map_is_connected(backbone):
+    first = build(FLAT, backbone).decode_head.in_channels[0]
+    model = build({**DEEPLAB, "c1_in_channels": "auto"}, backbone)
+    assert model.decode_head.c1_bottleneck.conv.in_channels == first
+    assert model(torch.randn(1, 3, 64, 64)).shape == (1, 16, 16, 16)
+    assert build({**DEEPLAB, "c1_in_channels": first}, backbone)
+    with pytest.raises(InputError, match=rf"c1_in_channels=999, but .* gives {first} in its first"):
+        build({**DEEPLAB, "c1_in_channels": 999}, backbone)
+
+
+@pytest.mark.parametrize("c1", [0, "auto"])
+def test_what_no_head_reads_is_not_trained(c1):
+    """Distributed training would wait for gradients that never come."""
+    backbone = {"type": "TimmBackboneAdapter", "model_name": "hrnet_w18_small"}
+    head = {**DEEPLAB, "c1_in_channels": c1, "c1_channels": 4 if c1 else 0}
+    aux = {"type": "FCNHead", "in_channels": "auto", "in_index": 1, "channels": 8,
+           "num_classes": 16, **BN}  # fmt: skip
+    for auxiliary in (None, aux):
+        model = build(head, backbone, auxiliary_head=auxiliary).train()
+        maps = model.extract_feat(torch.randn(2, 3, 64, 64))
+        total = model.decode_head(maps).sum()
+        if auxiliary:
+            total = total + model.auxiliary_head(maps).sum()
+        total.backward()
+        parameters = dict(model.backbone.named_parameters())
+        read = {name for name, p in parameters.items() if p.grad is not None}
+        assert read == {name for name, p in parameters.items() if p.requires_grad}
+        assert read != parameters.keys()
+
+
+def test_heads_that_cannot_be_tried_leave_the_backbone_alone(monkeypatch):
+    def fail(self, inputs):
+        raise TypeError("another signature")
+
+    head = {"type": "FCNHead", "in_index": 0, "channels": 8, "num_classes": 16}
+    assert not all(p.requires_grad for p in build(head).backbone.parameters())
+    monkeypatch.setattr(MODELS.get("FCNHead"), "forward", fail)
+    assert all(p.requires_grad for p in build(head).backbone.parameters())
+
+
+PREPROCESSOR = {"type": "mmseg.SegDataPreProcessor", "bgr_to_rgb": True}
+
+
+def test_the_normalisation_comes_from_the_backbone():
+    backbone = {"type": "TimmBackboneAdapter", "model_name": "coatnet_nano_rw_224"}
+    wanted = [255 * value for value in timm.get_pretrained_cfg("coatnet_nano_rw_224").mean]
+    auto = {**PREPROCESSOR, "mean": "auto", "std": "auto"}
+    found = build(FLAT, backbone, data_preprocessor=auto).data_preprocessor
+    assert found.mean.flatten().tolist() == pytest.approx(wanted) == [127.5] * 3
+    assert found.std.flatten().tolist() == pytest.approx([127.5] * 3)
+    assert auto["mean"] == "auto"
+    half = {**PREPROCESSOR, "mean": [1.0, 2.0, 3.0], "std": "auto"}
+    found = build(FLAT, backbone, data_preprocessor=half).data_preprocessor
+    assert found.mean.flatten().tolist() == [1, 2, 3]
+    with pytest.raises(InputError, match=r"mean='auto' asks a TimmBackboneAdapter.*MixVision"):
+        build(FLAT, MIT, data_preprocessor=auto)
+
+
+@pytest.mark.parametrize("backbone", [BACKBONE, MIT], ids=["adapter", "tried"])
+@pytest.mark.parametrize("given", [[1.0] * 3, "auto"])
+def test_normalisation_for_other_channels_is_refused(backbone, given):
+    given = [1.0] * 3 if backbone is MIT else given
+    backbone = {**backbone, "in_channels": 4}
+    with pytest.raises(InputError, match="takes images of 4 channels; give mean and std 4") as e:
+        build(FLAT, backbone, data_preprocessor={**PREPROCESSOR, "mean": given, "std": given})
+    assert e.value.problems == [
+        f"model.data_preprocessor.{name} has 3 numbers" for name in ("mean", "std")
+    ]
+    build(FLAT, backbone, data_preprocessor={**PREPROCESSOR, "mean": [1.0] * 4, "std": [1.0] * 4})
+
+
+FOCAL = {"type": "MulticlassFocalLoss"}
+DICE = {"type": "ClassWeightedDiceLoss"}
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        ({"loss_decode": {**DICE, "class_weight": [1, 2]}}, [r"decode_head.*2 weights for 16"]),
+        (
+            {"loss_decode": [{**DICE, "class_weight": [1]}, {**FOCAL, "alpha": [1, 2, 3]}]},
+            ["Dice.*1 weights for 16", "Focal.*alpha.*3 numbers for 16"],
+        ),
+        (
+            {"type": "HierarchicalUPerHead",
+             "level_losses": {"binary": {**DICE, "class_weight": [1, 2, 3]},
+                              "coarse": {**FOCAL, "alpha": [1, 2]}}},
+            ["'binary'.*3 weights for 2", "'coarse'.*2 numbers for 4"],
+        ),
+        ({"type": "HierarchicalUPerHead", "loss_decode": {**DICE, "class_weight": [1, 2]}},
+         ["'fine'.*2 weights for 16"]),
+    ],
+)  # fmt: skip
+def test_losses_for_another_number_of_classes_are_refused(head, expected):
+    aux = {"type": "FCNHead", "in_channels": "auto", "in_index": 2, "channels": 8,
+           "num_classes": 16, **BN}  # fmt: skip
+    aux["loss_decode"] = {**DICE, "class_weight": [1.0] * 16}
+    build({**FLAT, "loss_decode": {**FOCAL, "alpha": [1.0] * 16}}, auxiliary_head=aux)
+    with pytest.raises(InputError, match="do not fit the number of classes") as caught:
+        build({**FLAT, **head})
+    assert len(caught.value.problems) == len(expected)
+    for problem, pattern in zip(caught.value.problems, expected, strict=True):
+        assert re.search(pattern, problem)
+    aux["loss_decode"]["class_weight"] = [1, 2]
+    with pytest.raises(InputError, match=r"model\.auxiliary_head, loss_decode, .*2 weights for 16"):
+        build(FLAT, auxiliary_head=aux)
+    with pytest.raises(InputError, match=r"model\.auxiliary_head\.1, loss_decode"):
+        build(FLAT, auxiliary_head=[{**aux, "loss_decode": DICE}, aux])
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,153 @@
+"""What a report says in words: the headline scores and what they mean, and what was found."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Mapping
+from dataclasses import dataclass
+from typing import Any
+
+from mmseg_heritage.evaluation.comparison_tables import verdict
+
+_MEANINGS = {
+    "damage_IoU": (
+        "Damage or not",
+        "Overlap of all predicted with all labelled damage, whatever its class: shared pixels in "
+        "percent of the pixels that either of the two marks.",
+    ),
+    "mIoU": (
+        "Kinds of damage",
+        "The same overlap for each class, averaged over {classes} classes. A class that is never "
+        "found counts 0.",
+    ),
+    "supported_mIoU": (
+        "Well-tested kinds",
+        "The same mean over the classes that enough different objects show. The steadiest number "
+        "to compare models by.",
+    ),
+    "coarse_mIoU": (
+        "Groups of damage",
+        "Overlap after merging classes into structural, surface, colour and addition, on damaged "
+        "pixels.",
+    ),
+    "image_mIoU": (
+        "An average image",
+        "Each image scored by itself, then averaged, so that a large photograph counts no more "
+        "than a small one.",
+    ),
+    "worst_decile_mIoU": (
+        "The worst tenth",
+        "The same, over the tenth of the images with the lowest scores.",
+    ),
+    "boundary_mF1": (
+        "Outlines",
+        "How well the outlines of the damage agree, within a small tolerance.",
+    ),
+    "ECE": (
+        "Confidence error",
+        "How far the model's stated confidence is from how often it is right. Lower is better.",
+    ),
+}
+
+
+_COMPARED = ("damage_IoU", "mIoU", "supported_mIoU")
+
+
+@dataclass(frozen=True)
+class Headline:
+    """A score with its name, its meaning, and that of calling everything Clean beside it."""
+
+    key: str
+    title: str
+    meaning: str
+    value: float
+    low: float | None
+    high: float | None
+    all_clean: float | None
+
+
+def headlines(content: Mapping[str, Any]) -> list[Headline]:
+    """Returns the scores that a reader should see first.
+
+    Args:
+        content: Content of ``metrics.json``.
+    """
+    found = []
+    for key, (title, meaning) in _MEANINGS.items():
+        value = content["overall"].get(key)
+        if value is not None:
+            ends = content["intervals"].get(key, {})
+            text = meaning.format(classes=content["overall"]["classes_in_mean"])
+            clean = (content["all_clean"] or {}).get(key)
+            found.append(
+                Headline(key, title, text, value, ends.get("low"), ends.get("high"), clean)
+            )
+    return found
+
+
+def findings(content: Mapping[str, Any]) -> list[str]:
+    """Says in sentences what a run finds and misses.
+
+    Args:
+        content: Content of ``metrics.json``.
+    """
+    sentences = []
+    damage = content["levels"].get("binary", {}).get("per_class", {}).get("Damage", {})
+    if damage.get("recall") is not None and damage.get("precision") is not None:
+        sentences.append(
+            f"The model marks {damage['recall']:.0f} % of the pixels that are labelled as damage. "
+            f"Of the pixels that it marks, {damage['precision']:.0f} % are labelled as damage."
+        )
+    rows = content["levels"]["fine"]["per_class"]
+    missed = [name for name, row in rows.items() if row["support_pixels"] and not row["iou"]]
+    if missed:
+        sentences.append(f"Never found, although the labels show it: {', '.join(missed)}.")
+    few = [name for name, row in rows.items() if row["support_pixels"] and not row["supported"]]
+    if few:
+        sentences.append(f"Shown by so few objects that the score says little: {', '.join(few)}.")
+    absent = [name for name, row in rows.items() if not row["support_pixels"]]
+    if absent:
+        sentences.append(f"Not in the labels, so not tested: {', '.join(absent)}.")
+    return sentences
+
+
+def compared_findings(content: Mapping[str, Any]) -> list[str]:
+    """Says in sentences which runs can be told apart by the main scores.
+
+    Args:
+        content: What :func:`mmseg_heritage.evaluation.comparison.compare_entries` returns.
+    """
+    return [
+        _compared(label, content["reference"], key, found["scores"][key])
+        for label, found in content["differences"].items()
+        for key in _COMPARED
+        if key in found["scores"]
+    ]
+
+
+def _compared(label: str, reference: str, key: str, entry: Mapping[str, Any]) -> str:
+    outcome, key = verdict(entry), f"{_MEANINGS[key][0]} ({key})"
+    if outcome == "undefined":
+        return f"{key}: {label} and {reference} have no such score in common."
+    points = f"{entry['difference']:+.1f} points"
+    if entry["low"] is not None:
+        points += f" [{entry['low']:+.1f}, {entry['high']:+.1f}]"
+    if outcome in ("higher", "lower"):
+        return f"{key}: {label} is {outcome} than {reference} by {points}."
+    return f"{key}: {label} and {reference} are {_NOT[outcome]}: {points}."
+
+
+_NOT = {
+    "not separable": "not separable (these images do not tell them apart)",
+    "too few groups": "not compared, because too few objects were tested",
+}
+
+
+def plain_definitions(content: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yields name and text of all definitions, of nested ones too, each name once."""
+    seen = set()
+    for key, value in content.items():
+        pairs = plain_definitions(value) if isinstance(value, Mapping) else [(key, str(value))]
+        for name, text in pairs:
+            if name not in seen:
+                seen.add(name)
+                yield name, text
