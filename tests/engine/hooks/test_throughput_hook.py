@@ -1,6 +1,7 @@
 """Throughput, against a clock that the test turns."""
 
 import json
+from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
@@ -14,6 +15,8 @@ from mmseg_heritage.engine.hooks import ThroughputHook, throughput_hook
 
 
 class Clock:
+    """Stands in for the module ``time``."""
+
     now = 100.0
 
     def perf_counter(self):
@@ -51,13 +54,7 @@ def train(hook, runner, clock, wait=0.25, work=0.75, images=4, validate_after=()
             clock.now += 1000
             hook.after_val(runner)
     hook.after_train(runner)
-    return json.loads((hook_path(runner)).read_text())
-
-
-def hook_path(runner):
-    from pathlib import Path
-
-    return Path(runner.work_dir) / "throughput.json"
+    return json.loads(Path(runner.work_dir, "throughput.json").read_text())
 
 
 def test_warm_up_and_validation_are_left_out(tmp_path, clock):

@@ -20,7 +20,7 @@ from mmseg_heritage.errors import InputError
 
 @pytest.mark.parametrize("number", [0, 1])
 def test_a_single_checkpoint_is_not_enough(number):
-    with pytest.raises(InputError, match="max_keep_ckpts is .; expected 2 or more"):
+    with pytest.raises(InputError, match=r"max_keep_ckpts is \d; expected 2 or more"):
         WholeCheckpointHook(max_keep_ckpts=number)
 
 
