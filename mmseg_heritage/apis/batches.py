@@ -11,6 +11,31 @@ from torch.nn.modules.batchnorm import _BatchNorm
 from mmseg_heritage.errors import InputError
 
 
+def divide_batch(cfg: Config) -> None:
+    """Divides the batch of a config that says how many images all processes take together.
+
+    ``batch_size`` counts the images of one process: n processes take n times as many in a step. Who
+    wants the same steps on any number of devices sets ``global_batch_size`` instead.
+
+    Args:
+        cfg: The run's config; ``train_dataloader.batch_size`` is set where it has
+            ``global_batch_size``.
+
+    Raises:
+        InputError: If the batch does not divide by the number of processes.
+    """
+    wanted = cfg.get("global_batch_size")
+    if wanted is None:
+        return
+    processes = get_world_size()
+    if not isinstance(wanted, int) or wanted < 1 or wanted % processes:
+        raise InputError(
+            f"global_batch_size={wanted} must be a multiple of the number of processes, which is "
+            f"{processes}: set it to one, or set batch_size, the images of one process, instead"
+        )
+    cfg.train_dataloader.batch_size = wanted // processes
+
+
 def fit_batches(cfg: Config, model: nn.Module, num_samples: int) -> None:
     """Sees to it that no training batch of one image meets a head that needs two.
 

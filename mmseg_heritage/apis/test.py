@@ -23,17 +23,23 @@ from mmseg_heritage.apis.visualize import visualize as draw
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.checkpoint import check_fits, trusting_checkpoints
 from mmseg_heritage.engine.hooks import InferenceTimeHook
-from mmseg_heritage.engine.launch import is_main_process, prepare_distributed
+from mmseg_heritage.engine.launch import (
+    is_main_process,
+    prepare_distributed,
+    watching_processes,
+)
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.files import write_json
+from mmseg_heritage.ranks import alone
 from mmseg_heritage.visualization.scores import write_figures
 
 EVALUATION_FOLDER = "evaluation"
 FIGURES_FOLDER = "figures"
 
 
+@watching_processes()
 def test(
     config: str | Path,
     checkpoint: str | Path,
@@ -98,7 +104,8 @@ def test(
         runner = build_runner(cfg)
         timer = InferenceTimeHook()
         runner.register_hook(timer)
-        runner.test()
+        with alone():
+            runner.test()
     metrics = results / METRICS_FILE
     if is_main_process() and metrics.exists():  # a config may name other metrics, which only log
         run = run_stamp(cfg, config, datasets[0], runner.model)

@@ -13,7 +13,7 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.batches import fit_batches
+from mmseg_heritage.apis.batches import divide_batch, fit_batches
 from mmseg_heritage.apis.config import load_config
 from mmseg_heritage.apis.environment import environment
 from mmseg_heritage.apis.pretrained import check_pretrained, resolve_pretrained
@@ -38,14 +38,20 @@ from mmseg_heritage.data.weight_files import read_weight_file
 from mmseg_heritage.engine.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
 from mmseg_heritage.engine.checkpoint_files import LAST, LIST
 from mmseg_heritage.engine.hooks import PreemptionHook
-from mmseg_heritage.engine.launch import is_main_process, prepare_distributed
+from mmseg_heritage.engine.launch import (
+    is_main_process,
+    prepare_distributed,
+    watching_processes,
+)
 from mmseg_heritage.engine.loops import make_resumable
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import write_json
+from mmseg_heritage.ranks import alone
 
 AUTO = "auto"
 
 
+@watching_processes()
 def train(
     config: str | Path,
     work_dir: str | None = None,
@@ -88,6 +94,7 @@ def train(
     with trusting_checkpoints(trust_checkpoint):
         _set_resume(cfg, folder, resume, overwrite)
     prepare_distributed(cfg)
+    divide_batch(cfg)
     # The test part too: faults in it should not wait until the training is over.
     parts = [part for part in ("train", "val", "test") if cfg.get(f"{part}_dataloader")]
     datasets = build_datasets(cfg, parts)
@@ -104,7 +111,7 @@ def train(
         if not skip_data_check:
             check_data(datasets)
         make_resumable(cfg)
-        with _room_on_disk(folder):
+        with alone(), _room_on_disk(folder):
             runner = build_runner(cfg)
             if is_main_process():
                 if overwrite and not cfg.resume:

@@ -8,6 +8,7 @@ from __future__ import annotations
 import argparse
 import os
 import sys
+import time
 from collections.abc import Sequence
 
 from mmseg_heritage.cli import (
@@ -28,9 +29,13 @@ from mmseg_heritage.cli import (
     visualize,
 )
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.ranks import LostProcessError, OneProcessError, is_first_of_node
 from mmseg_heritage.version import __version__
 
+EXIT_LOST_PROCESS = 1
 EXIT_BAD_INPUT = 2
+# torchrun and srun end all processes when the first one ends: the one with the message needs time.
+_GRACE = 2.0  # seconds
 COMMANDS = (
     train,
     test,
@@ -57,7 +62,8 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process if None.
 
     Returns:
-        0, or 2 where the input cannot be used; a command may return another one.
+        0, 2 where the input cannot be used, or 1 where another process of a distributed run is
+        gone; a command may return another one.
     """
     args = _parser().parse_args(argv)
     # torchrun and torch.distributed.launch of different ages pass the rank in different ways.
@@ -66,14 +72,23 @@ def main(argv: Sequence[str] | None = None) -> int:
     try:
         return args.run(args) or 0
     except InputError as error:
-        print(f"error: {_message(error)}", file=sys.stderr)
+        launcher = getattr(args, "launcher", "none")
+        # Of the processes of a node one says what all of them met.
+        if isinstance(error, OneProcessError) or is_first_of_node(launcher):
+            print(f"error: {_message(error)}", file=sys.stderr, flush=True)
+        if launcher != "none":
+            time.sleep(_GRACE)
         return EXIT_BAD_INPUT
+    except LostProcessError as error:
+        print(f"error: {error}", file=sys.stderr)
+        return EXIT_LOST_PROCESS
 
 
 def _message(error: InputError) -> str:
     """Returns the message; one from a data-loading worker arrives wrapped in its traceback."""
     text = str(error)
-    marker = f"{type(error).__module__}.{type(error).__qualname__}: "
+    raised = error.__cause__ if isinstance(error, OneProcessError) else error
+    marker = f"{type(raised).__module__}.{type(raised).__qualname__}: "
     return text.rsplit(marker, 1)[-1].strip() if "Original Traceback" in text else text
 
 

@@ -9,13 +9,14 @@ from importlib.util import find_spec
 from typing import Any
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.ranks import LAUNCHERS
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what train and test share."""
     parser.add_argument(
         "--launcher",
-        choices=("none", "pytorch", "slurm", "mpi"),
+        choices=LAUNCHERS,
         default="none",
         help="who starts it",
     )
@@ -42,6 +43,7 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--cfg-options",
         nargs="+",
+        action="extend",  # scripts add their own before or after the user's
         default=[],
         metavar="KEY=VALUE",
         help="override variables and fields of the config, "

@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmseg_heritage.cli.common import add_run_arguments, require_stack, shared_options
+from mmseg_heritage.ranks import is_main_process
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -38,4 +39,5 @@ def run(args: argparse.Namespace) -> None:
         visualize=args.visualize,
         **shared_options(args),
     )
-    print(f"scores: {metrics}")
+    if is_main_process():
+        print(f"scores: {metrics}")

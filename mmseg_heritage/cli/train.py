@@ -6,6 +6,7 @@ import argparse
 from typing import Any
 
 from mmseg_heritage.cli.common import add_run_arguments, require_stack, shared_options
+from mmseg_heritage.ranks import is_main_process
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +33,6 @@ def run(args: argparse.Namespace) -> None:
     require_stack()
     if args.fold is not None:
         from mmseg_heritage.apis.folds import fold_table, run_folds
-        from mmseg_heritage.engine.launch import is_main_process
 
         results = run_folds(args.config, args.fold, **_train_options(args))
         if is_main_process():
@@ -41,7 +41,8 @@ def run(args: argparse.Namespace) -> None:
     from mmseg_heritage.apis.train import train
 
     folder = train(args.config, **_train_options(args))
-    print(f"checkpoints and logs: {folder}")
+    if is_main_process():
+        print(f"checkpoints and logs: {folder}")
 
 
 def _train_options(args: argparse.Namespace) -> dict[str, Any]:

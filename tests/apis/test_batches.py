@@ -7,7 +7,8 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.batches import fit_batches
+from mmseg_heritage.apis import batches
+from mmseg_heritage.apis.batches import divide_batch, fit_batches
 from mmseg_heritage.apis.train import train
 from mmseg_heritage.errors import InputError
 
@@ -98,3 +99,29 @@ def test_an_epoch_that_would_end_in_one_image_is_trained(tiny_config, sample_set
     }
     folder = train(tiny_config, str(tmp_path / "run"), cfg_options=options)
     assert (folder / "epoch_1.pth").is_file()
+
+
+class TestDivideBatch:
+    """``global_batch_size`` over processes."""
+
+    @pytest.mark.parametrize(("processes", "share"), [(1, 8), (2, 4), (8, 1)])
+    def test_each_process_gets_its_share(self, processes, share, monkeypatch):
+        monkeypatch.setattr(batches, "get_world_size", lambda: processes)
+        cfg = Config({"global_batch_size": 8, "train_dataloader": {"batch_size": 3}})
+        divide_batch(cfg)
+        assert cfg.train_dataloader.batch_size == share
+
+    def test_batch_size_counts_the_images_of_one_process(self, monkeypatch):
+        monkeypatch.setattr(batches, "get_world_size", lambda: 5)
+        for unset in ({}, {"global_batch_size": None}):
+            cfg = Config({**unset, "train_dataloader": {"batch_size": 3}})
+            divide_batch(cfg)
+            assert cfg.train_dataloader.batch_size == 3
+
+    @pytest.mark.parametrize("wanted", [10, 0, -4, 2.5, "8"])
+    def test_what_does_not_divide_is_refused(self, wanted, monkeypatch):
+        monkeypatch.setattr(batches, "get_world_size", lambda: 4)
+        cfg = Config({"global_batch_size": wanted, "train_dataloader": {"batch_size": 3}})
+        with pytest.raises(InputError, match=r"must be a multiple of .* processes, which is 4"):
+            divide_batch(cfg)
+        assert cfg.train_dataloader.batch_size == 3

@@ -9,9 +9,10 @@ from pathlib import Path
 import pytest
 from torch.utils.data import DataLoader
 
-from mmseg_heritage.cli import _message, main
+from mmseg_heritage.cli import _message, _parser, main
 from mmseg_heritage.data.images import read_image
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.ranks import LostProcessError, OneProcessError, alone
 
 
 def files_below(folder: Path) -> dict[Path, bytes]:
@@ -54,6 +55,41 @@ class TestHelp:
         assert main(["train", "nowhere.py", spelling]) == 2
         assert os.environ["LOCAL_RANK"] == "1"
 
+    def test_options_given_twice_add_up(self):
+        once = ["train", "c.py", "--cfg-options", "a=1", "--amp", "--cfg-options", "b=2", "a=3"]
+        assert _parser().parse_args(once).cfg_options == ["a=1", "b=2", "a=3"]
+        assert _parser().parse_args(["train", "c.py"]).cfg_options == []
+
+
+class TestSeveralProcesses:
+    """What the processes of one run say."""
+
+    @pytest.fixture(autouse=True)
+    def _no_grace(self, monkeypatch):
+        monkeypatch.setattr("mmseg_heritage.cli._GRACE", 0.0)
+
+    @pytest.mark.parametrize(("local_rank", "is_said"), [("0", True), ("1", False)])
+    def test_one_on_each_node_says_what_all_met(self, local_rank, is_said, monkeypatch, capsys):
+        monkeypatch.setenv("RANK", "5")
+        monkeypatch.setenv("LOCAL_RANK", local_rank)
+        assert main(["train", "nowhere.py", "--launcher", "pytorch"]) == 2
+        assert ("nowhere.py: no such config file" in capsys.readouterr().err) is is_said
+        assert main(["train", "nowhere.py"]) == 2  # LOCAL_RANK may be left from something else
+        assert "nowhere.py" in capsys.readouterr().err
+
+    @pytest.mark.parametrize(
+        ("error", "code"),
+        [(OneProcessError("a.png: truncated"), 2), (LostProcessError("lost contact"), 1)],
+    )
+    def test_what_one_met_alone_is_always_said(self, error, code, monkeypatch, capsys):
+        def fail(*args, **kwargs):
+            raise error
+
+        monkeypatch.setenv("LOCAL_RANK", "1")
+        monkeypatch.setattr("mmseg_heritage.apis.train.train", fail)
+        assert main(["train", "c.py", "--launcher", "pytorch"]) == code
+        assert capsys.readouterr().err == f"error: {error}\n"
+
 
 class _OnePhotograph:
     """A data set whose only photograph is read by the worker that asks for it."""
@@ -68,7 +104,7 @@ class _OnePhotograph:
         return read_image(self.path)
 
 
-def test_a_fault_that_a_data_loading_worker_meets_is_one_line(tmp_path):
+def test_a_fault_that_a_data_loading_worker_meets_is_one_line(tmp_path, monkeypatch):
     path = tmp_path / "a.png"
     path.write_text("no image")
     with pytest.raises(InputError) as caught:
@@ -76,6 +112,10 @@ def test_a_fault_that_a_data_loading_worker_meets_is_one_line(tmp_path):
     message = _message(caught.value)
     assert message.startswith(f"{path}: cannot be read as an image")
     assert "\n" not in message
+    monkeypatch.setenv("WORLD_SIZE", "2")
+    with pytest.raises(OneProcessError) as alone_caught, alone():
+        list(DataLoader(_OnePhotograph(path), num_workers=1))
+    assert _message(alone_caught.value) == message
 
 
 @pytest.mark.slow

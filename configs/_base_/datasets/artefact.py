@@ -8,6 +8,7 @@ crop_size = 384  # side of the training crops in pixels
 augmentation = 'medium'  # none, light, medium, heavy, heritage or film_damage (docs/data.md)
 rare_class_prob = 0.0  # share of training crops that are placed on a rare class, such as 0.5
 batch_size = 32  # for one process; with n processes the global batch is n times this
+global_batch_size = None  # for all processes together: sets batch_size to its share
 num_workers = 4
 cache = 'none'  # decoded images of training and validation: 'none', 'ram' (once per machine) or 'disk'
 cache_dir = ''  # folder of cache='disk'; empty: data_root/cache
