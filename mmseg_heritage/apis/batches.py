@@ -36,6 +36,12 @@ def divide_batch(cfg: Config) -> None:
     cfg.train_dataloader.batch_size = wanted // processes
 
 
+def images_per_step(cfg: Config) -> int | None:
+    """Returns how many images all processes take in an iteration; None if a sampler decides it."""
+    batch_size = cfg.train_dataloader.get("batch_size")
+    return batch_size and batch_size * get_world_size()
+
+
 def fit_batches(cfg: Config, model: nn.Module, num_samples: int) -> None:
     """Sees to it that no training batch of one image meets a head that needs two.
 

@@ -15,10 +15,15 @@ from mmseg_heritage.apis.stamp import device_stamp, git_commit, versions
 from mmseg_heritage.data.splits import Split
 
 SCHEMA = "mmseg_heritage/environment/1"
+_OF_A_START = ("config_file", "git", "versions", "hardware", "processes")
 
 
 def environment(
-    cfg: Config, config: str | Path, split: Split, training: dict[str, Any]
+    cfg: Config,
+    config: str | Path,
+    split: Split,
+    training: dict[str, Any],
+    before: dict[str, Any],
 ) -> dict[str, Any]:
     """Returns what ``<work_dir>/environment.json`` holds.
 
@@ -28,9 +33,11 @@ def environment(
         split: What is trained on.
         training: From :func:`mmseg_heritage.apis.resume.training_config`; a run that is resumed is
             compared with it.
+        before: What the file holds where a run is resumed, else nothing. Where the run goes on with
+            another commit, version or machine, what it had before is kept under 'earlier'.
     """
     randomness = cfg.get("randomness", {})
-    return {
+    now = {
         "schema": SCHEMA,
         "config_file": str(config),
         "seed": randomness.get("seed"),
@@ -42,6 +49,10 @@ def environment(
         "processes": get_world_size(),
         "config": training,
     }
+    earlier = before.get("earlier", [])
+    if before and any(before.get(name) != now[name] for name in _OF_A_START):
+        earlier = [*earlier, {name: before.get(name) for name in _OF_A_START}]
+    return {**now, "earlier": earlier}
 
 
 def _hardware() -> dict[str, Any]:

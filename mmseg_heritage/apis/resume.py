@@ -10,6 +10,7 @@ from typing import Any
 
 from mmengine.config import Config
 
+from mmseg_heritage.apis.batches import images_per_step
 from mmseg_heritage.data.splits import Split
 from mmseg_heritage.engine.checkpoint import DamagedCheckpoint, load_checkpoint_file
 from mmseg_heritage.engine.checkpoint_files import LAST, listed, located
@@ -22,9 +23,10 @@ ENVIRONMENT = "environment.json"
 
 _PARTS = ("model", "train_dataloader", "train_cfg", "optim_wrapper", "param_scheduler",
           "custom_hooks", "randomness")  # fmt: skip
-# They differ from machine to machine, or are not used by a run that is resumed.
-_NOT_COMPARED = {"num_workers", "persistent_workers", "prefetch_factor", "pin_memory", "data_root",
-                 "cache", "cache_dir", "init_cfg", "pretrained", "checkpoint_path"}  # fmt: skip
+# They differ from machine to machine, or are not used by a run that is resumed. What matters of
+# batch_size is images_per_step: the same run may go on on another number of processes.
+_NOT_COMPARED = {"batch_size", "num_workers", "persistent_workers", "prefetch_factor", "pin_memory",
+                 "data_root", "cache", "cache_dir", "init_cfg", "pretrained", "checkpoint_path"}  # fmt: skip
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
@@ -89,11 +91,17 @@ def _check_whole(path: Path) -> None:
 
 
 def training_config(cfg: Config) -> dict[str, Any]:
-    """Returns the parts of a config that decide the weights, as JSON writes and reads them."""
+    """Returns the parts of a config that decide the weights, as JSON writes and reads them.
+
+    Args:
+        cfg: The config, on the processes that it will run on, see
+            :func:`mmseg_heritage.apis.batches.divide_batch`.
+    """
+    images = images_per_step(cfg)
     cfg = Config(cfg.to_dict())
     make_resumable(cfg)
     parts = {name: cfg[name] for name in _PARTS if cfg.get(name) is not None}
-    return json.loads(json.dumps(parts, default=str))
+    return json.loads(json.dumps({**parts, "images_per_step": images}, default=str))
 
 
 def check_same_run(folder: Path, config: dict[str, Any], split: Split) -> None:
@@ -108,7 +116,7 @@ def check_same_run(folder: Path, config: dict[str, Any], split: Split) -> None:
         InputError: With every difference.
     """
     problems = []
-    recorded = _read(folder / ENVIRONMENT).get("config")
+    recorded = read_environment(folder).get("config")
     if recorded is not None:  # runs of before this file was written are taken on trust
         problems = list(_differences(recorded, config, ""))
     of_run = _read(folder / "split.json")
@@ -122,6 +130,11 @@ def check_same_run(folder: Path, config: dict[str, Any], split: Split) -> None:
             "it was started with, or name a checkpoint (--resume FILE) to go on with the new one",
             problems,
         )
+
+
+def read_environment(folder: Path) -> dict[str, Any]:
+    """Returns what a run wrote about itself when it was started last; nothing if there is none."""
+    return _read(folder / ENVIRONMENT)
 
 
 def _read(path: Path) -> dict[str, Any]:

@@ -22,6 +22,7 @@ from mmseg_heritage.apis.resume import (
     check_same_run,
     latest_checkpoint,
     latest_whole_checkpoint,
+    read_environment,
     training_config,
 )
 from mmseg_heritage.apis.runner import (
@@ -83,6 +84,9 @@ def train(
 
     Raises:
         InputError: If the data, the config or a checkpoint cannot be used; nothing is written then.
+            Also if the loss is not finite, or the disk is full.
+        SystemExit: With code 75, after a checkpoint was saved because a signal came, see
+            :class:`mmseg_heritage.engine.hooks.PreemptionHook`.
     """
     cfg = load_config(config, cfg_options)
     cfg.launcher = launcher
@@ -90,11 +94,11 @@ def train(
     cfg.work_dir = str(folder)
     if amp:
         _turn_amp_on(cfg)
-    training = training_config(cfg)
     with trusting_checkpoints(trust_checkpoint):
         _set_resume(cfg, folder, resume, overwrite)
     prepare_distributed(cfg)
     divide_batch(cfg)
+    training = training_config(cfg)
     # The test part too: faults in it should not wait until the training is over.
     parts = [part for part in ("train", "val", "test") if cfg.get(f"{part}_dataloader")]
     datasets = build_datasets(cfg, parts)
@@ -117,7 +121,9 @@ def train(
                 if overwrite and not cfg.resume:
                     _forget_earlier_run(folder, cfg.get("load_from"))
                 write_json(folder / "split.json", split.to_json())
-                write_json(folder / ENVIRONMENT, environment(cfg, config, split, training))
+                before = read_environment(folder) if cfg.resume else {}
+                content = environment(cfg, config, split, training, before)
+                write_json(folder / ENVIRONMENT, content)
             _run(runner)
     return folder
 

@@ -61,7 +61,7 @@ def listed(folder: Path) -> list[Path]:
 def located(folder: Path, written: str) -> Path:
     """Returns where a checkpoint is now: beside the record of it, or where it was written."""
     beside = folder / Path(written).name
-    return beside if beside.is_file() else Path(written)
+    return beside if beside.is_file() else folder / written
 
 
 def enlist(folder: Path, checkpoint: Path, keep: int) -> None:

@@ -42,8 +42,8 @@ def make_resumable(cfg: Config) -> None:
     loader = cfg.train_dataloader
     if "batch_sampler" in loader:
         print_log(
-            "train_dataloader.batch_sampler: augmentation is seeded by worker, as in mmengine, so "
-            "that a resumed run augments its images in other ways than an unbroken one",
+            "train_dataloader.batch_sampler: order and augmentation are its own, so that a resumed "
+            "run sees other images than an unbroken one",
             logger="current",
         )
     elif loader.dataset.type != "SeededDataset":

@@ -89,7 +89,7 @@ class TestAnotherRun:
             train(tiny_run.config, str(run), resume="auto", cfg_options=options)
         assert set(caught.value.problems) == {
             "model.decode_head.channels: the run has 16, now 8",
-            "train_dataloader.batch_size: the run has 2, now 3",
+            "images_per_step: the run has 2, now 3",
             "optim_wrapper.optimizer.lr: the run has 0.001, now 0.01",
             "param_scheduler.0.eta_max: the run has 0.001, now 0.01",
         }

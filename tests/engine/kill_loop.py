@@ -1,4 +1,4 @@
-"""Kills a training run again and again until it is through; ``test_kill_loop.py`` runs it.
+"""Trains once in peace, and once killed again and again; ``test_kill_loop.py`` compares the two.
 
     python kill_loop.py CONFIG FOLDER KILLS SEED
 
@@ -61,14 +61,15 @@ def kill(child: int, folder: Path, dice: random.Random, trains: bool) -> None:
 def main() -> None:
     """Runs the loop and prints what happened."""
     config, target, kills, seed = sys.argv[1:]
-    folder, dice = Path(target), random.Random(int(seed))
-    ends, halves = [], 0
+    dice, ends, halves = random.Random(int(seed)), [], 0
+    unbroken, killed = Path(target, "unbroken"), Path(target, "killed")
+    statuses = [os.waitpid(start(config, unbroken), 0)[1]]
     for number in range(int(kills)):
-        kill(start(config, folder), folder, dice, trains=number % 5 != 4)
-        ends.append(reached(folder))
-        halves += len(list(folder.glob(".*.pth")))  # killed while it wrote a checkpoint
-    _, status = os.waitpid(start(config, folder), 0)
-    print(json.dumps({"kills": len(ends), "status": status, "reached": ends, "halves": halves}))
+        kill(start(config, killed), killed, dice, trains=number % 5 != 4)
+        ends.append(reached(killed))
+        halves += len(list(killed.glob(".*.pth")))  # killed while it wrote a checkpoint
+    statuses.append(os.waitpid(start(config, killed), 0)[1])
+    print(json.dumps({"statuses": statuses, "reached": ends, "halves": halves}))
 
 
 if __name__ == "__main__":

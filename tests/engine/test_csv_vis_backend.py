@@ -30,5 +30,5 @@ def test_a_run_writes_it_beside_the_json(tiny_run):
     with table.open(newline="") as stream:
         rows = list(csv.DictReader(stream))
     assert {row["step"] for row in rows} == {"1", "2", "3"}
-    assert {"loss", "mIoU"} <= {row["name"] for row in rows}
+    assert {"mIoU", "IoU.Cracks"} <= {row["name"] for row in rows}
     assert (table.parent / "scalars.json").is_file()

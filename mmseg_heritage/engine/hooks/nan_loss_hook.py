@@ -8,11 +8,17 @@ from typing import Any
 
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
+from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import write_json
+
+_ADVICE = (
+    "lower the learning rate, clip gradients (optim_wrapper.clip_grad) or train without mixed "
+    "precision (optim_wrapper.dtype=float32), and go on with --resume CHECKPOINT"
+)
 
 
 @HOOKS.register_module()
@@ -21,8 +27,8 @@ class NanLossHook(Hook):
 
     The batch's images are written to ``nan_loss_iter_<iteration>.json`` in the run's folder, by
     each process that has such a loss. No device is waited for: mmengine's RuntimeInfoHook has
-    fetched the values of each iteration's losses already, and they are read from its log. The
-    weights of the last checkpoint are from before: checkpoints are written later in the iteration.
+    fetched the values of each iteration's losses already, and they are read from its log. Weights
+    that are not finite, because a gradient overflowed where the loss did not, are not saved.
 
     Args:
         interval: Iterations after which the steps that float16 skipped are fetched and logged.
@@ -45,6 +51,17 @@ class NanLossHook(Hook):
         if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
             _log_skipped_steps(runner)
 
+    def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
+        """Refuses to write a checkpoint from which no run could go on."""
+        model = runner.model.module if is_model_wrapper(runner.model) else runner.model
+        wrong = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
+        if wrong:
+            raise InputError(
+                f"weights are not finite around iteration {runner.iter + 1}, though its loss is: a "
+                f"gradient has overflowed. They are not saved; {_ADVICE}",
+                wrong,
+            )
+
     def _stop(self, runner: Runner, data_batch: Any, losses: dict[str, float]) -> None:
         """Writes down the batch and raises."""
         iteration, rank = runner.iter + 1, get_rank()
@@ -64,9 +81,8 @@ class NanLossHook(Hook):
         write_json(path, content)
         raise InputError(
             f"the loss of iteration {iteration} is not finite: the run stops before its weights "
-            f"are saved. The images of the batch are named in {path}. If they are in order, lower "
-            "the learning rate, clip gradients (optim_wrapper.clip_grad) or train without mixed "
-            "precision (optim_wrapper.dtype=float32), and go on with --resume",
+            f"are saved. The images of the batch are named in {path}. If they are in order: "
+            f"{_ADVICE}",
             [f"{name}: {value}" for name, value in losses.items() if not math.isfinite(value)],
         )
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 import signal
+import sys
 import threading
 from types import FrameType
 from typing import Any
@@ -20,7 +21,7 @@ from mmseg_heritage.errors import InputError
 
 EXIT_PREEMPTED = 75
 """Exit code of a run that saved and left: EX_TEMPFAIL of sysexits.h, "try again later"."""
-SIGNALS = (signal.SIGUSR1, signal.SIGTERM)
+SIGNALS = tuple(getattr(signal, name) for name in ("SIGUSR1", "SIGTERM") if hasattr(signal, name))
 """What Slurm sends: the first on request (``--signal``), the second before it kills."""
 WORKER_GRACE_SECONDS = 20
 
@@ -128,6 +129,8 @@ def outlive_preemption(worker_id: int) -> None:
     Slurm signals every process of a job step. A worker that dies of it would take the run with it
     before the run has saved.
     """
+    if sys.platform == "win32":
+        return  # it has no such signals
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(WORKER_GRACE_SECONDS))

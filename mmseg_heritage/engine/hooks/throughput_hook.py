@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import resource
 import sys
 import time
 from pathlib import Path
@@ -196,6 +195,10 @@ def _memory() -> dict[str, float]:
             "peak_allocated_mib": torch.cuda.max_memory_allocated() / _MIB,
             "peak_reserved_mib": torch.cuda.max_memory_reserved() / _MIB,
         }
+    if sys.platform == "win32":
+        return {}
+    import resource  # not on Windows
+
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     return {"peak_rss_mib": peak / _MIB if sys.platform == "darwin" else peak / 1024}
 

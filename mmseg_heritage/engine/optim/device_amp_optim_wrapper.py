@@ -161,7 +161,7 @@ class DeviceAmpOptimWrapper(AmpOptimWrapper):
         self._skipped = state_dict.pop("skipped_steps", 0)
         gradients = state_dict.pop("gradients", [])
         for parameter, gradient in zip(self._parameters(), gradients, strict=False):
-            parameter.grad = None if gradient is None else gradient.to(parameter.device)
+            parameter.grad = None if gradient is None else gradient.to(parameter, copy=True)
         if not state_dict.get("loss_scaler"):
             state_dict.pop("loss_scaler", None)
         super().load_state_dict(state_dict)

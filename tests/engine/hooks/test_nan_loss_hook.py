@@ -51,6 +51,17 @@ def test_the_run_stops_and_names_the_images(tiny_config, tmp_path):
     assert all(w.isfinite().all() for w in weights.values() if w.is_floating_point())
 
 
+def test_weights_that_are_not_finite_are_not_saved():
+    model = torch.nn.Linear(2, 1)
+    runner = SimpleNamespace(model=model, iter=4)
+    hook = nan_loss_hook.NanLossHook()
+    hook.before_save_checkpoint(runner, {})
+    model.bias.data[0] = float("inf")
+    with pytest.raises(InputError, match="a gradient has overflowed") as stopped:
+        hook.before_save_checkpoint(runner, {})
+    assert stopped.value.problems == ["bias"]
+
+
 def test_skipped_steps_are_logged_where_there_can_be_any():
     messages, scalars = [], []
     runner = SimpleNamespace(

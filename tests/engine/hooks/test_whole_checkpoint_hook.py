@@ -59,7 +59,7 @@ def test_a_kill_before_validation_does_not_lose_the_best(tiny_config, tmp_path, 
     options = {"max_iters": 2}
     whole = train(tiny_config, str(tmp_path / "a"), cfg_options=options, skip_data_check=True)
 
-    def die(self, *args):
+    def die(self, *args, **kwargs):
         raise KeyboardInterrupt
 
     killed = str(tmp_path / "b")
