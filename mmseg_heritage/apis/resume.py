@@ -25,8 +25,9 @@ _PARTS = ("model", "train_dataloader", "train_cfg", "optim_wrapper", "param_sche
           "custom_hooks", "randomness")  # fmt: skip
 # They differ from machine to machine, or are not used by a run that is resumed. What matters of
 # batch_size is images_per_step: the same run may go on on another number of processes.
-_NOT_COMPARED = {"batch_size", "num_workers", "persistent_workers", "prefetch_factor", "pin_memory",
-                 "data_root", "cache", "cache_dir", "init_cfg", "pretrained", "checkpoint_path"}  # fmt: skip
+_NOT_COMPARED = {"batch_size", "num_workers", "persistent_workers", "prefetch_factor",
+                 "pin_memory", "data_root", "cache", "cache_dir", "init_cfg", "pretrained",
+                 "checkpoint_path"}  # fmt: skip
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
