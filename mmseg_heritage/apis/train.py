@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import errno
+import multiprocessing
 from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
@@ -38,7 +39,7 @@ from mmseg_heritage.data.splits import Split
 from mmseg_heritage.data.weight_files import read_weight_file
 from mmseg_heritage.engine.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
 from mmseg_heritage.engine.checkpoint_files import LAST, LIST
-from mmseg_heritage.engine.hooks import PreemptionHook
+from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_workers
 from mmseg_heritage.engine.launch import (
     is_main_process,
     prepare_distributed,
@@ -129,10 +130,12 @@ def train(
 
 
 def _run(runner: Runner) -> None:
-    """Trains, and no longer listens for signals afterwards, however it ended."""
+    """Trains, and leaves no signal handlers and no data workers behind, however it ended."""
+    others = multiprocessing.active_children()
     try:
         runner.train()
     finally:
+        end_workers(others)
         for hook in runner.hooks:
             if isinstance(hook, PreemptionHook):
                 hook.release()

@@ -1,6 +1,6 @@
 """Trains once in peace, and once killed again and again; ``test_kill_loop.py`` compares the two.
 
-    python kill_loop.py CONFIG FOLDER KILLS SEED
+    python kill_loop.py CONFIG FOLDER KILLS ITERATIONS SEED
 
 Each start is forked from this process, which has imported everything: starting Python anew would
 take longer than the training. Nothing is computed here before the forks.
@@ -45,31 +45,40 @@ def reached(folder: Path) -> int:
     return int(Path(mark.read_text()).stem.split("_")[1]) if mark.is_file() else 0
 
 
-def kill(child: int, folder: Path, dice: random.Random, trains: bool) -> None:
-    """Kills a start at a random moment: while it starts, or after it has trained a little."""
-    before, log = reached(folder), folder.with_suffix(".log")
-    deadline = time.monotonic() + 120
-    while trains and reached(folder) == before:
+def halves(folder: Path) -> list[Path]:
+    """Returns checkpoints that are being written, or were when their writer was killed."""
+    return list(folder.glob(".*.pth"))
+
+
+def kill(child: int, folder: Path, dice: random.Random, moment: str, target: int) -> None:
+    """Kills a start while it starts; or, after an iteration, while it trains or saves."""
+    deadline, old = time.monotonic() + 120, set(halves(folder))
+    while (moment != "start" and reached(folder) < target) or (
+        moment == "write" and not set(halves(folder)) - old
+    ):
         if time.monotonic() > deadline or os.waitpid(child, os.WNOHANG)[0]:
-            raise SystemExit(f"a start came to nothing; see {log}")
-        time.sleep(0.001)
-    time.sleep(dice.uniform(0, 0.04 if trains else 1.0))
+            raise SystemExit(f"a start came to nothing; see {folder.with_suffix('.log')}")
+        time.sleep(0.0005)
+    time.sleep(dice.uniform(0, {"train": 0.05, "write": 0, "start": 1.0}[moment]))
     os.kill(child, signal.SIGKILL)
     os.waitpid(child, 0)
 
 
 def main() -> None:
-    """Runs the loop and prints what happened."""
-    config, target, kills, seed = sys.argv[1:]
-    dice, ends, halves = random.Random(int(seed)), [], 0
+    """Runs the loop, with the kills spread over the training, and prints what happened."""
+    config, target = sys.argv[1:3]
+    kills, iterations, seed = map(int, sys.argv[3:])
+    dice, ends, cut = random.Random(seed), [], 0
     unbroken, killed = Path(target, "unbroken"), Path(target, "killed")
     statuses = [os.waitpid(start(config, unbroken), 0)[1]]
-    for number in range(int(kills)):
-        kill(start(config, killed), killed, dice, trains=number % 5 != 4)
+    for number in range(kills):
+        moment = ("train", "write", "train", "start", "train")[number % 5]
+        after = (number + dice.random()) / kills * (iterations - 10)  # the last must not be late
+        kill(start(config, killed), killed, dice, moment, max(1, int(after)))
         ends.append(reached(killed))
-        halves += len(list(killed.glob(".*.pth")))  # killed while it wrote a checkpoint
+        cut += bool(halves(killed))
     statuses.append(os.waitpid(start(config, killed), 0)[1])
-    print(json.dumps({"statuses": statuses, "reached": ends, "halves": halves}))
+    print(json.dumps({"statuses": statuses, "reached": ends, "cut": cut}))
 
 
 if __name__ == "__main__":

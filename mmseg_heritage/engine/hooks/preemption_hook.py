@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import sys
 import threading
+from collections.abc import Collection
+from multiprocessing.process import BaseProcess
 from types import FrameType
 from typing import Any
 
@@ -98,9 +101,9 @@ class PreemptionHook(Hook):
         """Takes note; called between two instructions of whatever the process is doing."""
         if os.getpid() == self._process:
             self._signal = number
-        else:  # a process that was forked from this one
-            signal.signal(number, signal.SIG_DFL)
-            os.kill(os.getpid(), number)
+        else:  # a worker that was forked from this process and has not yet said so itself
+            outlive_preemption()
+            signal.raise_signal(number)
 
     def _leave_if_told(self, runner: Runner, iteration: int) -> None:
         """Saves and exits, on all processes together."""
@@ -123,7 +126,7 @@ class PreemptionHook(Hook):
 
 
 @FUNCTIONS.register_module()
-def outlive_preemption(worker_id: int) -> None:
+def outlive_preemption(worker_id: int = 0) -> None:
     """Lets a data-loading worker live until its run has saved; a ``worker_init_fn``.
 
     Slurm signals every process of a job step. A worker that dies of it would take the run with it
@@ -134,3 +137,22 @@ def outlive_preemption(worker_id: int) -> None:
     signal.signal(signal.SIGUSR1, signal.SIG_IGN)
     signal.signal(signal.SIGALRM, lambda *_: os._exit(0))
     signal.signal(signal.SIGTERM, lambda *_: signal.alarm(WORKER_GRACE_SECONDS))
+
+
+def end_workers(others: Collection[BaseProcess]) -> None:
+    """Ends the data-loading workers of a run that is over.
+
+    Python ends them with SIGTERM when it exits, and would wait until their grace is over.
+
+    Args:
+        others: Processes to leave alone: what ``multiprocessing.active_children()`` returned before
+            the run.
+    """
+    if sys.platform == "win32" or threading.current_thread() is not threading.main_thread():
+        return
+    # torch's handler would take their end for an accident.
+    earlier = signal.signal(signal.SIGCHLD, signal.SIG_DFL)
+    for process in set(multiprocessing.active_children()) - set(others):
+        process.kill()
+        process.join()
+    signal.signal(signal.SIGCHLD, earlier or signal.SIG_DFL)

@@ -134,7 +134,7 @@ class _Slow:
 def test_workers_outlive_the_signal(number):
     loader = DataLoader(_Slow(), num_workers=2, worker_init_fn=preemption_hook.outlive_preemption)
     batches = iter(loader)
-    found = [next(batches)]
+    found = [next(batches), next(batches)]  # one of each worker: both have begun
     for worker in batches._workers:
         os.kill(worker.pid, number)
     found += list(batches)
