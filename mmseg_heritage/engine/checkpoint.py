@@ -254,7 +254,7 @@ def load_checkpoint_file(
     except torch.cuda.OutOfMemoryError:
         raise
     except Exception as error:  # damaged bytes read as instructions can fail in any way
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
         raise DamagedCheckpoint(
             f"{path}: not a whole checkpoint file ({reason}); copy it again"
         ) from error

@@ -28,4 +28,6 @@ log_level = 'INFO'
 load_from = None
 resume = False
 
-runtime_variables = dict(seed=(seed, ['randomness.seed']))
+runtime_variables = dict(
+    seed=(seed, ['randomness.seed']),
+    vis_backends=(vis_backends, ['visualizer.vis_backends']))

@@ -91,8 +91,8 @@ class ThroughputHook(Hook):
             self._report(runner)
 
     def after_train(self, runner: Runner) -> None:
-        """Writes the summary of the run."""
-        if not is_main_process():
+        """Writes the summary of the run, unless it was over already when it was resumed."""
+        if not is_main_process() or runner.iter == self._first:
             return
         device = torch.cuda.get_device_name() if torch.cuda.is_available() else "cpu"
         write_json(

@@ -92,6 +92,12 @@ def test_a_run_that_ends_in_its_warm_up_says_that_nothing_was_measured(tmp_path,
     assert not runner.scalars
 
 
+def test_a_run_that_was_over_keeps_its_summary(tmp_path, clock):
+    runner = make_runner(tmp_path, 12)
+    summary = train(ThroughputHook(interval=4, warmup_iters=2), runner, clock)
+    assert train(ThroughputHook(), runner, clock) == summary
+
+
 def test_the_device_is_waited_for_at_the_ends_of_intervals_only(tmp_path, clock, monkeypatch):
     runner, waits = make_runner(tmp_path, 22), []
     monkeypatch.setattr(throughput_hook, "_synchronize", lambda: waits.append(runner.iter + 1))
