@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import importlib
 import sys
+import warnings
 from collections.abc import Callable
 from importlib import metadata
 from importlib.machinery import ModuleSpec
@@ -61,7 +62,9 @@ def stub_missing_mmcv_ops() -> bool:
     Returns:
         Whether the stub was needed and installed.
     """
-    if _is_installed("onedl-mmcv"):  # mmseg of the forks does without the ops by itself
+    if _is_installed("onedl-mmcv"):
+        # mmseg of the forks does without the ops by itself; its warning would begin every run.
+        warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention")
         return False
     try:
         importlib.import_module("mmcv.ops")

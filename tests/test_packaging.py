@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import os
 import re
 import shutil
 import subprocess
 import sys
 import zipfile
+from dataclasses import dataclass
+from importlib.metadata import distributions
 from importlib.util import find_spec
 from pathlib import Path
 
@@ -62,11 +65,17 @@ def _pip(command: str, *arguments: str | Path) -> None:
 
 
 @pytest.fixture(scope="module")
-def wheel_names(source_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> set[str]:
-    """Names of the files in a wheel built from the source tree."""
+def wheel(source_tree: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A wheel built from the source tree."""
     folder = tmp_path_factory.mktemp("wheel")
     _pip("wheel", "--wheel-dir", folder, source_tree)
-    (wheel,) = folder.glob("mmseg_heritage-*.whl")
+    (path,) = folder.glob("mmseg_heritage-*.whl")
+    return path
+
+
+@pytest.fixture(scope="module")
+def wheel_names(wheel: Path) -> set[str]:
+    """Names of the files in the wheel."""
     with zipfile.ZipFile(wheel) as archive:
         return set(archive.namelist())
 
@@ -204,3 +213,99 @@ def test_pre_commit_runs_the_ruff_that_make_runs() -> None:
     (revision,) = (repo["rev"] for repo in hooks["repos"] if "ruff" in repo["repo"])
     assert pinned is not None
     assert revision == f"v{pinned.group(1)}"
+
+
+@dataclass(frozen=True)
+class Mim:
+    """mim as it is called in an empty folder.
+
+    Attributes:
+        folder: The folder.
+        root: Below it are the tools and configs that mim shall find.
+        config: What ``mim train`` needs to be told to find the quickstart config.
+        python_path: Where the package is installed, before what the environment has.
+    """
+
+    folder: Path
+    root: Path
+    config: str
+    python_path: str
+
+    def __call__(self, *arguments: str) -> str:
+        """Returns what a command of mim prints."""
+        done = subprocess.run(
+            [sys.executable, "-m", "mim", *arguments],
+            cwd=self.folder,
+            env={**os.environ, "PYTHONPATH": self.python_path, "OMP_NUM_THREADS": "1"},
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+        )
+        assert done.returncode == 0, done.stdout
+        return done.stdout
+
+
+@pytest.fixture(scope="module")
+def mim(source_tree: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Mim:
+    """Returns openmim with the wheel, or the forks' mim with an editable installation.
+
+    Neither works the other way round (docs/launch.md).
+    """
+    installed = {distribution.metadata["Name"] for distribution in distributions()}
+    site, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("empty")
+    if "openmim" in installed:
+        _pip("install", "--target", site, wheel)
+        root = site / "mmseg_heritage" / ".mim"
+        return Mim(folder, root, "quickstart_artefact.py", str(site))
+    if "onedl-mim" in installed:
+        _pip("install", "--target", site, "--editable", source_tree)
+        # Python follows the link to the source tree in its own site-packages only.
+        path = f"{site}{os.pathsep}{source_tree}"
+        config = str(source_tree / "configs" / "quickstart_artefact.py")
+        return Mim(folder, source_tree, config, path)
+    pytest.skip("no mim in this environment")
+
+
+@pytest.fixture(scope="module")
+def sample_of_mim(mim: Mim) -> str:
+    """What mim says when it makes data/sample."""
+    return mim("run", "mmseg_heritage", "make_sample_data", "--out", "data/sample",
+               "--num-images", "12", "--size", "96")  # fmt: skip
+
+
+def test_mim_runs_a_tool_in_an_empty_folder(mim: Mim, sample_of_mim: str) -> None:
+    assert str(mim.root / "tools" / "make_sample_data.py") in sample_of_mim
+    assert len(list((mim.folder / "data" / "sample" / "images").iterdir())) == 12
+
+
+def test_mim_lists_every_model_of_the_metafile(mim: Mim) -> None:
+    metafile = yaml.safe_load((ROOT / "configs" / "metafile.yml").read_text(encoding="utf-8"))
+    listed = re.findall(r"config id: (\S+)", mim("search", "mmseg_heritage"))
+    assert sorted(listed) == sorted(model["Name"] for model in metafile["Models"])
+
+
+SMALL = ["--cfg-options", "max_iters=1", "crop_size=64", "batch_size=2", "num_workers=0"]
+
+
+@pytest.mark.slow
+def test_mim_trains_and_tests_a_shipped_config(mim: Mim, sample_of_mim: str) -> None:
+    mim("run", "mmseg_heritage", "train", "quickstart_artefact", *SMALL)
+    run = mim.folder / "work_dirs" / "quickstart_artefact"
+    mim("train", "mmseg_heritage", mim.config, "--work-dir", "other", *SMALL)
+    for folder in (run, mim.folder / "other"):
+        assert (folder / "iter_1.pth").is_file()
+    mim("test", "mmseg_heritage", mim.config, "--checkpoint", str(run / "iter_1.pth"))
+    assert (run / "evaluation" / "metrics.json").is_file()
+
+
+@pytest.mark.slow
+def test_what_mim_searches_over_reaches_the_fields_of_a_variable(
+    mim: Mim, sample_of_mim: str
+) -> None:
+    mim("gridsearch", "mmseg_heritage", mim.config, "--work-dir", "grid",
+        "--search-args", "--lr 0.02 0.03", *SMALL)  # fmt: skip
+    for rate in ("0.02", "0.03"):
+        (path,) = (mim.folder / f"grid_search_lr_{rate}").glob("*/vis_data/config.py")
+        text = path.read_text(encoding="utf-8")
+        assert re.search(rf"eta_max={rate}\b", text)
+        assert re.search(rf"\blr={rate}, type='AdamW'", text)

@@ -53,6 +53,7 @@ LIGHT_MODULES = (
     "mmseg_heritage.data.class_weights",
     "mmseg_heritage.data.folder",
     "mmseg_heritage.data.images",
+    "mmseg_heritage.data.masks",
     "mmseg_heritage.data.sample_set",
     "mmseg_heritage.data.splits",
     "mmseg_heritage.evaluation.confusion",

@@ -27,7 +27,7 @@ if [[ ${#configs[@]} == 0 ]]; then
   done
 fi
 for config in "${configs[@]}"; do
-  [[ -f $config ]] || die "$config: no such config file"
+  [[ -f $config || -f $TOOLS/../configs/${config%.py}.py ]] || die "$config: no such config file"
 done
 for argument in "$@"; do
   [[ $argument != --work-dir* ]] || die "--work-dir would be one folder for all configs; change into another"

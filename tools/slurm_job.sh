@@ -47,7 +47,7 @@ fi
 
 signals=0
 step=
-# shellcheck disable=SC2329  # the traps call it
+# shellcheck disable=SC2317,SC2329  # the traps call it (older and newer shellcheck)
 pass_on() { # SIGNAL
   signals=$((signals + 1))
   echo "slurm_job: SIG$1 for job $SLURM_JOB_ID: the run is told to save" >&2

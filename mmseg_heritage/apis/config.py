@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Mapping, Set
+from importlib import resources
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +13,43 @@ from mmengine.config import Config, ConfigDict
 from mmseg_heritage.errors import InputError, did_you_mean
 
 _SUFFIX = "_variables"
+
+
+def config_folder() -> Path:
+    """Returns the shipped configs: those of the checkout, or those inside the installed package.
+
+    Raises:
+        InputError: If neither is there.
+    """
+    package = Path(str(resources.files("mmseg_heritage")))
+    for folder in (package.parent / "configs", package / ".mim" / "configs"):
+        if any(folder.glob("*_artefact.py")):
+            return folder
+    raise InputError(
+        f"the shipped configs are not beside the package in {package}; "
+        "install it with: pip install ."
+    )
+
+
+def find_config(path: str | Path) -> Path:
+    """Returns a config file: the one at the path or, for a bare name, the shipped one of that name.
+
+    An installed package has no configs/ that a path could lead to.
+
+    Raises:
+        InputError: If there is none.
+    """
+    path = Path(path).expanduser()
+    hint = ""
+    if path.is_file():
+        return path
+    if path.parent == Path():
+        folder = config_folder()
+        shipped = folder / f"{path.name.removesuffix('.py')}.py"
+        if shipped.is_file():
+            return shipped
+        hint = did_you_mean(shipped.stem, (config.stem for config in folder.glob("*.py")))
+    raise InputError(f"{path}: no such config file{hint}")
 
 
 def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> Config:
@@ -24,16 +62,14 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     turns an epoch-based schedule into an iteration-based one.
 
     Args:
-        path: Config file.
+        path: Config file, or the name of a shipped one.
         options: Dotted key -> value; fields named here win over variables.
 
     Raises:
         InputError: If the file is missing or cannot be evaluated, or if an option names a field
             that does not exist.
     """
-    path = Path(path).expanduser()
-    if not path.is_file():
-        raise InputError(f"{path}: no such config file")
+    path = find_config(path)
     try:
         cfg = Config.fromfile(path)
     except (InputError, ImportError):

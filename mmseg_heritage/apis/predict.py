@@ -20,7 +20,8 @@ from mmseg_heritage.apis.runner import (
     quiet_known_warnings,
 )
 from mmseg_heritage.data.folder import list_images
-from mmseg_heritage.data.images import IMAGE_SUFFIXES, read_image
+from mmseg_heritage.data.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.data.images import read_image
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.checkpoint import check_fits, trusting_checkpoints, weights_of
 from mmseg_heritage.engine.launch import without_sync_bn

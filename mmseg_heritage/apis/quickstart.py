@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import time
-from importlib import resources
 from pathlib import Path
 
+from mmseg_heritage.apis.config import config_folder
 from mmseg_heritage.apis.resume import latest_checkpoint
 from mmseg_heritage.apis.test import test
 from mmseg_heritage.apis.train import train
@@ -16,22 +16,6 @@ from mmseg_heritage.progress import progress_bar
 
 CONFIG = "quickstart_artefact.py"
 NUM_IMAGES, SIZE = 320, 160  # many small pictures teach more in minutes than few large ones
-
-
-def config_folder() -> Path:
-    """Returns the shipped configs: those of the checkout, or those inside the installed package.
-
-    Raises:
-        InputError: If neither is there.
-    """
-    package = Path(str(resources.files("mmseg_heritage")))
-    for folder in (package.parent / "configs", package / ".mim" / "configs"):
-        if (folder / CONFIG).is_file():
-            return folder
-    raise InputError(
-        f"the shipped configs are not beside the package in {package}; "
-        "install it with: pip install ."
-    )
 
 
 def best_checkpoint(work_dir: Path) -> Path:

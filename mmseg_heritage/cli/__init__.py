@@ -16,6 +16,7 @@ from mmseg_heritage.cli import (
     check_data,
     class_weights,
     compare,
+    doctor,
     import_data,
     make_sample_data,
     make_splits,
@@ -52,6 +53,7 @@ COMMANDS = (
     model_stats,
     make_sample_data,
     quickstart,
+    doctor,
 )
 
 

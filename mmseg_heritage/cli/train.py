@@ -10,7 +10,7 @@ from mmseg_heritage.ranks import is_main_process
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", help="config file")
+    parser.add_argument("config", help="config file, or the name of a shipped one")
     parser.add_argument("--work-dir", help="folder of the run (default: work_dirs/<config name>)")
     parser.add_argument(
         "--resume",

@@ -19,7 +19,9 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_heritage.data.images import image_size, read_image, read_mask
+from mmseg_heritage.data.image_files import image_size
+from mmseg_heritage.data.images import read_image
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.data.memory import available_memory
 from mmseg_heritage.errors import InputError
 

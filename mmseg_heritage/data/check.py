@@ -17,7 +17,9 @@ from mmseg_heritage.data.color import profile_fault
 from mmseg_heritage.data.duplicates import perceptual_hash
 from mmseg_heritage.data.faults import Fault
 from mmseg_heritage.data.folder import Sample
-from mmseg_heritage.data.images import ImageFault, image_header, image_size, read_image, read_mask
+from mmseg_heritage.data.image_files import ImageFault, image_header, image_size
+from mmseg_heritage.data.images import read_image
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.data.statistics import NUM_CLASSES, Progress, class_pixels
 from mmseg_heritage.errors import InputError
 
@@ -100,7 +102,7 @@ def read_pair(
 
     Returns:
         :func:`mmseg_heritage.data.images.read_image` and
-        :func:`mmseg_heritage.data.images.read_mask` of them, None where that is not possible, and
+        :func:`mmseg_heritage.data.masks.read_mask` of them, None where that is not possible, and
         what is wrong.
     """
     pixels = mask = size = None

@@ -15,7 +15,7 @@ from mmseg_heritage.data.duplicates import MAX_DISTANCE, near_duplicate_groups
 from mmseg_heritage.data.faults import KINDS, Fault
 from mmseg_heritage.data.folder import COLUMNS, FolderContent, Sample, scan_folder
 from mmseg_heritage.data.groups import split_units
-from mmseg_heritage.data.images import IMAGE_SUFFIXES
+from mmseg_heritage.data.image_files import IMAGE_SUFFIXES
 from mmseg_heritage.data.statistics import Bar, no_bar
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import CONTENTS, MATERIALS

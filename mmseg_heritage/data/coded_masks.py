@@ -10,8 +10,8 @@ from numpy.typing import NDArray
 from PIL import Image
 
 from mmseg_heritage.data.deep_images import is_deep
-from mmseg_heritage.data.images import check_mask_size, read_labels
 from mmseg_heritage.data.label_mapping import LabelMapping
+from mmseg_heritage.data.masks import check_mask_size, read_labels
 from mmseg_heritage.data.mat_files import read_mat
 from mmseg_heritage.errors import InputError
 

@@ -27,7 +27,7 @@ from mmseg_heritage.data.cache import (
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import replacing, sha256
 
-READER_MODULES = ("images", "color", "deep_images")
+READER_MODULES = ("images", "masks", "image_files", "color", "deep_images")
 """Modules of this package that decide which pixels a file has; a change makes caches outdated."""
 
 _READER_PACKAGES = ("Pillow", "tifffile", "imagecodecs")  # likewise, where they are installed

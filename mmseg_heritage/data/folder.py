@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from mmseg_heritage.data.faults import Fault
-from mmseg_heritage.data.images import IMAGE_SUFFIXES
+from mmseg_heritage.data.image_files import IMAGE_SUFFIXES
 from mmseg_heritage.errors import InputError
 
 COLUMNS = ("id", "material", "content", "source_id", "group_id")

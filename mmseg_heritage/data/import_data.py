@@ -19,7 +19,7 @@ from mmseg_heritage.data.faults import Fault
 from mmseg_heritage.data.folder import files_by_id, list_images, metadata_bytes, read_metadata
 from mmseg_heritage.data.hub.convert import convert_image, encode_png
 from mmseg_heritage.data.ids import id_problems
-from mmseg_heritage.data.images import IMAGE_SUFFIXES
+from mmseg_heritage.data.image_files import IMAGE_SUFFIXES
 from mmseg_heritage.data.label_mapping import LabelMapping, load_mapping
 from mmseg_heritage.data.mat_files import require_scipy
 from mmseg_heritage.data.statistics import Bar, no_bar

@@ -6,7 +6,7 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_heritage.data.images import ImageFault
+from mmseg_heritage.data.image_files import ImageFault
 from mmseg_heritage.errors import InputError
 
 

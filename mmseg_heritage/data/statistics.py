@@ -13,7 +13,8 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.data.duplicates import perceptual_hash
 from mmseg_heritage.data.folder import Sample
-from mmseg_heritage.data.images import read_image, read_mask
+from mmseg_heritage.data.images import read_image
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX, Level
 

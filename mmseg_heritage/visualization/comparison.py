@@ -23,6 +23,7 @@ from mmseg_heritage.visualization.style import (
     SERIES,
     ink_on,
     new_figure,
+    note_below,
     save_figure,
     support_ink,
 )
@@ -129,7 +130,7 @@ def plot_class_iou(path: str | Path, content: Mapping[str, Any]) -> None:
         for tick in axes.get_xticklabels():
             tick.set(rotation=40, ha="left", rotation_mode="anchor")
     axes.tick_params(length=0)
-    axes.set_xlabel(f"(number of source groups that show the class; {FEW_GROUPS})", fontsize=9)
+    note_below(figure, f"(number of source groups that show the class; {FEW_GROUPS})")
     figure.colorbar(image, label="IoU, percent", fraction=0.05)
     save_figure(figure, path)
 

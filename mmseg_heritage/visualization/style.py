@@ -65,6 +65,15 @@ def plain(axes: Axes, grid: Literal["x", "y", "both"]) -> None:
     axes.set_axisbelow(True)
 
 
+def note_below(figure: Figure, note: str) -> None:
+    """Adds a note, wrapped to the width, below everything."""
+    figure.supxlabel(_wrapped(note, figure), fontsize=9)
+
+
+def _wrapped(note: str, figure: Figure) -> str:
+    return textwrap.fill(note, int(_CHARACTERS * figure.get_figwidth()))
+
+
 def legend_below(figure: Figure, colors: Mapping[str, str], columns: int, note: str) -> None:
     """Adds a note, wrapped to the width, and a legend of coloured fields below everything."""
     fields = [
@@ -77,7 +86,7 @@ def legend_below(figure: Figure, colors: Mapping[str, str], columns: int, note: 
         ncols=max(1, min(columns, len(fields))),
         frameon=False,
         fontsize=9,
-        title=textwrap.fill(note, int(_CHARACTERS * figure.get_figwidth())),
+        title=_wrapped(note, figure),
         title_fontsize=9,
     )
 

@@ -1,9 +1,11 @@
 """One variable reaches every field it stands for; a slip of the pen is named."""
 
+from pathlib import Path
+
 import pytest
 from mmengine.config import Config
 
-from mmseg_heritage.apis.config import check_classes, load_config
+from mmseg_heritage.apis.config import check_classes, config_folder, find_config, load_config
 from mmseg_heritage.errors import InputError
 
 BASE = """
@@ -119,6 +121,18 @@ def test_a_config_that_fails_names_its_file(base):
         load_config(child_of(base, "x = 1 / 0"))
     with pytest.raises(InputError, match=r"nowhere\.py: no such config file"):
         load_config("nowhere.py")
+
+
+def test_a_bare_name_is_a_shipped_config_unless_a_file_is_called_so(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    shipped = config_folder() / "quickstart_artefact.py"
+    assert find_config("quickstart_artefact") == find_config("quickstart_artefact.py") == shipped
+    (tmp_path / "quickstart_artefact.py").touch()
+    assert find_config("quickstart_artefact.py") == Path("quickstart_artefact.py")
+    with pytest.raises(InputError, match="did you mean quickstart_artefact"):
+        find_config("quickstart_artefakt.py")
+    with pytest.raises(InputError, match=r"there/quickstart_artefact\.py: no such config file$"):
+        find_config("there/quickstart_artefact.py")
 
 
 def test_every_head_with_another_number_of_classes_is_named():

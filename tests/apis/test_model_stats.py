@@ -172,8 +172,8 @@ def test_weights_are_neither_asked_for_nor_loaded(convnext, monkeypatch):
 
     monkeypatch.setattr(timm, "create_model", without_weights)
     options = {"model.backbone.pretrained": True, "model.backbone.in_channels": 5}
-    options["model.data_preprocessor.mean"] = [123.7] * 5
-    options["model.data_preprocessor.std"] = [58.4] * 5
+    options["model.data_preprocessor.mean"] = [123.7]
+    options["model.data_preprocessor.std"] = [58.4]
     five = measure_model(convnext, options=options)
     options = {"model.backbone.type": "mmseg.TIMMBackbone", "model.backbone.pretrained": True}
     options |= {"model.backbone.features_only": True, "model.backbone.out_indices": [0, 1, 2, 3]}

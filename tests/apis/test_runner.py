@@ -87,9 +87,9 @@ def test_workers_are_not_kept_where_there_are_none():
 
 def test_images_of_three_channels_for_a_backbone_of_four(tiny_config):
     cfg = load_config(tiny_config, {"model.backbone.in_channels": 4})
-    with pytest.raises(InputError, match="give mean and std 4 numbers each"):
+    with pytest.raises(InputError, match="give mean and std 1 or 4 numbers each"):
         check_parts(cfg, ("train", "val"))
-    numbers = [127.5] * 4
+    numbers = [127.5]  # for all channels
     cfg.model.data_preprocessor.update(mean=numbers, std=numbers)
     with pytest.raises(InputError, match=r"^train_dataloader.*LoadHeritageImage gives images of 3"):
         check_parts(cfg, ("train", "val"))

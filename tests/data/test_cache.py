@@ -22,7 +22,8 @@ from mmseg_heritage.data.cache import (
     plan_cache,
 )
 from mmseg_heritage.data.folder import read_folder
-from mmseg_heritage.data.images import read_image, read_mask
+from mmseg_heritage.data.images import read_image
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.errors import InputError
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="memory is shared by memfd")

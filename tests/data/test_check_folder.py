@@ -11,7 +11,9 @@ from mmseg_heritage.data.check import check_pixels
 from mmseg_heritage.data.check_folder import check_folder
 from mmseg_heritage.data.faults import KINDS
 from mmseg_heritage.data.folder import read_folder
-from mmseg_heritage.data.images import MAX_MEGAPIXELS_VARIABLE, read_image, read_mask
+from mmseg_heritage.data.image_files import MAX_MEGAPIXELS_VARIABLE
+from mmseg_heritage.data.images import read_image
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX
 

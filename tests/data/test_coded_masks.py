@@ -7,7 +7,7 @@ import pytest
 from PIL import ExifTags, Image
 
 from mmseg_heritage.data.coded_masks import Coder, read_coded_mask
-from mmseg_heritage.data.images import ImageFault
+from mmseg_heritage.data.image_files import ImageFault
 from mmseg_heritage.data.label_mapping import SCHEMA, load_mapping
 
 GREY = {"0": "Clean", "7": "Cracks", "255": "ignore"}

@@ -14,7 +14,8 @@ from PIL import Image
 
 from mmseg_heritage.data import deep_images
 from mmseg_heritage.data.deep_images import is_deep
-from mmseg_heritage.data.images import ImageFault, image_size, read_image
+from mmseg_heritage.data.image_files import ImageFault, image_size
+from mmseg_heritage.data.images import read_image
 from mmseg_heritage.errors import InputError
 
 ORIENTATION = (274, "H", 1)  # tag, type and count, as tifffile takes extra tags

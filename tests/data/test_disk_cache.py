@@ -111,9 +111,9 @@ def test_another_reader_decodes_anew(sample_set, tmp_path, decoded, monkeypatch)
 
 
 def test_the_reader_is_named_by_all_modules_that_read():
-    """A module of the package that images.py uses must be named, or old pixels would be taken."""
+    """A module of the package that these use must be named, or old pixels would be taken."""
     folder = Path(images.__file__).parent
-    reached, waiting = set(), ["images"]
+    reached, waiting = set(), ["images", "masks"]
     while waiting:
         name = waiting.pop()
         reached.add(name)

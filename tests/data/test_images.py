@@ -1,12 +1,10 @@
-"""Reading photographs and masks: every format, every orientation, every fault."""
+"""Reading photographs: every format, every orientation, every fault; masks where both are alike."""
 
 import io
-import pickle
 import struct
 import tracemalloc
 import warnings
 import zlib
-from concurrent.futures import ThreadPoolExecutor
 
 import numpy as np
 import pytest
@@ -14,15 +12,14 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
-from mmseg_heritage.data.images import (
+from mmseg_heritage.data.image_files import (
     IMAGE_SUFFIXES,
-    MAX_MEGAPIXELS_VARIABLE,
     ImageFault,
     image_header,
     image_size,
-    read_image,
-    read_mask,
 )
+from mmseg_heritage.data.images import read_image
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.errors import InputError
 
 ORIENTATION = 0x0112
@@ -163,15 +160,6 @@ def test_masks_are_turned_like_photographs(tmp_path, suffix):
     np.testing.assert_array_equal(read_mask(path, (3, 4)), UPRIGHT[6](stored))
 
 
-def test_the_size_of_a_png_is_known_without_its_pixels(tmp_path, pixels):
-    path = _saved(tmp_path / "a.png", pixels)
-    head = path.read_bytes()[: 8 + 25 + 8]  # signature, IHDR, and the head of IDAT
-    path.write_bytes(head)
-    assert image_size(path) == (11, 7)
-    with pytest.raises(InputError, match=r"a\.png: the image is truncated or damaged"):
-        read_image(path)
-
-
 @pytest.mark.parametrize("suffix", [".png", ".jpg", ".tif"])
 def test_a_truncated_file_is_named(tmp_path, suffix):
     noise = np.random.default_rng(0).integers(0, 16, (64, 64), dtype=np.uint8)
@@ -224,87 +212,6 @@ def test_floating_point_pixels_are_refused_rather_than_cut_to_black(tmp_path):
         read_image(path)
 
 
-MASK = np.array([[0, 1, 15], [255, 9, 0]])
-
-
-@pytest.mark.parametrize(
-    ("mode", "suffix"),
-    [("L", ".png"), ("L", ".tif"), ("P", ".png"), ("P", ".tif"), ("I;16", ".png"),
-     ("I;16", ".tif"), ("I;16B", ".tif"), ("I", ".tif")],
-)  # fmt: skip
-def test_masks_keep_their_ids_in_every_mode(tmp_path, mode, suffix):
-    path = tmp_path / f"a{suffix}"
-    if mode == "P":
-        image = Image.fromarray(MASK.astype(np.uint8)).convert("P")
-        image.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
-    else:
-        dtype = {"L": "u1", "I;16": "<u2", "I;16B": ">u2", "I": "i4"}[mode]
-        image = Image.fromarray(MASK.astype(dtype))
-    image.save(path)
-    with Image.open(path) as stored:
-        assert stored.mode == mode or {stored.mode, mode} <= {"I", "I;16", "I;16B"}
-    mask = read_mask(path, (3, 2))
-    np.testing.assert_array_equal(mask, MASK)
-    assert mask.dtype == np.uint8
-
-
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "1", "CMYK"])
-def test_masks_of_several_channels_are_refused_by_mode(tmp_path, mode):
-    path = _saved(tmp_path / "a.tif", MASK.astype(np.uint8), mode)
-    with pytest.raises(
-        InputError, match=rf"a\.tif: expected a mask with one channel.*mode {mode};"
-    ):
-        read_mask(path)
-
-
-@pytest.mark.parametrize("value", [16, 17, 100, 254])
-def test_values_between_the_classes_and_255_are_refused_and_named(tmp_path, value):
-    mask = MASK.copy()
-    mask[0, 0] = value
-    path = _saved(tmp_path / "a.png", mask.astype(np.uint8))
-    message = rf"a\.png: expected class ids 0..15 or 255, found {value} \(1 of 6 pixels\)$"
-    with pytest.raises(ImageFault, match=message) as caught:
-        read_mask(path)
-    assert (caught.value.kind, caught.value.values) == ("ids", {value: 1})
-
-
-@pytest.mark.parametrize("value", [16, 256, 65535, -1])
-def test_values_that_8_bits_would_wrap_are_refused_too(tmp_path, value):
-    mask = MASK.astype(np.int32)
-    mask[0, 0] = value
-    path = _saved(tmp_path / "a.tif", mask)
-    with pytest.raises(InputError, match=rf"found {value} \(1 of 6 pixels\)$"):
-        read_mask(path)
-
-
-def test_at_most_five_illegal_values_are_listed_in_order(tmp_path):
-    path = _saved(tmp_path / "a.png", np.array([[22, 21, 20], [19, 18, 17]], np.uint8))
-    with pytest.raises(InputError, match=r"found 17, 18, 19, 20, 21, \.\.\. \(6 of 6 pixels\)$"):
-        read_mask(path)
-
-
-@pytest.mark.parametrize("size", [(2, 3), (3, 1), (4, 2)])
-def test_a_mask_of_another_size_names_both(tmp_path, size):
-    path = _saved(tmp_path / "a.png", MASK.astype(np.uint8))
-    with pytest.raises(InputError, match=rf"its image, {size[0]}x{size[1]}, found 3x2"):
-        read_mask(path, size)
-
-
-def test_illegal_pixels_are_counted_across_strips(tmp_path):
-    rng = np.random.default_rng(0)
-    mask = rng.choice(np.array([0, 3, 15, 255], np.uint8), (2100, 2100))  # above 4 megapixels
-    wrong = {17: 3, 99: 5000, 254: 1}
-    places = rng.permutation(mask.size)[: sum(wrong.values())]
-    mask.flat[places] = np.repeat(list(wrong), list(wrong.values()))
-    for array in (mask, mask.astype(np.int32) + 256 * (mask == 99).astype(np.int32)):
-        path = _saved(tmp_path / "a.tif", array)
-        with pytest.raises(ImageFault) as caught:
-            read_mask(path)
-        values, counts = np.unique(array, return_counts=True)
-        illegal = {v: c for v, c in zip(values, counts, strict=True) if v not in (0, 3, 15, 255)}
-        assert caught.value.values == illegal
-
-
 @pytest.mark.parametrize("mode", ["L", "RGB", "I;16"])
 def test_numpy_holds_little_beside_the_result(tmp_path, mode):
     side = 4096
@@ -338,78 +245,6 @@ class TestContent:
                 read(b"no image", name="row 3")
         with pytest.raises(InputError, match=r"^row 3: .*truncated"):
             read_image(content[:-60], name="row 3")
-
-
-class TestSizeLimit:
-    """Images of more pixels than allowed."""
-
-    def test_it_can_be_set_and_the_message_says_how(self, tmp_path, pixels, monkeypatch):
-        path = _saved(tmp_path / "a.png", pixels[..., 0] % 16)
-        monkeypatch.setenv(MAX_MEGAPIXELS_VARIABLE, "0.000076")
-        for read in (read_image, read_mask, image_size):
-            with pytest.raises(
-                ImageFault, match=rf"11x7 pixels.*{MAX_MEGAPIXELS_VARIABLE}=1$"
-            ) as e:
-                read(path)
-            assert e.value.kind == "too large"
-        monkeypatch.setenv(MAX_MEGAPIXELS_VARIABLE, "0.000077")
-        assert read_image(path).shape == (7, 11, 3)
-
-    @pytest.mark.parametrize("text", ["", "many", "-1", "0", "nan", "inf"])
-    def test_what_is_no_limit_is_refused(self, tmp_path, pixels, monkeypatch, text):
-        monkeypatch.setenv(MAX_MEGAPIXELS_VARIABLE, text)
-        with pytest.raises(InputError, match=rf"{MAX_MEGAPIXELS_VARIABLE}: expected a number"):
-            read_image(_saved(tmp_path / "a.png", pixels))
-
-    @pytest.mark.parametrize(
-        ("width", "allowed"), [(13300, True), (24900, True), (25100, False), (10**6, False)]
-    )
-    def test_133_megapixels_pass_and_pillow_neither_warns_nor_refuses(
-        self, tmp_path, width, allowed
-    ):
-        # Only the header: a small file may claim any size.
-        head = struct.pack(">IIBBBBB", width, 10000, 8, 2, 0, 0, 0)
-        path = tmp_path / "a.png"
-        chunk = b"IHDR" + head
-        path.write_bytes(
-            b"\x89PNG\r\n\x1a\n" + struct.pack(">I", 13) + chunk
-            + struct.pack(">I", zlib.crc32(chunk)) + struct.pack(">I", 9) + b"IDAT"
-        )  # fmt: skip
-        limit = Image.MAX_IMAGE_PIXELS
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            if allowed:
-                assert image_size(path) == (width, 10000)
-            else:
-                with pytest.raises(ImageFault, match=f"{width}x10000.*more than the 250 allowed"):
-                    image_size(path)
-        assert limit == Image.MAX_IMAGE_PIXELS
-
-    @pytest.mark.parametrize("name", ["a.png", "a.tif"])  # Pillow checks a TIFF twice
-    def test_a_photograph_above_the_limit_of_pillow_is_decoded(self, tmp_path, monkeypatch, name):
-        levels = np.indices((220, 220), dtype=np.uint16).sum(0).astype(np.uint8)
-        path = _saved(tmp_path / name, levels)
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
-        with pytest.raises(Image.DecompressionBombError):
-            Image.open(path).load()
-        with warnings.catch_warnings():
-            warnings.simplefilter("error")
-            np.testing.assert_array_equal(read_image(path)[..., 0], levels)
-        assert Image.MAX_IMAGE_PIXELS == 1_000
-
-    def test_the_limit_of_pillow_returns_when_the_last_thread_has_read(self, tmp_path, monkeypatch):
-        path = _saved(tmp_path / "a.png", np.zeros((64, 64), np.uint8))
-        monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
-        with ThreadPoolExecutor(8) as pool:
-            assert {a.shape for a in pool.map(read_image, [path] * 64)} == {(64, 64, 3)}
-        assert Image.MAX_IMAGE_PIXELS == 1_000
-
-
-def test_a_fault_survives_the_ways_in_which_workers_pass_it_on():
-    fault = ImageFault("a.png: expected class ids", "ids", {16: 3})
-    copy = pickle.loads(pickle.dumps(fault))
-    assert (str(copy), copy.kind, copy.values) == (str(fault), "ids", {16: 3})
-    assert isinstance(ImageFault("Caught ImageFault ..."), InputError)  # torch gives the text alone
 
 
 def test_grey_of_12_bits_is_refused_rather_than_read_dark(tmp_path):

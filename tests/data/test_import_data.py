@@ -11,9 +11,9 @@ from PIL import Image
 
 from mmseg_heritage.data.check_folder import check_folder
 from mmseg_heritage.data.folder import read_folder
-from mmseg_heritage.data.images import read_mask
 from mmseg_heritage.data.import_data import import_data
 from mmseg_heritage.data.label_mapping import SCHEMA
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.data.splits import default_split
 from mmseg_heritage.errors import InputError
 

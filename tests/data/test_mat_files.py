@@ -3,7 +3,7 @@
 import numpy as np
 import pytest
 
-from mmseg_heritage.data.images import ImageFault
+from mmseg_heritage.data.image_files import ImageFault
 from mmseg_heritage.data.mat_files import read_mat
 
 scipy_io = pytest.importorskip("scipy.io")

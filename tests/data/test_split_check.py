@@ -6,7 +6,7 @@ import re
 import pytest
 
 from mmseg_heritage.data.folder import Sample, read_folder
-from mmseg_heritage.data.images import read_mask
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.data.split_check import check_split_files, family_problems, split_problems
 from mmseg_heritage.data.split_files import make_split_files
 from mmseg_heritage.data.splits import Split, load_split

@@ -6,7 +6,7 @@ from PIL import Image
 
 import mmseg_heritage.data.statistics as module
 from mmseg_heritage.data.folder import read_folder
-from mmseg_heritage.data.images import read_mask
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.data.statistics import (
     class_pixels,
     group_pixels,

@@ -7,7 +7,7 @@ import pytest
 
 from mmseg_heritage.data.class_weights import class_weights, load_class_weights
 from mmseg_heritage.data.folder import read_folder
-from mmseg_heritage.data.images import read_mask
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.data.split_files import make_split_files
 from mmseg_heritage.data.splits import default_split, load_split
 from mmseg_heritage.data.weight_files import make_weight_files, read_weight_file

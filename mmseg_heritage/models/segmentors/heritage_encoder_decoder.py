@@ -184,8 +184,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
         if problems:
             raise InputError(
                 f"model.backbone ({self._backbone_name()}) takes images of {channels} channels; "
-                f"give mean and std {channels} numbers each, and let the pipelines load images of "
-                f"{channels} channels",
+                f"give mean and std 1 or {channels} numbers each, and let the pipelines load "
+                f"images of {channels} channels",
                 problems,
             )
 

@@ -18,7 +18,8 @@ from PIL import Image
 from mmseg_heritage.data.folder import read_folder
 from mmseg_heritage.data.hub.journal import JOURNAL, MANIFEST
 from mmseg_heritage.data.hub.prepare import prepare
-from mmseg_heritage.data.images import read_image, read_mask
+from mmseg_heritage.data.images import read_image
+from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.errors import InputError
 
 pytest.importorskip("pyarrow")
