@@ -36,6 +36,12 @@ def divide_batch(cfg: Config) -> None:
     cfg.train_dataloader.batch_size = wanted // processes
 
 
+def images_per_step(cfg: Config) -> int | None:
+    """Returns how many images all processes take in an iteration; None if a sampler decides it."""
+    batch_size = cfg.train_dataloader.get("batch_size")
+    return batch_size and batch_size * get_world_size()
+
+
 def fit_batches(cfg: Config, model: nn.Module, num_samples: int) -> None:
     """Sees to it that no training batch of one image meets a head that needs two.
 
@@ -62,8 +68,11 @@ def fit_batches(cfg: Config, model: nn.Module, num_samples: int) -> None:
             "batch_size=2 or more, or a normalisation that needs no batch: model.decode_head."
             "norm_cfg.type=GN model.decode_head.norm_cfg.num_groups=32"
         )
-    endless = "Infinite" in str(loader.get("sampler", {}).get("type"))
-    wrapped = "dataset" in loader.dataset  # by RepeatDataset and its like, which change the number
+    endless = "Infinite" in str(loader.get("sampler"))
+    dataset = loader.dataset
+    if dataset.type == "SeededDataset":  # in the config that a run keeps of itself
+        dataset = dataset.dataset
+    wrapped = "dataset" in dataset  # by RepeatDataset and its like, which change the number
     if endless or loader.get("drop_last"):
         return
     if wrapped or num_samples % loader.batch_size == 1:

@@ -6,8 +6,9 @@ import time
 from pathlib import Path
 
 from mmseg_heritage.apis.config import config_folder
+from mmseg_heritage.apis.resume import latest_checkpoint
 from mmseg_heritage.apis.test import test
-from mmseg_heritage.apis.train import latest_checkpoint, train
+from mmseg_heritage.apis.train import train
 from mmseg_heritage.data.sample_set import make_sample_set
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.summary import load_metrics

@@ -5,6 +5,7 @@ from __future__ import annotations
 import contextlib
 import inspect
 import logging
+import os
 import warnings
 from collections.abc import Iterator, Sequence
 from pathlib import Path
@@ -218,9 +219,21 @@ def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
 
 
 def build_runner(cfg: Config) -> Runner:
-    """Builds the Runner, which makes the run's folder."""
+    """Builds the Runner, which makes the run's folder.
+
+    With ``randomness.deterministic`` two runs on a CPU are bit-equal. On CUDA, torch has no
+    deterministic kernels for adaptive average pooling backwards (UPerNet, DeepLab), for losses over
+    maps of labels (``nll_loss2d``) and, by version, for bilinear resizing backwards: it warns of
+    each, where mmengine alone would stop the run.
+    """
     _fit_workers(cfg)
-    return Runner.from_cfg(cfg)
+    deterministic = cfg.get("randomness", {}).get("deterministic", False)
+    if deterministic:
+        os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
+    runner = Runner.from_cfg(cfg)
+    if deterministic and torch.cuda.is_available():
+        torch.use_deterministic_algorithms(True, warn_only=True)
+    return runner
 
 
 def _fit_workers(cfg: Config) -> None:

@@ -49,14 +49,19 @@ def run_stamp(
         "data_root": str(dataset.data_root),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "model": {"flops": flops(model), "flops_side": FLOPS_SIDE},
-        "device": _device(device),
+        "device": device_stamp(device),
         "processes": get_world_size(),
         "git": git_commit(),
-        "versions": {
-            "mmseg_heritage": __version__,
-            "python": platform.python_version(),
-            **{name: str(import_module(name).__version__) for name in _STACK},
-        },
+        "versions": versions(),
+    }
+
+
+def versions() -> dict[str, str]:
+    """Returns the versions of this package, of Python and of the stack."""
+    return {
+        "mmseg_heritage": __version__,
+        "python": platform.python_version(),
+        **{name: str(import_module(name).__version__) for name in _STACK},
     }
 
 
@@ -104,8 +109,8 @@ def _git(folder: Path, *arguments: str) -> str | None:
     return done.stdout.strip()
 
 
-def _device(device: torch.device) -> dict[str, Any]:
-    """Names what the model ran on."""
+def device_stamp(device: torch.device) -> dict[str, Any]:
+    """Names what a model ran on."""
     if device.type == "cuda":
         name = torch.cuda.get_device_name(device)
     else:

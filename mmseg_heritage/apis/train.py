@@ -2,17 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import contextlib
+import errno
+import multiprocessing
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.runner import Runner
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.batches import divide_batch, fit_batches
 from mmseg_heritage.apis.config import load_config
+from mmseg_heritage.apis.environment import environment
 from mmseg_heritage.apis.pretrained import check_pretrained, resolve_pretrained
+from mmseg_heritage.apis.resume import (
+    ENVIRONMENT,
+    check_same_run,
+    latest_checkpoint,
+    latest_whole_checkpoint,
+    read_environment,
+    training_config,
+)
 from mmseg_heritage.apis.runner import (
     build_datasets,
     build_runner,
@@ -24,18 +37,20 @@ from mmseg_heritage.data.class_weights import load_class_weights
 from mmseg_heritage.data.splits import Split
 from mmseg_heritage.data.weight_files import read_weight_file
 from mmseg_heritage.engine.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
+from mmseg_heritage.engine.checkpoint_files import LAST, LIST
+from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_workers
 from mmseg_heritage.engine.launch import (
     is_main_process,
     prepare_distributed,
     watching_processes,
 )
+from mmseg_heritage.engine.loops import make_resumable
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER
 from mmseg_heritage.files import write_json
 from mmseg_heritage.ranks import alone
 
 AUTO = "auto"
-_LAST = "last_checkpoint"  # mmengine's file with the path of the newest checkpoint
 
 
 @watching_processes()
@@ -70,6 +85,9 @@ def train(
 
     Raises:
         InputError: If the data, the config or a checkpoint cannot be used; nothing is written then.
+            Also if the loss is not finite, or the disk is full.
+        SystemExit: With code 75, after a checkpoint was saved because a signal came, see
+            :class:`mmseg_heritage.engine.hooks.PreemptionHook`.
     """
     cfg = load_config(config, cfg_options)
     cfg.launcher = launcher
@@ -77,13 +95,17 @@ def train(
     cfg.work_dir = str(folder)
     if amp:
         _turn_amp_on(cfg)
-    _set_resume(cfg, folder, resume, overwrite)
+    with trusting_checkpoints(trust_checkpoint):
+        _set_resume(cfg, folder, resume, overwrite)
     prepare_distributed(cfg)
     divide_batch(cfg)
+    training = training_config(cfg)
     # The test part too: faults in it should not wait until the training is over.
     parts = [part for part in ("train", "val", "test") if cfg.get(f"{part}_dataloader")]
     datasets = build_datasets(cfg, parts)
     split = datasets[0].read_split()[0]
+    if cfg.resume and resume == AUTO:
+        check_same_run(folder, training, split)
     check_weights(cfg.get("class_weights"), split)
     with trusting_checkpoints(trust_checkpoint):
         if not cfg.resume:
@@ -93,14 +115,30 @@ def train(
         _check_start(cfg, model)
         if not skip_data_check:
             check_data(datasets)
-        runner = build_runner(cfg)
-        if is_main_process():
-            if overwrite and not cfg.resume:
-                _forget_earlier_run(folder, cfg.get("load_from"))
-            write_json(folder / "split.json", split.to_json())
-        with alone():
-            runner.train()
+        make_resumable(cfg)
+        with alone(), _room_on_disk(folder):
+            runner = build_runner(cfg)
+            if is_main_process():
+                if overwrite and not cfg.resume:
+                    _forget_earlier_run(folder, cfg.get("load_from"))
+                write_json(folder / "split.json", split.to_json())
+                before = read_environment(folder) if cfg.resume else {}
+                content = environment(cfg, config, split, training, before)
+                write_json(folder / ENVIRONMENT, content)
+            _run(runner)
     return folder
+
+
+def _run(runner: Runner) -> None:
+    """Trains, and leaves no signal handlers and no data workers behind, however it ended."""
+    others = multiprocessing.active_children()
+    try:
+        runner.train()
+    finally:
+        end_workers(others)
+        for hook in runner.hooks:
+            if isinstance(hook, PreemptionHook):
+                hook.release()
 
 
 def check_weights(source: object, split: Split) -> None:
@@ -134,7 +172,7 @@ def _turn_amp_on(cfg: Config) -> None:
 def _set_resume(cfg: Config, folder: Path, resume: str | None, overwrite: bool) -> None:
     """Decides what the run starts from, and guards the run that is already in the folder."""
     if resume is None:
-        if (folder / _LAST).exists() and not overwrite:
+        if (folder / LAST).exists() and not overwrite:
             raise InputError(
                 f"{folder}: this folder already holds a run. Continue it with --resume, choose "
                 "another --work-dir, or replace it with --overwrite"
@@ -142,7 +180,7 @@ def _set_resume(cfg: Config, folder: Path, resume: str | None, overwrite: bool) 
         cfg.resume = False
         return
     if resume == AUTO:
-        latest = latest_checkpoint(folder)
+        latest = latest_whole_checkpoint(folder)
         cfg.resume = latest is not None
         if latest is None:
             print(f"{folder}: no checkpoint to resume from yet; starting from the beginning")
@@ -155,19 +193,25 @@ def _set_resume(cfg: Config, folder: Path, resume: str | None, overwrite: bool) 
     cfg.load_from = str(Path(resume).expanduser().resolve())
 
 
-def latest_checkpoint(folder: Path) -> Path | None:
-    """Returns the checkpoint the run wrote last, also after its folder was moved or copied."""
-    record = folder / _LAST
-    if not record.is_file():
-        return None
-    written = Path(record.read_text().strip())
-    candidates = [path for path in (folder / written.name, written) if path.is_file()]
-    if not candidates:
+@contextlib.contextmanager
+def _room_on_disk(folder: Path) -> Iterator[None]:
+    """Says what to do where the disk is full.
+
+    Raises:
+        InputError: Naming the checkpoint from which the run can go on.
+    """
+    try:
+        yield
+    except OSError as error:
+        if error.errno not in (errno.ENOSPC, errno.EDQUOT):
+            raise
+        latest = latest_checkpoint(folder)
+        rest = f"{latest} is whole" if latest else "no checkpoint has been written yet"
         raise InputError(
-            f"{record}: names {written}, which is gone. Give --resume a checkpoint file, or start "
-            "anew with --overwrite"
-        )
-    return candidates[0]
+            f"{folder}: the disk is full or the quota is used up; {rest}. Make room and go on with "
+            "--resume. A checkpoint needs room beside those that are kept "
+            "(default_hooks.checkpoint.max_keep_ckpts)"
+        ) from error
 
 
 def _check_start(cfg: Config, model: torch.nn.Module) -> None:
@@ -192,6 +236,6 @@ def _forget_earlier_run(folder: Path, keep: str | None) -> None:
     Checkpoints of single epochs stay until the new run writes its own of the same name.
     """
     scores = folder / EVALUATION_FOLDER / "metrics.json"
-    for path in [folder / _LAST, scores, *folder.glob("best_*.pth")]:
+    for path in [folder / LAST, folder / LIST, scores, *folder.glob("best_*.pth")]:
         if keep is None or path.resolve() != Path(keep).expanduser().resolve():
             path.unlink(missing_ok=True)

@@ -65,7 +65,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0, 2 where the input cannot be used, or 1 where another process of a distributed run is
-        gone; a command may return another one.
+        gone; a command may return another one. A training that a signal ended exits with 75, see
+        :class:`mmseg_heritage.engine.hooks.PreemptionHook`.
     """
     args = _parser().parse_args(argv)
     # torchrun and torch.distributed.launch of different ages pass the rank in different ways.

@@ -6,6 +6,7 @@ from mmseg_heritage import compat
 compat.stub_missing_mmcv_ops()
 
 from mmseg_heritage.datasets.artefact import ARTeFACTDataset  # noqa: E402
+from mmseg_heritage.datasets.seeded import NumberedSampler, SeededDataset  # noqa: E402
 from mmseg_heritage.datasets.transforms import (  # noqa: E402
     HeritageAugmentation,
     LimitLongEdge,
@@ -21,6 +22,8 @@ __all__ = [
     "LimitLongEdge",
     "LoadARTeFACTAnnotations",
     "LoadHeritageImage",
+    "NumberedSampler",
     "RandomSquareCrop",
     "RareClassCrop",
+    "SeededDataset",
 ]

@@ -37,6 +37,10 @@ _METHODS = {(HistoryBuffer, name) for name in _HISTORY_STATISTICS} | {
 _PLAIN_KINDS = "biufcSU"  # numpy dtypes whose elements are bytes, not references to objects
 
 
+class DamagedCheckpoint(InputError):
+    """A checkpoint is cut short or otherwise no whole file."""
+
+
 class _Refused(pickle.UnpicklingError):
     """The pickle asks for something that no weights need."""
 
@@ -228,7 +232,8 @@ def load_checkpoint_file(
         mmengine would execute as Python when it resumes, is left out.
 
     Raises:
-        InputError: If the file is missing, damaged, or names code that no checkpoint needs.
+        DamagedCheckpoint: If the file is not whole.
+        InputError: If the file is missing, or names code that no checkpoint needs.
     """
     file = Path(path).expanduser()
     if not file.is_file():
@@ -249,8 +254,8 @@ def load_checkpoint_file(
     except torch.cuda.OutOfMemoryError:
         raise
     except Exception as error:  # damaged bytes read as instructions can fail in any way
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
-        raise InputError(
+        reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
+        raise DamagedCheckpoint(
             f"{path}: not a whole checkpoint file ({reason}); copy it again"
         ) from error
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get("meta"), dict):

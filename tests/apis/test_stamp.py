@@ -53,7 +53,7 @@ def test_the_commit_is_that_of_the_package_alone(tmp_path, monkeypatch):
 
 
 def test_devices_are_named():
-    assert stamp._device(torch.device("cpu"))["type"] == "cpu"
+    assert stamp.device_stamp(torch.device("cpu"))["type"] == "cpu"
     if not torch.cuda.is_available():
         pytest.skip("no CUDA device")
-    assert stamp._device(torch.device("cuda"))["name"]
+    assert stamp.device_stamp(torch.device("cuda"))["name"]

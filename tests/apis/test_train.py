@@ -6,8 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_heritage.apis.train import _turn_amp_on, latest_checkpoint, train
-from mmseg_heritage.errors import InputError
+from mmseg_heritage.apis.train import _turn_amp_on, train
 
 
 def test_a_run_writes_its_checkpoints_its_config_and_its_split(tiny_run):
@@ -37,23 +36,6 @@ def test_load_from_is_where_a_job_starts_the_first_time(tiny_run, tmp_path):
     end = torch.load(folder / "iter_1.pth", weights_only=False)["state_dict"]
     key = "backbone.layers.0.0.projection.weight"
     assert torch.allclose(start[key], end[key], atol=1e-6)
-
-
-class TestLatestCheckpoint:
-    """The mark of the last checkpoint."""
-
-    def test_none_in_a_new_folder(self, tmp_path):
-        assert latest_checkpoint(tmp_path) is None
-
-    def test_beside_the_mark_first(self, tmp_path):
-        (tmp_path / "last_checkpoint").write_text("/elsewhere/iter_3.pth\n")
-        (tmp_path / "iter_3.pth").touch()
-        assert latest_checkpoint(tmp_path) == tmp_path / "iter_3.pth"
-
-    def test_one_that_is_gone(self, tmp_path):
-        (tmp_path / "last_checkpoint").write_text("/elsewhere/iter_3.pth")
-        with pytest.raises(InputError, match=r"names /elsewhere/iter_3\.pth, which is gone"):
-            latest_checkpoint(tmp_path)
 
 
 @pytest.mark.parametrize(

@@ -98,11 +98,22 @@ def test_each_variable_given_as_an_option_reaches_its_fields(path):
 SMALL = {"data_root": "", "crop_size": 64, "batch_size": 2, "num_workers": 0, "max_edge": 96}
 
 
+@pytest.fixture
+def switches_of_torch():
+    """Sets back what ``deterministic`` switches for the whole process."""
+    cudnn = torch.backends.cudnn
+    before = cudnn.deterministic, cudnn.benchmark
+    yield
+    torch.use_deterministic_algorithms(False)
+    cudnn.deterministic, cudnn.benchmark = before
+
+
 @every
-def test_it_trains_and_tests(path, sample_set, tmp_path):
-    """Two iterations on the sample set, with the model at its full width and depth."""
+def test_it_trains_and_tests(path, sample_set, tmp_path, switches_of_torch):
+    """Two deterministic iterations on the sample set, with the model at full width and depth."""
     cfg = load_config(path)
-    options = {**SMALL, "data_root": str(sample_set), "max_iters": 2, "lr": 1e-4}
+    options = {**SMALL, "data_root": str(sample_set), "max_iters": 2, "lr": 1e-4,
+               "randomness.deterministic": True}  # fmt: skip
     if path.stem == "quickstart_artefact":
         options["split_file"] = ""
     folder = train(path, str(tmp_path / "run"), cfg_options=options, skip_data_check=True)

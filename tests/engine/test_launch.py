@@ -1,12 +1,15 @@
 """Starting runs by launchers, and distributed training on a machine without a GPU."""
 
+import contextlib
 import json
 import os
 import re
+import signal
 import socket
 import subprocess
 import sys
 import time
+from collections.abc import Iterator
 from pathlib import Path
 
 import pytest
@@ -16,6 +19,7 @@ from PIL import Image
 
 from mmseg_heritage.cli import main
 from mmseg_heritage.engine import launch
+from mmseg_heritage.engine.hooks import EXIT_PREEMPTED, PreemptionHook
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.ranks import Ranks
 
@@ -230,36 +234,58 @@ def test_processes_with_different_configs_are_found(tiny_config, tmp_path):
     assert not (tmp_path / "run").exists()
 
 
-@pytest.mark.slow
-def test_when_a_process_is_killed_the_other_ends_with_a_message(tiny_config, tmp_path):
+@contextlib.contextmanager
+def two_processes_that_train(config: Path, folder: Path, log: Path) -> Iterator[list]:
+    """Processes that nothing watches over, when they have written a checkpoint; one log of both."""
     port = free_port()
-    command = [sys.executable, *train_command(tiny_config, tmp_path / "run", "pytorch")]
+    command = [sys.executable, *train_command(config, folder, "pytorch")]
     command = [word.replace("max_iters=2", "max_iters=1000") for word in command]
-    log = tmp_path / "log"
     with log.open("w") as sink:
         processes = [
             subprocess.Popen(
                 command,
                 env={**os.environ, "OMP_NUM_THREADS": "1", **variables(rank, port)},
-                stdout=sink if rank == 0 else subprocess.DEVNULL,
+                stdout=sink,
                 stderr=subprocess.STDOUT,
             )
             for rank in (0, 1)
         ]
     try:
         end = time.monotonic() + 200
-        while not (tmp_path / "run" / "last_checkpoint").exists():
+        while not (folder / "last_checkpoint").exists():
             assert time.monotonic() < end, log.read_text()
             time.sleep(0.1)
-        processes[1].kill()
-        assert processes[0].wait(timeout=60) == 1
+        yield processes
     finally:
         for process in processes:
             process.kill()
             process.wait()
+
+
+@pytest.mark.slow
+def test_when_a_process_is_killed_the_other_ends_with_a_message(tiny_config, tmp_path):
+    log = tmp_path / "log"
+    with two_processes_that_train(tiny_config, tmp_path / "run", log) as processes:
+        processes[1].kill()
+        assert processes[0].wait(timeout=60) == 1
     output = log.read_text()
     assert "error: process 0 on " in output
     assert "has lost contact with another process of this run" in output
+    assert "Traceback" not in output
+
+
+@pytest.mark.slow
+def test_a_signal_to_one_process_lets_both_leave_after_the_same_iteration(tiny_config, tmp_path):
+    log = tmp_path / "log"
+    with two_processes_that_train(tiny_config, tmp_path / "run", log) as processes:
+        processes[1].send_signal(signal.SIGUSR1)
+        codes = [process.wait(timeout=120) for process in processes]
+    output = log.read_text()
+    assert codes == [EXIT_PREEMPTED, EXIT_PREEMPTED], output
+    [(saved, iteration)] = re.findall(r"SIGUSR1: saved (\S+) after iteration (\d+)", output)
+    assert int(iteration) % PreemptionHook().interval == 0
+    assert (tmp_path / "run" / "last_checkpoint").read_text() == saved
+    assert torch.load(saved, weights_only=False)["meta"]["iter"] == int(iteration)
     assert "Traceback" not in output
 
 

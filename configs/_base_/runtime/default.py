@@ -6,20 +6,28 @@ default_hooks = dict(
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=10, log_metric_by_epoch=True),
     param_scheduler=dict(type='ParamSchedulerHook'),
-    checkpoint=dict(type='CheckpointHook', by_epoch=True, interval=1, max_keep_ckpts=2,
+    checkpoint=dict(type='WholeCheckpointHook', by_epoch=True, interval=1, max_keep_ckpts=2,
                     save_best='mIoU', rule='greater'),
     sampler_seed=dict(type='DistSamplerSeedHook'),
-    class_frequency=dict(type='ClassFrequencyHook'))
+    class_frequency=dict(type='ClassFrequencyHook'),
+    nan_loss=dict(type='NanLossHook'),
+    throughput=dict(type='ThroughputHook'),
+    preemption=dict(type='PreemptionHook'))
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
 randomness = dict(seed=seed)
-vis_backends = [dict(type='LocalVisBackend')]
+# <work_dir>/<time>/vis_data/scalars.json and scalars.csv. Others are mmengine's, by their name:
+# dict(type='TensorboardVisBackend') (pip install tensorboard future), dict(type='MLflowVisBackend',
+# exp_name='artefact'), dict(type='WandbVisBackend', init_kwargs=dict(project='artefact')), ...
+vis_backends = [dict(type='LocalVisBackend'), dict(type='CsvVisBackend')]
 visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends)  # no name: one for each run
 log_processor = dict(by_epoch=True, window_size=10)
 log_level = 'INFO'
 load_from = None
 resume = False
 
-runtime_variables = dict(seed=(seed, ['randomness.seed']))
+runtime_variables = dict(
+    seed=(seed, ['randomness.seed']),
+    vis_backends=(vis_backends, ['visualizer.vis_backends']))

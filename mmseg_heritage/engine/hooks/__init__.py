@@ -3,6 +3,20 @@
 from mmseg_heritage.engine.hooks.class_frequency_hook import ClassFrequencyHook
 from mmseg_heritage.engine.hooks.curriculum_hook import CurriculumHook
 from mmseg_heritage.engine.hooks.inference_time_hook import InferenceTimeHook
+from mmseg_heritage.engine.hooks.nan_loss_hook import NanLossHook
 from mmseg_heritage.engine.hooks.prediction_hook import PredictionHook
+from mmseg_heritage.engine.hooks.preemption_hook import EXIT_PREEMPTED, PreemptionHook
+from mmseg_heritage.engine.hooks.throughput_hook import ThroughputHook
+from mmseg_heritage.engine.hooks.whole_checkpoint_hook import WholeCheckpointHook
 
-__all__ = ["ClassFrequencyHook", "CurriculumHook", "InferenceTimeHook", "PredictionHook"]
+__all__ = [
+    "EXIT_PREEMPTED",
+    "ClassFrequencyHook",
+    "CurriculumHook",
+    "InferenceTimeHook",
+    "NanLossHook",
+    "PredictionHook",
+    "PreemptionHook",
+    "ThroughputHook",
+    "WholeCheckpointHook",
+]

@@ -102,6 +102,8 @@ class CurriculumHook(Hook):
             hook: hook.save_best for hook in runner.hooks if isinstance(hook, CheckpointHook)
         }
         self._current = None
+        if runner.iter:  # resumed: a validation may come before the next iteration
+            self._enter(runner, self._position(runner.iter - 1, runner.max_iters))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Enters the stage of this iteration and applies its factor to the learning rate."""

@@ -115,6 +115,53 @@ def test_a_run_in_bfloat16_can_go_on_with_loss_scaling():
     other.load_state_dict(state)
 
 
+@pytest.mark.skipif(not hasattr(torch.amp, "GradScaler"), reason="scaling on a CPU: torch 2.3")
+@pytest.mark.parametrize("clip", [None, {"max_norm": 1.0}])
+def test_steps_with_overflowing_gradients_are_skipped_and_counted(clip):
+    model, wrapper = make("float32", clip_grad=clip)
+    wrapper.loss_scaler = torch.amp.GradScaler("cpu", init_scale=4.0)
+    skipped = 0
+    for i, value in enumerate((1.0, float("inf"), 1.0, float("nan"), 2.0)):
+        before = model.weight.detach().clone()
+        step(model, wrapper, torch.full((2, 4), value))
+        skipped += i in (1, 3)
+        assert torch.equal(model.weight, before) == (i in (1, 3))
+        assert wrapper.skipped_steps == skipped
+    _, other = make("float32")
+    other.loss_scaler = torch.amp.GradScaler("cpu")
+    other.load_state_dict(wrapper.state_dict())
+    assert other.skipped_steps == 2
+
+
+@cpu_only
+def test_gradients_that_wait_for_their_step_are_part_of_the_state():
+    batches = torch.randn(3, 8, 4)
+    model, wrapper = make("float32", accumulative_counts=3)
+    wrapper.initialize_count_status(model, 0, 3)
+    for batch in batches[:2]:
+        step(model, wrapper, batch)
+    other, resumed = make("float32", accumulative_counts=3)
+    resumed.load_state_dict(wrapper.state_dict())
+    resumed.initialize_count_status(other, 2, 3)
+    for one, its_wrapper in ((model, wrapper), (other, resumed)):
+        step(one, its_wrapper, batches[2])
+        assert "gradients" not in its_wrapper.state_dict()
+    assert torch.equal(model.weight, other.weight)
+
+
+@cpu_only
+def test_the_choice_is_logged_once_for_a_run(monkeypatch):
+    messages = []
+    monkeypatch.setattr(
+        device_amp_optim_wrapper, "print_log", lambda message, **_: messages.append(message)
+    )
+    model, wrapper = make("bfloat16")
+    wrapper.initialize_count_status(model, 0, 9)
+    for _ in range(3):
+        step(model, wrapper, torch.randn(8, 4))
+    assert messages == ["the model computes in bfloat16 on cpu"]
+
+
 @pytest.mark.parametrize(
     ("capability", "expected"), [((7, 0), torch.float16), ((8, 0), torch.bfloat16)]
 )

@@ -105,6 +105,7 @@ def test_a_preempted_run_comes_back_and_goes_on(submit, cluster, tiny_config):
     assert ended["JobState"] == "COMPLETED", log
     assert ended["Restarts"] == "1"
     assert "back into the queue" in log
+    assert "leave with exit code 75" in log
     assert "restart 1" in log
     assert "resumed epoch" in log
     assert saved.read_text().endswith("iter_40.pth")

@@ -1,0 +1,123 @@
+"""Training loops that go on in the middle of an epoch, with the samples that would have come."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmengine.config import Config, ConfigDict
+from mmengine.dist import get_rank
+from mmengine.logging import print_log
+from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
+from mmseg.registry import LOOPS
+from torch.utils.data import DataLoader
+
+from mmseg_heritage.datasets.seeded import NumberedSampler
+from mmseg_heritage.seeding import ITERATION, mix, seed_process
+
+EPOCH_START = "epoch_start"
+"""In the message hub, and so in checkpoints: [epoch, iteration at which it began]."""
+
+
+def make_resumable(cfg: Config) -> None:
+    """Puts the parts of this package around the stock ones of a training config.
+
+    A resumed run then gives the weights that the unbroken run would have given. A config of a run
+    that was made resumable, such as the copy in its folder, is left as it is.
+
+    Args:
+        cfg: The run's config; loops, samplers and data sets of training are changed in place.
+    """
+    loop = cfg.train_cfg
+    if "type" not in loop:
+        by_epoch = loop.pop("by_epoch", True)
+        loop.type = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
+    own = {"EpochBasedTrainLoop": "ResumableEpochLoop", "IterBasedTrainLoop": "ResumableIterLoop"}
+    loop.type = own.get(loop.type, loop.type)
+    for name in ("train", "val"):
+        if cfg.get(f"{name}_dataloader"):
+            cfg[f"{name}_dataloader"].setdefault(
+                "worker_init_fn", ConfigDict(type="outlive_preemption")
+            )
+    loader = cfg.train_dataloader
+    if "batch_sampler" in loader:
+        print_log(
+            "train_dataloader.batch_sampler: order and augmentation are its own, so that a resumed "
+            "run sees other images than an unbroken one",
+            logger="current",
+        )
+    elif loader.dataset.type != "SeededDataset":
+        loader.dataset = ConfigDict(type="SeededDataset", dataset=loader.dataset)
+        loader.sampler = ConfigDict(type="NumberedSampler", sampler=loader.sampler)
+
+
+def _seed_iteration(runner: Runner) -> None:
+    """Seeds dropout and all else that the model draws, differently on each process."""
+    seed_process(mix(runner.seed, ITERATION, runner.iter, get_rank()))
+
+
+@LOOPS.register_module()
+class ResumableEpochLoop(EpochBasedTrainLoop):
+    """mmengine's loop over epochs, which can also go on in the middle of one."""
+
+    _first = 0  # position in its epoch of the first batch that is trained on
+
+    def run_epoch(self) -> None:
+        """Trains what is left of an epoch."""
+        hub, sampler = self.runner.message_hub, self.dataloader.sampler
+        epoch, start = hub.runtime_info.get(EPOCH_START, (-1, 0))
+        if epoch != self._epoch:
+            start = self._iter
+            hub.update_info(EPOCH_START, [self._epoch, start])
+        self._first = self._iter - start
+        if self._first and isinstance(sampler, NumberedSampler):
+            self.runner.logger.info(f"going on after batch {self._first} of the epoch")
+            sampler.start_at(self._first * self.dataloader.batch_size)
+        super().run_epoch()
+
+    def run_iter(self, idx: int, data_batch: Sequence[dict]) -> None:
+        """Trains on a batch."""
+        _seed_iteration(self.runner)
+        super().run_iter(idx + self._first, data_batch)
+
+
+@LOOPS.register_module()
+class ResumableIterLoop(IterBasedTrainLoop):
+    """mmengine's loop over iterations, without loading again what was trained on."""
+
+    def run(self) -> Any:
+        """Trains the iterations that are left."""
+        sampler = self.dataloader.sampler
+        if self._iter > 0 and isinstance(sampler, NumberedSampler) and sampler.endless:
+            self.dataloader_iterator = _Advanced(self.dataloader, self._iter)
+        return super().run()
+
+    def run_iter(self, data_batch: Sequence[dict]) -> None:
+        """Trains on a batch."""
+        _seed_iteration(self.runner)
+        super().run_iter(data_batch)
+
+
+class _Advanced:
+    """Stands in for the data loader's iterator where batches have been trained on.
+
+    mmengine draws these and throws them away; here they are not loaded.
+    """
+
+    def __init__(self, dataloader: DataLoader, num_batches: int) -> None:
+        self._dataloader = dataloader
+        self._skipped = num_batches
+        self._iterator: Iterator[Any] | None = None
+        dataloader.sampler.start_at(num_batches * dataloader.batch_size)
+
+    def __next__(self) -> Any:
+        if self._skipped:
+            self._skipped -= 1
+            return None
+        if self._iterator is None:
+            self._iterator = iter(self._dataloader)
+        return next(self._iterator)
+
+    def skip_iter(self, num_batches: int) -> None:
+        """As onedl-mmengine calls it, instead of drawing."""
+        self._skipped -= num_batches
