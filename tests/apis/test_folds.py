@@ -30,19 +30,21 @@ def data(sample_set, tmp_path_factory):
 
 
 def _options(root):
-    return {"data_root": str(root), "split_file": "splits/kfold-2", "max_iters": 1}
+    return {
+        "data_root": str(root),
+        "split_file": "splits/kfold-2",
+        "max_iters": 1,
+        "model.decode_head.loss_decode.1.class_weight": str(
+            root / "class_weights" / "kfold-2" / "{fold}.json"
+        ),
+    }
 
 
 @pytest.fixture(scope="module")
 def finished(tiny_config, data, tmp_path_factory):
     """The work folder of two folds that were run from the command line. Read only."""
     work = tmp_path_factory.mktemp("runs")
-    weights = data / "class_weights" / "kfold-2" / "{fold}.json"
-    options = {
-        **_options(data),
-        "model.decode_head.loss_decode.1.class_weight": weights,
-    }
-    pairs = [f"{key}={value}" for key, value in options.items()]
+    pairs = [f"{key}={value}" for key, value in _options(data).items()]
     arguments = ["train", str(tiny_config), "--work-dir", str(work), "--fold", "all"]
     assert main([*arguments, "--skip-data-check", "--cfg-options", *pairs]) == 0
     return work / "kfold-2"
