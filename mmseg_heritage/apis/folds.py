@@ -19,7 +19,7 @@ from mmseg_heritage.apis.quickstart import best_checkpoint
 from mmseg_heritage.apis.runner import build_datasets, check_parts, work_dir_of
 from mmseg_heritage.apis.test import test
 from mmseg_heritage.apis.train import AUTO, check_weights, train
-from mmseg_heritage.data.splits import load_split
+from mmseg_heritage.data.splits import SPLIT_FILE, load_split
 from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import pooled_means
@@ -252,7 +252,7 @@ def _guard(base: Path, digests: Mapping[str, str], resume: str | None, overwrite
 
 def _digest_of_run(folder: Path) -> str | None:
     """Returns the hash of the split that a run was trained on; None where there is no run."""
-    record = folder / "split.json"
+    record = folder / SPLIT_FILE
     return load_split(record).digest() if record.is_file() else None
 
 

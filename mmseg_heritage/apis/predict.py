@@ -13,6 +13,7 @@ from mmengine.dataset import Compose, pseudo_collate
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.config import load_config
+from mmseg_heritage.apis.origin import check_same_model
 from mmseg_heritage.apis.runner import (
     build_model,
     config_errors,
@@ -53,6 +54,7 @@ class Predictor:
 
     def __init__(self, cfg: Config, checkpoint: str | Path, device: str | None = None) -> None:
         quiet_known_warnings()
+        check_same_model(cfg, checkpoint)
         self.device = _device(device)
         # One process, one image: SyncBN has nothing to synchronise and refuses to run on a CPU.
         cfg.model = without_sync_bn(cfg.model)

@@ -4,14 +4,14 @@ from __future__ import annotations
 
 import json
 import zipfile
-from collections.abc import Iterator
+from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 
 from mmseg_heritage.apis.batches import images_per_step
-from mmseg_heritage.data.splits import Split
+from mmseg_heritage.data.splits import SPLIT_FILE, Split
 from mmseg_heritage.engine.checkpoint import DamagedCheckpoint, load_checkpoint_file
 from mmseg_heritage.engine.checkpoint_files import LAST, listed, located
 from mmseg_heritage.engine.launch import is_main_process
@@ -119,8 +119,8 @@ def check_same_run(folder: Path, config: dict[str, Any], split: Split) -> None:
     problems = []
     recorded = read_environment(folder).get("config")
     if recorded is not None:  # runs of before this file was written are taken on trust
-        problems = list(_differences(recorded, config, ""))
-    of_run = _read(folder / "split.json")
+        problems = list(differences(recorded, config, "", _NOT_COMPARED))
+    of_run = _read(folder / SPLIT_FILE)
     if of_run.get("sha256", split.digest()) != split.digest():
         problems.append(
             f"split: the run has '{of_run.get('name')}', now '{split.name}' with other parts"
@@ -150,16 +150,25 @@ def _read(path: Path) -> dict[str, Any]:
 _ABSENT = object()
 
 
-def _differences(old: Any, new: Any, key: str) -> Iterator[str]:
-    """Lists the fields in which two configs differ."""
+def differences(old: Any, new: Any, key: str, left_out: Collection[str]) -> Iterator[str]:
+    """Yields the fields in which two configs differ, in words.
+
+    Args:
+        old: Config of the run, or a part of it.
+        new: What is given now.
+        key: Dotted place of the part in the config.
+        left_out: Names of fields that are not compared, at any depth.
+    """
     if isinstance(old, dict) and isinstance(new, dict):
         for name in [*old, *(name for name in new if name not in old)]:
-            if name not in _NOT_COMPARED:
+            if name not in left_out:
                 dotted = f"{key}.{name}" if key else name
-                yield from _differences(old.get(name, _ABSENT), new.get(name, _ABSENT), dotted)
+                yield from differences(
+                    old.get(name, _ABSENT), new.get(name, _ABSENT), dotted, left_out
+                )
     elif isinstance(old, list) and isinstance(new, list) and len(old) == len(new):
         for i, pair in enumerate(zip(old, new, strict=True)):
-            yield from _differences(*pair, f"{key}.{i}")
+            yield from differences(*pair, f"{key}.{i}", left_out)
     elif old != new:
         yield f"{key}: the run has {_short(old)}, now {_short(new)}"
 

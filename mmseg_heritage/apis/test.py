@@ -11,6 +11,7 @@ from mmengine.config import Config
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.config import as_list, load_config
+from mmseg_heritage.apis.origin import check_same_model, check_unseen, seen_images
 from mmseg_heritage.apis.runner import (
     build_datasets,
     build_runner,
@@ -50,6 +51,7 @@ def test(
     skip_data_check: bool = False,
     trust_checkpoint: bool = False,
     visualize: bool = False,
+    allow_seen: bool = False,
 ) -> Path:
     """Tests a checkpoint and writes its scores to ``<work_dir>/evaluation``.
 
@@ -69,15 +71,19 @@ def test(
         trust_checkpoint: Lets the checkpoint run code.
         visualize: Also writes what :func:`mmseg_heritage.apis.visualize.visualize` draws to
             ``evaluation/figures``.
+        allow_seen: Scores images that the run was trained on or chosen by. ``metrics.json`` says
+            how many, under ``run.seen_images``.
 
     Returns:
         The file of scores.
 
     Raises:
-        InputError: If the data, the config or the checkpoint cannot be used.
+        InputError: If the data, the config or the checkpoint cannot be used, if the checkpoint was
+            trained as another model, or if its run has seen what would be tested.
     """
     cfg = load_config(config, cfg_options)
     cfg.launcher = launcher
+    check_same_model(cfg, checkpoint)
     # Beside the checkpoint: that is the folder of the run it came from.
     results = output_folder(work_dir or Path(checkpoint).parent) / EVALUATION_FOLDER
     # Logs and the config of a test go beside its scores; those of the training are left alone.
@@ -91,6 +97,10 @@ def test(
     _guard(results, outputs, overwrite, visualize)
     prepare_distributed(cfg)
     datasets = build_datasets(cfg, ("test",))
+    split, samples = datasets[0].read_split()
+    seen = seen_images(samples, (s.id for s in datasets[0].read_samples()), checkpoint)
+    if not allow_seen:
+        check_unseen(seen, split, checkpoint)
     _spare_the_data(outputs, datasets[0])
     _write_results_to(cfg, results, outputs)
     with trusting_checkpoints(trust_checkpoint):
@@ -107,6 +117,7 @@ def test(
     metrics = results / METRICS_FILE
     if is_main_process() and metrics.exists():  # a config may name other metrics, which only log
         run = run_stamp(cfg, config, datasets[0], runner.model)
+        run["seen_images"] = seen and {part: len(ids) for part, ids in seen.items()}
         write_json(metrics, {**load_metrics(metrics), "run": {**run, "time": timer.summary()}})
         write_figures(results)
         if visualize:

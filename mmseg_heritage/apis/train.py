@@ -34,7 +34,7 @@ from mmseg_heritage.apis.runner import (
     work_dir_of,
 )
 from mmseg_heritage.data.class_weights import load_class_weights
-from mmseg_heritage.data.splits import Split
+from mmseg_heritage.data.splits import SPLIT_FILE, Split
 from mmseg_heritage.data.weight_files import read_weight_file
 from mmseg_heritage.engine.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
 from mmseg_heritage.engine.checkpoint_files import LAST, LIST
@@ -121,7 +121,7 @@ def train(
             if is_main_process():
                 if overwrite and not cfg.resume:
                     _forget_earlier_run(folder, cfg.get("load_from"))
-                write_json(folder / "split.json", split.to_json())
+                write_json(folder / SPLIT_FILE, split.to_json())
                 before = read_environment(folder) if cfg.resume else {}
                 content = environment(cfg, config, split, training, before)
                 write_json(folder / ENVIRONMENT, content)

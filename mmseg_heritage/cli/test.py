@@ -21,6 +21,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="draw figures of scores, training and predictions into evaluation/figures",
     )
+    parser.add_argument(
+        "--allow-seen",
+        action="store_true",
+        help="score images that the run was trained on or chosen by too",
+    )
     add_run_arguments(parser)
 
 
@@ -37,6 +42,7 @@ def run(args: argparse.Namespace) -> None:
         launcher=args.launcher,
         skip_data_check=args.skip_data_check,
         visualize=args.visualize,
+        allow_seen=args.allow_seen,
         **shared_options(args),
     )
     if is_main_process():

@@ -24,6 +24,8 @@ from mmseg_heritage.data.groups import split_units, unit_name
 from mmseg_heritage.errors import InputError
 
 SCHEMA = "mmseg_heritage/split/1"
+SPLIT_FILE = "split.json"
+"""In the folder of a run: which images were trained on, which chose the model, which are tested."""
 SCORED_PARTS = ("val", "test")
 """Parts that hold original photographs only: no copies, crops or tiles."""
 

@@ -12,12 +12,11 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmseg_heritage.data.splits import load_split
+from mmseg_heritage.data.splits import SPLIT_FILE, load_split
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER, Run
 
 _SHOWN = 6  # of several different values, as folds have them
-_SPLIT_FILE = "split.json"
 _UNKNOWN = "not recorded"
 
 
@@ -128,6 +127,7 @@ def _data(run: Run, config: Mapping[str, Any]) -> list[tuple[str, str]]:
         ("tested part", _distinct(_each(stamps, "split", "part"))),
         ("sizes of the parts", _part_sizes(run)),
         ("tested images", f"{len(counts.ids):,} of {len(set(counts.groups)):,} source groups"),
+        *_seen(stamps),
         ("scored pixels", f"{int(counts.confusion.sum()):,}"),
         ("classes", f"{len(counts.classes)}: {', '.join(counts.classes)}"),
     ]
@@ -136,16 +136,25 @@ def _data(run: Run, config: Mapping[str, Any]) -> list[tuple[str, str]]:
     return rows
 
 
+def _seen(stamps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
+    """Says where images were scored that a model was trained on or chosen by."""
+    counts = [stamp.get("seen_images") or {} for stamp in stamps]
+    total = sum(number for count in counts for number in count.values())
+    if not total:
+        return []
+    return [("NOT HELD OUT", f"{total:,} tested images were trained on or chose the checkpoint")]
+
+
 def _part_sizes(run: Run) -> str:
     """Counts the images of each part, from the manifest that the training left in its folder."""
     if len(run.stamps) > 1:
         return f"{len(run.stamps)} folds, tested each on its own part"
     try:
-        split = load_split(run.folder / _SPLIT_FILE)
+        split = load_split(run.folder / SPLIT_FILE)
     except InputError:
-        return f"{_UNKNOWN}: no {_SPLIT_FILE} in the folder of the run"
+        return f"{_UNKNOWN}: no {SPLIT_FILE} in the folder of the run"
     if split.digest() != run.stamps[0]["split"]["sha256"]:
-        return f"{_UNKNOWN}: {_SPLIT_FILE} in the folder of the run is another split"
+        return f"{_UNKNOWN}: {SPLIT_FILE} in the folder of the run is another split"
     return ", ".join(f"{part} {len(ids):,}" for part, ids in split.parts.items())
 
 

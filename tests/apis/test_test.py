@@ -143,7 +143,7 @@ def test_two_processes_find_what_one_finds(tiny_run, tmp_path):
         done = subprocess.run(
             [sys.executable, *launch, str(REPOSITORY / "tools" / "test.py"), str(tiny_run.config),
              str(tiny_run.checkpoint), "--work-dir", str(folder), "--launcher", "pytorch",
-             "--skip-data-check", "--cfg-options", *options],
+             "--skip-data-check", "--allow-seen", "--cfg-options", *options],
             capture_output=True,
             text=True,
         )  # fmt: skip
