@@ -10,6 +10,7 @@ run never leaves one behind.
 import argparse
 import hashlib
 import os
+import shlex
 import shutil
 import signal
 import subprocess
@@ -87,7 +88,16 @@ def make(stack: str, venv: Path, pip_args: list[str]) -> None:
     create(venv, stack, python, remake)
     install(stack, venv, python, pip_args)
     (venv / STAMP).write_text(wanted + "\n", encoding="utf-8")
-    print(f"{venv.name} is ready after {time.time() - started:.0f} s")
+    print(f"{venv.name} is ready after {time.time() - started:.0f} s; next:")
+    print(next_lines(venv, python))
+
+
+def next_lines(venv: Path, python: Path) -> str:
+    """Returns the commands that come after the environment is made."""
+    folder = venv.relative_to(Path.cwd()) if Path.cwd() in venv.parents else venv
+    activate = folder / python.parent.name / "activate"
+    start = str(activate) if os.name == "nt" else f"source {shlex.quote(str(activate))}"
+    return f"  {start}\n  mmseg-heritage doctor"
 
 
 def check_python(stack: str) -> None:

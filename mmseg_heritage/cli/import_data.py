@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import argparse
+import shlex
 from typing import TYPE_CHECKING
 
 from mmseg_heritage.cli.common import bar
@@ -76,9 +77,21 @@ def _summary(imported: Imported) -> str:
         lines.append(imported.mapping.about)
     lines += [
         f"{imported.num_samples} photographs with annotation: {imported.root}",
-        f"next: mmseg-heritage check-data --data-root {imported.root}",
+        f"next: mmseg-heritage check-data --data-root {shlex.quote(str(imported.root))}",
+        f"then: {_split_command(imported)}",
     ]
     return "\n".join(lines)
+
+
+def _split_command(imported: Imported) -> str:
+    """Returns the command that makes the splits which the metadata is enough for."""
+    from mmseg_heritage.data.folder import read_folder
+    from mmseg_heritage.data.split_files import KINDS
+    from mmseg_heritage.data.split_makers import fitting_kinds
+
+    command = f"mmseg-heritage make-splits --data-root {shlex.quote(str(imported.root))}"
+    kinds = fitting_kinds(read_folder(imported.root))
+    return command if len(kinds) == len(KINDS) else f"{command} --kinds {' '.join(kinds)}"
 
 
 def _value_table(imported: Imported) -> str:

@@ -195,6 +195,7 @@ def _find(mapping: LabelMapping, images: Path, masks: Path, table: str | Path | 
             f"{images}: {len(image_files)} images; {masks}: {len(mask_files)} masks named "
             f"<id>{mapping.suffix} with the ending {' or '.join(_mask_endings(mapping))}"
         )
+        problems += _other_endings(mapping, masks) if not mask_files else []
         if is_shared:
             problems.append("in one folder, masks need masks.suffix or masks.extension")
     if problems:
@@ -215,6 +216,22 @@ def _mask_endings(mapping: LabelMapping) -> tuple[str, ...]:
     if mapping.mat_variable:
         return (".mat",)
     return (mapping.extension,) if mapping.extension else IMAGE_SUFFIXES
+
+
+def _other_endings(mapping: LabelMapping, folder: Path) -> list[str]:
+    """Says what a folder holds in which no mask was found, and which mapping may be meant."""
+    files = [path for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
+    endings = Counter(path.suffix.lower() for path in files if path.suffix)
+    if not endings:
+        return []
+    found = ", ".join(f"{number} {ending}" for ending, number in endings.most_common(5))
+    lines = [f"{folder}: found the endings {found}"]
+    if mapping.mat_variable and any(ending in IMAGE_SUFFIXES for ending in endings):
+        lines.append(
+            "this mapping reads .mat files (masks.mat_variable); masks that are images need "
+            "another one: crackforest_png for those of CrackForest"
+        )
+    return lines
 
 
 def _mask_files(mapping: LabelMapping, folder: Path) -> list[Path]:

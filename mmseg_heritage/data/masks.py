@@ -20,6 +20,8 @@ from mmseg_heritage.data.image_files import (
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX
 
+_BACKGROUND = 16
+"""What other programs make of outside the object, beside the classes 0..15."""
 _MASK_MODES = ("L", "P", "I", "I;16", "I;16B", "I;16L")
 _LEGAL_IDS = np.zeros(256, dtype=bool)
 _LEGAL_IDS[[c.id for c in FINE] + [IGNORE_INDEX]] = True
@@ -60,9 +62,15 @@ def read_mask(
     mask = read_labels(source, mode_of, to_ids, size, name)
     if illegal:
         shown = ", ".join(map(str, sorted(illegal)[:5])) + (", ..." if len(illegal) > 5 else "")
+        hint = (
+            f"; in data with 17 classes {_BACKGROUND} is the background: map it to 255 ('ignore') "
+            "with import-data"
+            if _BACKGROUND in illegal
+            else ""
+        )
         raise ImageFault(
             f"{label}: expected class ids 0..15 or 255, found {shown} "
-            f"({illegal.total()} of {mask.size} pixels)",
+            f"({illegal.total()} of {mask.size} pixels){hint}",
             "ids",
             illegal,
         )

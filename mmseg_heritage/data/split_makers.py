@@ -230,23 +230,52 @@ class SplitMaker:
     def _values(self, attribute: str, units: Sequence[Unit]) -> dict[str, str]:
         """Returns value -> name of its fold."""
         originals = [s for unit in units for s in unit if not s.is_derived]
-        problems = [f"'{s.id}' has no {attribute}" for s in originals if not getattr(s, attribute)]
-        values = sorted({getattr(s, attribute) for s in originals} - {""})
-        names = {value: fold_name(value) for value in values}
-        problems += [
-            f"the {attribute} '{value}' gives no name for a file of its own: '{name}'"
-            for value, name in names.items()
-            if not name or list(names.values()).count(name) > 1
-        ]
-        if len(values) < 2:
-            problems.append(f"found {len(values)} {attribute}s: {', '.join(values) or 'none'}")
+        names = _fold_names(attribute, originals)
+        problems = _domain_problems(attribute, originals, names)
         if problems:
             raise InputError(
                 f"leave-one-{attribute}-out needs the {attribute} of every original, and at least "
-                "two of them; complete metadata.csv, or choose other --kinds",
+                f"two different {attribute}s; complete metadata.csv, or make the kinds that fit: "
+                f"--kinds {' '.join(fitting_kinds(self.samples))}",
                 problems,
             )
         return names
+
+
+def fitting_kinds(samples: Sequence[Sample]) -> list[str]:
+    """Returns the kinds of splits that the metadata is enough for.
+
+    Args:
+        samples: All samples of a data set. Whether there are enough of them is not looked at.
+    """
+    originals = [s for s in samples if not s.is_derived]
+    return [HOLDOUT, KFOLD] + [
+        kind
+        for kind, attribute in LEAVE_ONE_OUT.items()
+        if not _domain_problems(attribute, originals, _fold_names(attribute, originals))
+    ]
+
+
+def _fold_names(attribute: str, originals: Sequence[Sample]) -> dict[str, str]:
+    """Returns value -> name of its fold."""
+    values = sorted({getattr(s, attribute) for s in originals} - {""})
+    return {value: fold_name(value) for value in values}
+
+
+def _domain_problems(
+    attribute: str, originals: Sequence[Sample], names: Mapping[str, str]
+) -> list[str]:
+    """Returns what keeps the values of a field from being left out in turn."""
+    problems = [f"'{s.id}' has no {attribute}" for s in originals if not getattr(s, attribute)]
+    problems += [
+        f"the {attribute} '{value}' gives no name for a file of its own: '{name}'"
+        for value, name in names.items()
+        if not name or list(names.values()).count(name) > 1
+    ]
+    if len(names) < 2:
+        noun = attribute if len(names) == 1 else f"{attribute}s"
+        problems.append(f"found {len(names)} {noun}: {', '.join(names) or 'none'}")
+    return problems
 
 
 def _stated(unit: Unit, attribute: str) -> set[str]:

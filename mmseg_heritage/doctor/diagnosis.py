@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+import shlex
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any
@@ -194,6 +195,30 @@ def _mim(facts: Facts) -> Iterator[Finding]:
         )
 
 
+def _mim_finds_package(facts: Facts) -> Iterator[Finding]:
+    """Says where mim looks for the package in a place where it is not."""
+    metadata, mim = facts["metadata"], present(facts, ("openmim", "onedl-mim"))
+    if metadata is None or len(mim) != 1:
+        return
+    checkout = shlex.quote(facts["package"]["checkout"] or "CHECKOUT")
+    if mim == ["onedl-mim"]:
+        is_found, kind = metadata["is_editable"], "not editable"
+        mend = f"{pip(facts)} install --no-deps -e {checkout}"
+    else:
+        is_found, kind = metadata["is_beside_package"], "editable"
+        python = shlex.quote(facts["python"]["executable"])
+        mend = f"(cd {checkout} && {python} setup.py egg_info) && export PYTHONPATH={checkout}"
+    if not is_found:
+        yield Finding(
+            "mim-package",
+            NOTE,
+            f"{mim[0]} does not find mmseg_heritage, whose installation is {kind}: 'mim run "
+            "mmseg_heritage ...' ends with an error about 'prefix'; 'mmseg-heritage ...' does the "
+            "same and works",
+            mend,
+        )
+
+
 def _numpy_of_torch(facts: Facts) -> Iterator[Finding]:
     error = error_of(facts, "torch_numpy")
     if error and not error_of(facts, "torch") and not error_of(facts, "numpy"):
@@ -353,5 +378,5 @@ _PACKAGE_CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
     _both_stacks, _two_mmcv, _missing_parts, _two_opencv, _numpy_of_torch, _torchvision_of_torch,
 )  # fmt: skip
 _OTHER_CHECKS: tuple[Callable[[Facts], Iterator[Finding]], ...] = (
-    _mim, _cards, _room, _not_installed,
+    _mim, _mim_finds_package, _cards, _room, _not_installed,
 )  # fmt: skip

@@ -24,6 +24,18 @@ PROBE_ORDER = (
 """Each after those it needs; ``mmcv._ext`` before the plugin, which puts a stand-in there."""
 
 _CHILD = "import sys; sys.path[:] = {path!r}; from mmseg_heritage.doctor.probes import main; "
+# Without the working folder, which the command mim does not see either.
+_METADATA_CHILD = """
+import json, pathlib, sys
+from importlib import metadata
+sys.path[:] = [path for path in sys.path if path]
+found = metadata.distribution("mmseg_heritage")
+direct = json.loads(found.read_text("direct_url.json") or "{}")
+print(json.dumps({
+    "is_beside_package": pathlib.Path(found.locate_file("mmseg_heritage")).is_dir(),
+    "is_editable": bool(direct.get("dir_info", {}).get("editable")),
+}))
+"""
 _DISPLAY = ("0x0300", "0x0302")  # PCI classes of graphics cards
 
 
@@ -36,7 +48,9 @@ def collect(timeout: float = 300.0) -> dict[str, Any]:
     Returns:
         Plain values, as JSON has them. ``distributions`` maps the normalised name of every
         installed distribution to its version; ``probes`` maps each of :data:`PROBE_ORDER` to what
-        it saw, with ``error`` None where it succeeded. What cannot be known here is None.
+        it saw, with ``error`` None where it succeeded. ``metadata`` says
+        whether the package lies beside its own metadata, and whether its installation is editable.
+        What cannot be known here is None.
     """
     folder = Path(__file__).resolve().parents[1]
     checkout = folder.parent
@@ -54,6 +68,7 @@ def collect(timeout: float = 300.0) -> dict[str, Any]:
             "checkout": str(checkout) if is_checkout else None,
         },
         "distributions": _distributions(),
+        "metadata": _metadata(),
         "torchvision_needs": _pinned_torch(),
         "probes": run_probes(PROBE_ORDER, timeout),
         "nvidia": _nvidia(),
@@ -108,6 +123,16 @@ def _distributions() -> dict[str, str]:
             name = re.sub(r"[-_.]+", "-", fields["Name"]).lower()
             found.setdefault(name, fields["Version"])
     return dict(sorted(found.items()))
+
+
+def _metadata() -> dict[str, bool] | None:
+    """Looks at the metadata of this package as another program does, such as mim; None if none."""
+    command = [sys.executable, "-c", _METADATA_CHILD]
+    try:
+        done = subprocess.run(command, capture_output=True, text=True, timeout=60)
+        return json.loads(done.stdout) if done.returncode == 0 else None
+    except (OSError, subprocess.TimeoutExpired):
+        return None
 
 
 def _pinned_torch() -> str | None:

@@ -24,6 +24,7 @@ _EXTRAS = {
     "imagecodecs": "TIFFs in rare compressions",
     "scipy": "masks in .mat files",
 }
+_BESIDE = {"tensorboard": "future"}  # mmengine asks for both
 
 
 def report_json(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -96,7 +97,8 @@ def ability_rows(facts: Facts, findings: Sequence[Finding]) -> Iterator[tuple[st
     yield "mim run", _mim(facts, findings)
     for name, use in _EXTRAS.items():
         has_it = name in facts["distributions"]
-        yield use, "yes" if has_it else f"no: pip install {name}"
+        names = f"{name} {_BESIDE[name]}" if name in _BESIDE else name
+        yield use, "yes" if has_it else f"no: pip install {names}"
 
 
 def _version(facts: Facts, module: str, names: tuple[str, ...]) -> str:
@@ -134,6 +136,8 @@ def _mim(facts: Facts, findings: Sequence[Finding]) -> str:
         return "no: see the faults"
     if "mmseg-heritage" not in facts["distributions"]:
         return "no: mmseg_heritage is not installed"
+    if any(finding.kind == "mim-package" for finding in findings):
+        return "no: see the notes"
     return "yes"
 
 

@@ -24,9 +24,10 @@ _UNITS = (
     "Percent, with 95 % intervals over source groups. mIoU, damage_classes_mIoU and mF1 are over "
     "the classes that a resample happens to have, supported_mIoU is over the same ones in all."
 )
+_NOT_SEPARABLE = "not separable"
 _VERDICT = (
-    "'not separable': these images do not tell the two apart, which does not show that they are "
-    "equal."
+    f"'{_NOT_SEPARABLE}': these images do not tell the two apart, which does not show that they "
+    "are equal."
 )
 
 
@@ -93,7 +94,7 @@ def verdict(entry: Mapping[str, Any]) -> str:
     if entry["separable"] is None:
         return "too few groups"
     if not entry["separable"]:
-        return "not separable"
+        return _NOT_SEPARABLE
     return "higher" if entry["difference"] > 0 else "lower"
 
 
@@ -236,7 +237,9 @@ def _difference_table(content: Mapping[str, Any], of_classes: bool) -> Table:
         if is_class(key) == of_classes
     ]
     what = "IoU by class" if of_classes else "Means"
-    notes = [_VERDICT]
+    notes = []
+    if any(row["verdict"] == _NOT_SEPARABLE for row in rows):
+        notes.append(_VERDICT)
     if any(row["score"] == "ECE" for row in rows):
         notes.append("ECE is an error: lower is better.")
     return Table(f"{what}: differences to {content['reference']}", columns, rows, notes, labels=3)

@@ -16,6 +16,7 @@ def found(monkeypatch):
         "platform": "Linux",
         "package": {"version": "0", "folder": "/x/mmseg_heritage", "checkout": None},
         "distributions": {"mmseg-heritage": "0"},
+        "metadata": None,
         "torchvision_needs": None,
         "probes": {name: {"error": "ModuleNotFoundError"} for name in facts_module.PROBE_ORDER},
         "nvidia": {"cards_on_bus": 0, "has_kernel_driver": False, "driver": None, "cards": []},

@@ -1,6 +1,7 @@
 """Importing a data set from the command line, and what comes after it."""
 
 import json
+import shlex
 
 import numpy as np
 import pytest
@@ -44,8 +45,24 @@ def test_import_check_and_split(cracks, capsys):
     assert f"check-data --data-root {cracks / 'out'}" in out
     assert "copies" not in out
     assert main(["check-data", "--data-root", str(cracks / "out"), "--max-distance", "-1"]) == 0
-    splits = ["make-splits", "--data-root", str(cracks / "out"), "--max-distance", "-1"]
-    assert main([*splits, "--kinds", "holdout"]) == 0
+    (line,) = (line for line in out.splitlines() if "make-splits" in line)
+    splits = shlex.split(line.partition("mmseg-heritage ")[2])
+    assert splits[-3:] == ["--kinds", "holdout", "kfold"]  # no material, no content
+    assert main([*splits, "--max-distance", "-1"]) == 0
+
+
+def test_all_kinds_of_splits_are_named_by_none(cracks, capsys):
+    content = {
+        "schema": "mmseg_heritage/mapping/1",
+        "values": {"0": "Clean", "255": "Cracks"},
+        "metadata": {"id_column": "id", "columns": {"material": "stuff", "content": "motif"}},
+    }
+    path, table = cracks / "mine.json", cracks / "table.csv"
+    path.write_text(json.dumps(content))
+    rows = [f"{i},{('Wood', 'Glass')[i % 2]},{('Map', 'Text')[i // 4]}" for i in range(8)]
+    table.write_text("\n".join(["id,stuff,motif", *rows]) + "\n")
+    assert main([*arguments(cracks, str(path)), "--table", str(table)]) == 0
+    assert capsys.readouterr().out.splitlines()[-1].endswith(f"--data-root {cracks / 'out'}")
 
 
 def test_what_is_unusual_is_said(cracks, capsys):

@@ -283,6 +283,18 @@ class TestFaults:
         assert "4 images; " in str(foreign.refused())
         assert "0 masks named <id> with the ending .png or" in str(foreign.refused())
 
+    def test_the_endings_that_are_there_are_named(self, foreign):
+        pytest.importorskip("scipy")
+        foreign.content["masks"] = {"mat_variable": "groundTruth.Segmentation"}
+        error = str(foreign.refused())
+        assert "0 masks named <id> with the ending .mat" in error
+        assert f"{foreign.masks}: found the endings 4 .png" in error
+        assert "crackforest_png" in error
+        foreign.content["masks"] = {"extension": ".bmp"}
+        error = str(foreign.refused())
+        assert f"{foreign.masks}: found the endings 4 .png" in error
+        assert "crackforest" not in error
+
     @pytest.mark.parametrize("name", ["notes.txt", ".hidden"])
     def test_a_folder_that_holds_anything_is_left_alone(self, name, foreign):
         foreign.out.mkdir()

@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from mmseg_heritage.data.folder import Sample
 from mmseg_heritage.data.groups import split_units
 from mmseg_heritage.data.split_check import family_problems, split_problems
-from mmseg_heritage.data.split_makers import LEAVE_ONE_OUT, SplitMaker, fold_name
+from mmseg_heritage.data.split_makers import LEAVE_ONE_OUT, SplitMaker, fitting_kinds, fold_name
 from mmseg_heritage.data.splits import check_split
 from mmseg_heritage.errors import InputError
 
@@ -177,7 +177,35 @@ def test_everything_that_keeps_materials_from_being_left_out_is_gathered():
     ]
     with pytest.raises(InputError) as caught:
         SplitMaker(_plain(9), {}).leave_one_out("leave-one-content-out")
-    assert caught.value.problems == ["found 1 contents: Line art"]
+    assert caught.value.problems == ["found 1 content: Line art"]
+    assert "make the kinds that fit: --kinds holdout kfold" in caught.value.summary
+
+
+@pytest.mark.parametrize(
+    ("domains", "kinds"),
+    [
+        ([("", ""), ("", "")], []),
+        ([("Wood", ""), ("Wood", "")], []),
+        ([("Wood", ""), ("", "")], []),
+        ([("Wood", "Line art"), ("Glass", "Line art")], ["leave-one-material-out"]),
+        ([("Wood", "Line art"), ("Glass", "Map")], list(LEAVE_ONE_OUT)),
+    ],
+)
+def test_the_kinds_that_fit_are_those_that_can_be_made(domains, kinds):
+    samples = [
+        Sample(f"{i}-{n}", None, None, f"{i}-{n}", *domain)
+        for i, domain in enumerate(domains)
+        for n in range(4)
+    ]
+    copy = Sample("copy", None, None, "0-0", "Copies have any", "Copies have any")
+    assert fitting_kinds([*samples, copy]) == ["holdout", "kfold", *kinds]
+    maker = SplitMaker([*samples, copy], {})
+    for kind in LEAVE_ONE_OUT:
+        if kind in kinds:
+            assert len(maker.leave_one_out(kind)) == 2
+        else:
+            with pytest.raises(InputError):
+                maker.leave_one_out(kind)
 
 
 # What the data set's card and the published counts say; one image of the 418 is not in the table.

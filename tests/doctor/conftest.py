@@ -26,6 +26,7 @@ def _facts(stack="official"):
             "platform": "Linux",
             "package": {"version": "0.1.0", "folder": "/src/mmseg_heritage", "checkout": "/src"},
             "distributions": versions,
+            "metadata": {"is_beside_package": stack != "onedl", "is_editable": stack == "onedl"},
             "torchvision_needs": None,
             "probes": probes,
             "nvidia": {

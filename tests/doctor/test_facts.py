@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_heritage.doctor.diagnosis import FAULT, diagnose
-from mmseg_heritage.doctor.facts import PROBE_ORDER, _is_nvidia_card, collect, run_probes
+from mmseg_heritage.doctor.facts import PROBE_ORDER, _is_nvidia_card, _metadata, collect, run_probes
 from mmseg_heritage.version import __version__
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -77,6 +77,43 @@ class TestDistributions:
         assert facts["distributions"]["doctor-test-part"] == "3"
         assert facts["distributions"]["torchvision"] == "0.16.2"
         assert facts["torchvision_needs"] == "2.1.2"
+
+
+class TestMetadataOfThePackage:
+    """As mim sees it, which finds the package by the place of its metadata."""
+
+    @pytest.fixture
+    def looked_at(self, tmp_path, monkeypatch):
+        """A function that puts metadata on the path of other programs, and returns the facts."""
+
+        def look(*, is_beside, direct):
+            distribution(tmp_path, "mmseg_heritage", "0.1")
+            if is_beside:
+                (tmp_path / "mmseg_heritage").mkdir()
+            if direct is not None:
+                path = tmp_path / "mmseg_heritage-0.1.dist-info" / "direct_url.json"
+                path.write_text(json.dumps(direct))
+            monkeypatch.setenv("PYTHONPATH", str(tmp_path))
+            return _metadata()
+
+        return look
+
+    @pytest.mark.parametrize(
+        ("is_beside", "direct", "is_editable"),
+        [
+            (False, {"url": "file:///src", "dir_info": {"editable": True}}, True),
+            (True, {"url": "file:///src", "dir_info": {}}, False),
+            (True, None, False),  # from an index, or made by egg_info
+        ],
+    )
+    def test_kinds_of_installation(self, looked_at, is_beside, direct, is_editable):
+        found = looked_at(is_beside=is_beside, direct=direct)
+        assert found == {"is_beside_package": is_beside, "is_editable": is_editable}
+
+    def test_the_working_folder_does_not_count(self, looked_at, tmp_path, monkeypatch):
+        monkeypatch.chdir(ROOT)
+        found = looked_at(is_beside=False, direct=None)
+        assert not found["is_beside_package"]
 
 
 def test_cards_on_the_bus(tmp_path):

@@ -8,6 +8,7 @@ import pytest
 
 from mmseg_heritage.doctor.diagnosis import diagnose
 from mmseg_heritage.doctor.report import (
+    _BESIDE,
     _EXTRAS,
     SCHEMA,
     ability_rows,
@@ -84,7 +85,7 @@ def test_mixed_precision(healthy, amp, expected):
 def test_optional_packages_are_mentioned_and_no_fault(healthy):
     facts = healthy()
     rows = dict(ability_rows(facts, []))
-    assert rows["curves in TensorBoard"] == "no: pip install tensorboard"
+    assert rows["curves in TensorBoard"] == "no: pip install tensorboard future"
     facts["distributions"]["tensorboard"] = "2.20"
     assert dict(ability_rows(facts, []))["curves in TensorBoard"] == "yes"
     assert diagnose(facts) == []
@@ -97,6 +98,37 @@ def test_optional_packages_are_those_of_the_requirements():
     text = "\n".join((folder / f"{name}.txt").read_text() for name in ("optional", "hub"))
     listed = {re.split(r"[<>=\s]", line)[0].replace("_", "-") for line in text.splitlines()}
     assert set(_EXTRAS) == listed - {"#", "", "future"}  # future: for tensorboard
+
+
+def test_what_is_installed_beside_them_is_among_the_requirements():
+    folder = Path(__file__).resolve().parents[2]
+    if not (folder / "requirements").is_dir():
+        pytest.skip("runs from a source tree")
+    lines = (folder / "requirements" / "optional.txt").read_text()
+    page = (folder / "docs" / "reproducibility.md").read_text(encoding="utf-8")
+    for name, other in _BESIDE.items():
+        assert re.search(rf"^{other}\b", lines, re.MULTILINE)
+        assert f"pip install {name} {other}" in page
+
+
+@pytest.mark.parametrize(
+    ("stack", "is_beside_package", "is_editable", "expected"),
+    [
+        ("official", True, False, "yes"),  # a wheel, or egg_info and PYTHONPATH
+        ("official", False, True, "no: see the notes"),
+        ("classic", False, True, "no: see the notes"),
+        ("onedl", False, True, "yes"),
+        ("onedl", True, False, "no: see the notes"),
+    ],
+)
+def test_mim_where_it_looks_for_the_package(
+    healthy, stack, is_beside_package, is_editable, expected
+):
+    facts = healthy(stack)
+    facts["metadata"] = {"is_beside_package": is_beside_package, "is_editable": is_editable}
+    findings = diagnose(facts)
+    assert dict(ability_rows(facts, findings))["mim run"] == expected
+    assert [finding.kind for finding in findings] == ["mim-package"] * (expected != "yes")
 
 
 def test_mim(healthy):

@@ -66,6 +66,15 @@ def test_the_tables_of_a_comparison(content):
             assert "nan" not in text
 
 
+def test_a_verdict_is_explained_only_where_it_is_given(content):
+    for is_given in (True, False):
+        for compared in content["differences"].values():
+            for entry in compared["scores"].values():
+                entry["separable"] = not is_given
+        for table in comparison_tables(content)[-2:]:
+            assert any(note.startswith("'not separable'") for note in table.notes) == is_given
+
+
 def test_a_lone_run_has_no_differences_and_no_empty_tables(random_counts):
     content = compare_entries([_entry("a", random_counts())], resamples=640)
     assert [t.caption for t in comparison_tables(content)] == ["Scores", "IoU by class"]
