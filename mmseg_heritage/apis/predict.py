@@ -157,6 +157,12 @@ def predict(
     return written
 
 
+def _shares(ids: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
+    """Returns the share of each class in a map of ids (H, W)."""
+    counts = np.bincount(ids.ravel(), minlength=len(classes))
+    return {name: int(n) / ids.size for name, n in zip(classes, counts, strict=True)}
+
+
 def _predict_one(predictor: Predictor, photograph: Path, out: Path) -> Path:
     """Writes the four files of one photograph."""
     maps = predictor.maps(photograph)
@@ -171,15 +177,14 @@ def _predict_one(predictor: Predictor, photograph: Path, out: Path) -> Path:
         write_class_map(out / f"{name}_{level_name}.png", maps[level_name], level.colors)
     sheet = panel(image, [("Prediction", class_map)], classes, palette)
     write_image(out / f"{name}_panel.png", sheet)
-    counts = np.bincount(class_map.ravel(), minlength=len(classes))
     height, width = class_map.shape
     content = {
         "schema": SCHEMA,
         "image": str(photograph),
         "width": width,
         "height": height,
-        "area_share": {c: int(n) / class_map.size for c, n in zip(classes, counts, strict=True)},
-        "levels": {name: list(level.classes) for name, level in predictor.levels.items()},
+        "area_share": _shares(class_map, classes),
+        "levels": {n: _shares(maps[n], level.classes) for n, level in predictor.levels.items()},
         "note": "shares of all pixels of the photograph, 0 to 1, as predicted by a model; "
         "to be reviewed by a conservator",
     }

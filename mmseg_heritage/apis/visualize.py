@@ -11,7 +11,7 @@ from typing import Any
 
 from mmseg_heritage.apis.runner import output_folder
 from mmseg_heritage.apis.shown_images import ShownImages
-from mmseg_heritage.engine.checkpoint import trusting_checkpoints
+from mmseg_heritage.engine.checkpoint import missing_checkpoint, trusting_checkpoints
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import damage_classes
 from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER, FIGURES_FOLDER
@@ -101,7 +101,7 @@ def visualize(
     if "cam" in wanted and not (images and class_name):
         raise InputError("--kinds cam needs an image and a class: --images ID --class NAME")
     if not Path(checkpoint).is_file():
-        raise InputError(f"{checkpoint}: no such checkpoint")
+        raise missing_checkpoint(checkpoint)
     tested = None
     if set(wanted) - {"curves", "cam"}:
         tested = _read_test(run / EVALUATION_FOLDER, checkpoint)

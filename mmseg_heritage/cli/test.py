@@ -32,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     require_stack()
     from mmseg_heritage.apis.test import test
+    from mmseg_heritage.evaluation.runs import FIGURES_FOLDER
 
     metrics = test(
         args.config,
@@ -47,3 +48,8 @@ def run(args: argparse.Namespace) -> None:
     )
     if is_main_process():
         print(f"scores: {metrics}")
+        for name, folder in (("pictures", args.show_dir), ("class maps", args.out)):
+            if folder:
+                print(f"{name}: {folder}")
+        if args.visualize:
+            print(f"figures: {metrics.parent / FIGURES_FOLDER}")

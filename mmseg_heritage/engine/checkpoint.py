@@ -218,6 +218,15 @@ class _RestrictedPickle:
         return _RestrictedUnpickler(file, **kwargs).load()
 
 
+def missing_checkpoint(path: str | Path) -> InputError:
+    """Returns the error for a checkpoint that is no file, naming those that lie there."""
+    file = Path(path).expanduser()
+    folder = file if file.is_dir() else file.parent
+    names = ", ".join(sorted(other.name for other in folder.glob("*.pth"))[:10])
+    what = "a folder; expected a checkpoint file" if file.is_dir() else "no such checkpoint"
+    return InputError(f"{path}: {what}" + (f". In {folder}: {names}" if names else ""))
+
+
 def load_checkpoint_file(
     path: str | Path, map_location: str | torch.device | Callable[..., Any] | None = "cpu"
 ) -> Any:
@@ -237,7 +246,7 @@ def load_checkpoint_file(
     """
     file = Path(path).expanduser()
     if not file.is_file():
-        raise InputError(f"{path}: no such checkpoint")
+        raise missing_checkpoint(path)
     device = "cpu" if map_location is None else map_location
     if os.environ.get(_TRUST_VARIABLE) == "1":
         return torch.load(file, map_location=device, weights_only=False)

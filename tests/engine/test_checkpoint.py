@@ -278,6 +278,16 @@ def test_a_missing_file_is_named():
         load_checkpoint_file("nowhere.pth")
 
 
+def test_the_checkpoints_that_are_there_are_named(tmp_path):
+    (tmp_path / "best_mIoU_epoch_3.pth").touch()
+    with pytest.raises(InputError, match=r"epoch_9\.pth: no such.* In .*: best_mIoU_epoch_3\.pth"):
+        load_checkpoint_file(tmp_path / "epoch_9.pth")
+    with pytest.raises(
+        InputError, match=r"a folder; expected a checkpoint.*best_mIoU_epoch_3\.pth"
+    ):
+        load_checkpoint_file(tmp_path)
+
+
 def test_addresses_load_safely_too(tmp_path, monkeypatch):
     path = tmp_path / "evil.pth"
     torch.save(attacks(tmp_path / "ran")["os.system"], path)
