@@ -157,7 +157,7 @@ def check_weights(source: object, split: Split) -> None:
     if isinstance(counted, dict) and counted.get("sha256") != split.digest():
         name = counted.get("name")
         now = (
-            "which was made anew since and has other parts"
+            "but the run's split of this name has other parts: it was made anew, or is of other folds"
             if name == split.name
             else f"but the run uses split '{split.name}', whose parts are others"
         )
