@@ -157,7 +157,7 @@ def check_weights(source: object, split: Split) -> None:
     if isinstance(counted, dict) and counted.get("sha256") != split.digest():
         name = counted.get("name")
         now = (
-            "but the run's split of this name has other parts: it was made anew, or is of other folds"
+            "but the run's split of this name has other parts: made anew, or of other folds"
             if name == split.name
             else f"but the run uses split '{split.name}', whose parts are others"
         )
