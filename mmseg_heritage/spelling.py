@@ -1,4 +1,4 @@
-"""Names that a user gave, held against those that exist."""
+"""Names that a user gave, held against those that exist; and plurals."""
 
 from __future__ import annotations
 
@@ -26,6 +26,11 @@ def require_known(argument: str, names: Iterable[str], known: Iterable[str]) -> 
     if problems:
         listed = f", one of {', '.join(existing)}" if len(existing) <= _FEW else ""
         raise InputError(f"{argument}: expected a name that exists{listed}", problems)
+
+
+def counted(number: int, noun: str) -> str:
+    """Returns a number with its noun: '1 fault', '2 faults'."""
+    return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
 def _problem(name: str, known: Sequence[str]) -> str:

@@ -3,7 +3,7 @@
 import pytest
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.spelling import require_known
+from mmseg_heritage.spelling import counted, require_known
 
 
 def test_all_unknown_names_are_told_with_near_ones():
@@ -25,3 +25,7 @@ def test_many_names_are_not_listed():
 
 def test_known_names_pass():
     require_known("--kinds", ["a", "b"], ["b", "a"])
+
+
+def test_one_has_no_plural():
+    assert [counted(n, "fault") for n in (0, 1, 2)] == ["0 faults", "1 fault", "2 faults"]

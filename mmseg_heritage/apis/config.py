@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Set
+from collections.abc import Iterable, Mapping, Set
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
+from mmseg_heritage.apis.variables import value_problems
 from mmseg_heritage.errors import InputError, did_you_mean
 
 _SUFFIX = "_variables"
@@ -40,15 +41,17 @@ def find_config(path: str | Path) -> Path:
         InputError: If there is none.
     """
     path = Path(path).expanduser()
-    hint = ""
     if path.is_file():
         return path
+    stem = path.name.removesuffix(".py")
     if path.parent == Path():
         folder = config_folder()
-        shipped = folder / f"{path.name.removesuffix('.py')}.py"
+        shipped = folder / f"{stem}.py"
         if shipped.is_file():
             return shipped
-        hint = did_you_mean(shipped.stem, (config.stem for config in folder.glob("*.py")))
+        hint = did_you_mean(stem, (config.stem for config in folder.glob("*.py")))
+    else:
+        hint = did_you_mean(f"{stem}.py", (config.name for config in path.parent.glob("*.py")))
     raise InputError(f"{path}: no such config file{hint}")
 
 
@@ -66,8 +69,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         options: Dotted key -> value; fields named here win over variables.
 
     Raises:
-        InputError: If the file is missing or cannot be evaluated, or if an option names a field
-            that does not exist.
+        InputError: If the file is missing or cannot be evaluated, if an option names a field that
+            does not exist, or with all variables whose values cannot be used.
     """
     path = find_config(path)
     try:
@@ -77,18 +80,13 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     except Exception as error:  # a config is a program: it can fail in any way
         raise InputError(f"{path}: the config cannot be read ({error})") from error
     options = dict(options or {})
-    max_iters = options.pop("max_iters", None)
     tables = [table for key, table in cfg.items() if key.endswith(_SUFFIX)]
-    variables = {name for table in tables for name in table}
-    unknown = [key for key in options if not _exists(cfg, key)]
-    known = {*variables, "max_iters"}
-    problems = [f"{key}: no such variable or field" + did_you_mean(key, known) for key in unknown]
+    variables = {name: cfg[name] for table in tables for name in table}
+    _check_options(path, cfg, options, variables)
+    problems = value_problems({**variables, **options}, tables)
     if problems:
-        raise InputError(
-            f"{path}: --cfg-options cannot be applied. Variables of this config: "
-            f"{', '.join(sorted({*variables, 'max_iters'}))}",
-            problems,
-        )
+        raise InputError(f"{path}: these values cannot be used", problems)
+    max_iters = options.pop("max_iters", None)
     given = set()
     for key in list(options):
         name = key.split(".")[0]
@@ -112,6 +110,28 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     if max_iters is not None:
         _count_iterations(cfg, max_iters)
     return cfg
+
+
+def _check_options(
+    path: Path, cfg: Config, options: Mapping[str, Any], variables: Iterable[str]
+) -> None:
+    """Refuses options that name nothing.
+
+    Raises:
+        InputError: With every such option.
+    """
+    known = {*variables, "max_iters", *(name for name in _READ_BY_NAME if name in cfg)}
+    problems = [
+        f"{key}: no such variable or field" + did_you_mean(key, known)
+        for key in options
+        if key != "max_iters" and not _exists(cfg, key)
+    ]
+    if problems:
+        raise InputError(
+            f"{path}: --cfg-options cannot be applied. Variables of this config: "
+            f"{', '.join(sorted(known))}",
+            problems,
+        )
 
 
 def _fill_fields(cfg: Config, table: dict[str, Any], given: Set[str]) -> list[str]:
@@ -193,14 +213,14 @@ def _exists(cfg: Config, key: str) -> bool:
     return isinstance(node, dict)
 
 
+# Variables that no table carries anywhere: the run looks them up by their names.
+_READ_BY_NAME = ("global_batch_size", "load_from", "pretrained", "pretrained_name")
 _RUNNER_FIELDS = ("work_dir", "custom_hooks", "model_wrapper_cfg", "auto_scale_lr",
                   "find_unused_parameters", "compile", "experiment_name")  # fmt: skip
 
 
 def _count_iterations(cfg: Config, max_iters: int) -> None:
     """Makes a run of ``max_iters`` iterations out of an epoch-based config."""
-    if isinstance(max_iters, bool) or not isinstance(max_iters, int) or max_iters < 1:
-        raise InputError(f"max_iters must be a positive integer, found {max_iters!r}")
     interval = max(1, max_iters // 10)
     max_epochs = cfg.train_cfg.get("max_epochs")
     cfg.train_cfg = ConfigDict(

@@ -148,10 +148,12 @@ def predict(
             except InputError as error:
                 problems.append(str(error))
             report(done, len(photographs))
+    if problems and len(photographs) == 1:
+        raise InputError(problems[0])
     if problems:
+        others = f"; the results of the others are in {out}" if written else ""
         raise InputError(
-            f"{len(problems)} of {len(photographs)} photographs could not be read; "
-            f"the results of the others are in {out}",
+            f"{len(problems)} of {len(photographs)} photographs could not be read{others}",
             problems,
         )
     return written

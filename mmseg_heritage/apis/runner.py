@@ -171,8 +171,8 @@ def build_datasets(cfg: Config, parts: Sequence[str]) -> list[ARTeFACTDataset]:
         parts: Of 'train', 'val', 'test'.
 
     Raises:
-        InputError: With the problems of all of them, where heads have another number of classes,
-            and where the memory cannot hold what they are to keep in it.
+        InputError: With the problems of all of them, where they or the heads differ in the number
+            of classes, and where the memory cannot hold what they are to keep in it.
     """
     datasets: list[ARTeFACTDataset] = []
     errors: list[InputError] = []
@@ -188,7 +188,14 @@ def build_datasets(cfg: Config, parts: Sequence[str]) -> list[ARTeFACTDataset]:
         raise errors[0]
     if errors:
         raise InputError("the data sets of this run cannot be read", map(str, errors))
-    check_classes(cfg, len(datasets[0].metainfo["classes"]))
+    numbers = {part: len(d.metainfo["classes"]) for part, d in zip(parts, datasets, strict=True)}
+    if len(set(numbers.values())) > 1:
+        raise InputError(
+            "the parts of this run have different numbers of classes; set level, with_background "
+            "or metainfo of all of them alike",
+            [f"{part}_dataloader.dataset has {number}" for part, number in numbers.items()],
+        )
+    check_classes(cfg, numbers[parts[0]])
     kept = [item for d in datasets if d.cache == "ram" for item in d.cache_items()]
     if kept:
         check_memory(kept)

@@ -155,10 +155,16 @@ def check_weights(source: object, split: Split) -> None:
     content = read_weight_file(source)
     counted = content.get("split") if isinstance(content, dict) else None
     if isinstance(counted, dict) and counted.get("sha256") != split.digest():
+        name = counted.get("name")
+        now = (
+            "but the run's split of this name has other parts: made anew, or of other folds"
+            if name == split.name
+            else f"but the run uses split '{split.name}', whose parts are others"
+        )
         raise InputError(
             f"{source}: these class weights were counted on the training part of split "
-            f"'{counted.get('name')}', but the run uses split '{split.name}', whose parts are "
-            "others. Count them again: class_weights.py --split-file with the run's split_file"
+            f"'{name}', {now}. Count them again: class_weights.py --split-file with the run's "
+            "split_file"
         )
 
 

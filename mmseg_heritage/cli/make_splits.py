@@ -5,6 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmseg_heritage.cli.common import bar
+from mmseg_heritage.spelling import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -58,7 +59,8 @@ def run(args: argparse.Namespace) -> None:
         tables = check_split_files(args.data_root, args.out, bar)
         for path, table in tables.items():
             print(f"{path}\n{table}")
-        print(f"{len(tables)} manifests: sound, no part overlaps another, nothing is missing")
+        manifests = counted(len(tables), "manifest")
+        print(f"{manifests}: sound, no part overlaps another, nothing is missing")
         return
     distance = MAX_DISTANCE if args.max_distance is None else args.max_distance
     paths = make_split_files(

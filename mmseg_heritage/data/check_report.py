@@ -15,6 +15,7 @@ from mmseg_heritage.data.check_folder import CheckReport
 from mmseg_heritage.data.faults import KINDS, Fault
 from mmseg_heritage.data.folder import Sample
 from mmseg_heritage.data.statistics import NUM_CLASSES
+from mmseg_heritage.spelling import counted
 from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX
 from mmseg_heritage.version import __version__
 
@@ -183,9 +184,5 @@ def _kind_table(report: CheckReport) -> str:
 def _verdict(report: CheckReport, strict: bool) -> str:
     faults, warnings = report.count("fault"), report.count("warning")
     verdict = "passed" if report.passed(strict) else "FAILED"
-    text = f"{verdict}: {_number(faults, 'fault')}, {_number(warnings, 'warning')}"
+    text = f"{verdict}: {counted(faults, 'fault')}, {counted(warnings, 'warning')}"
     return f"{text} (--strict: warnings count as faults)" if strict and warnings else text
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"

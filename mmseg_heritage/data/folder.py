@@ -226,6 +226,8 @@ def read_metadata(
             columns = tuple(reader.fieldnames or ())
             if id_column not in columns:
                 message = f"expected a column '{id_column}', found {reader.fieldnames}"
+                if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
+                    message += "; columns must be separated by commas"
                 faults.append(Fault("metadata", path, message))
                 return columns, None
             for row in reader:

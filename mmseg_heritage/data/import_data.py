@@ -25,6 +25,7 @@ from mmseg_heritage.data.mat_files import require_scipy
 from mmseg_heritage.data.statistics import Bar, no_bar
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.files import check_empty, making_folder, sha256, write_json
+from mmseg_heritage.spelling import counted
 from mmseg_heritage.version import __version__
 
 SCHEMA = "mmseg_heritage/import/1"
@@ -351,9 +352,9 @@ def _refuse_unmapped(mapping: LabelMapping, results: Sequence[_Result]) -> None:
         return
     named = ", ".join(code.text for code in mapping.codes[:20])
     raise InputError(
-        f"{mapping.name}: {len(pixels)} mask values are not in the mapping, which names {named}. "
-        "Say what they mean, a class or 'ignore'. Many values between those named come from JPEG "
-        "or smooth resizing: give limits, such as '>=128'",
+        f"{mapping.name}: {counted(len(pixels), 'mask value')} not in the mapping, which names "
+        f"{named}. Say what they mean, a class or 'ignore'. Many values between those named come "
+        "from JPEG or smooth resizing: give limits, such as '>=128'",
         [
             f"{mapping.value_text(value)}: {number:,} pixels in {masks[value]} masks, "
             f"first in that of '{first[value]}'"

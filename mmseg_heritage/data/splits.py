@@ -138,6 +138,8 @@ def load_split(path: str | Path) -> Split:
         )
     try:
         content = json.loads(path.read_text(encoding="utf-8-sig"))
+    except FileNotFoundError as error:
+        raise _no_such_manifest(path) from error
     except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
         raise InputError(f"{path}: expected a split manifest in JSON ({error})") from error
     if not isinstance(content, dict) or content.get("schema") != SCHEMA:
@@ -166,6 +168,25 @@ def load_split(path: str | Path) -> Split:
             'make_splits.py, or remove "sha256" from it to use it as a split of your own'
         )
     return split
+
+
+def _no_such_manifest(path: Path) -> InputError:
+    """Returns the error for a manifest that is missing, which names those that are there."""
+    folder = path.parent / "splits"  # a manifest of the data root was asked for
+    folder = folder if folder.is_dir() else path.parent
+    files = sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
+    there = [str(file) for file in files if SCHEMA in _text(file)]
+    what = f"{path}: expected a split manifest, but there is no such file"
+    if there:
+        return InputError(f"{what}. There are these", there)
+    return InputError(f"{what}, and no other in {folder}; make them with make_splits.py")
+
+
+def _text(file: Path) -> str:
+    try:
+        return file.read_text(encoding="utf-8", errors="replace")
+    except OSError:
+        return ""
 
 
 def check_split(split: Split, samples: Sequence[Sample], origin: str | Path) -> None:

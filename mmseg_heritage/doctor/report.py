@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmseg_heritage.doctor.diagnosis import FAULT, NOTE, Finding, error_of
 from mmseg_heritage.doctor.stacks import MIM, MODULES, TITLES, present, stack_of
+from mmseg_heritage.spelling import counted
 from mmseg_heritage.version import __version__
 
 if TYPE_CHECKING:
@@ -52,7 +53,7 @@ def print_report(facts: Facts, findings: Sequence[Finding]) -> None:
 def verdict(findings: Sequence[Finding]) -> str:
     """Returns the last line."""
     faults, notes = (_count(findings, severity) for severity in (FAULT, NOTE))
-    numbers = f"{_number(faults, 'fault')}, {_number(notes, 'note')}"
+    numbers = f"{counted(faults, 'fault')}, {counted(notes, 'note')}"
     return f"FAILED: {numbers}" if faults else f"passed: {numbers}"
 
 
@@ -158,10 +159,6 @@ def _print_table(title: str, rows: Iterator[tuple[str, str]] | list[tuple[str, s
 
 def _count(findings: Sequence[Finding], severity: str) -> int:
     return sum(finding.severity == severity for finding in findings)
-
-
-def _number(count: int, noun: str) -> str:
-    return f"{count} {noun}" if count == 1 else f"{count} {noun}s"
 
 
 def _gib(size: int) -> str:

@@ -14,6 +14,7 @@ from torch.utils.data import DataLoader
 
 from mmseg_heritage.datasets.seeded import NumberedSampler
 from mmseg_heritage.seeding import ITERATION, mix, seed_process
+from mmseg_heritage.spelling import counted
 
 EPOCH_START = "epoch_start"
 """In the message hub, and so in checkpoints: [epoch, iteration at which it began]."""
@@ -56,11 +57,26 @@ def _seed_iteration(runner: Runner) -> None:
     seed_process(mix(runner.seed, ITERATION, runner.iter, get_rank()))
 
 
+def _say_if_finished(done: int, wanted: int, unit: str) -> None:
+    """Says that a resumed run had come to its end; nothing else would."""
+    if done >= wanted:
+        print_log(
+            f"nothing is left to train: the run has {counted(wanted, unit)}, and the checkpoint "
+            f"was written after {done}",
+            logger="current",
+        )
+
+
 @LOOPS.register_module()
 class ResumableEpochLoop(EpochBasedTrainLoop):
     """mmengine's loop over epochs, which can also go on in the middle of one."""
 
     _first = 0  # position in its epoch of the first batch that is trained on
+
+    def run(self) -> Any:
+        """Trains the epochs that are left."""
+        _say_if_finished(self._epoch, self._max_epochs, "epoch")
+        return super().run()
 
     def run_epoch(self) -> None:
         """Trains what is left of an epoch."""
@@ -87,6 +103,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
 
     def run(self) -> Any:
         """Trains the iterations that are left."""
+        _say_if_finished(self._iter, self._max_iters, "iteration")
         sampler = self.dataloader.sampler
         if self._iter > 0 and isinstance(sampler, NumberedSampler) and sampler.endless:
             self.dataloader_iterator = _Advanced(self.dataloader, self._iter)

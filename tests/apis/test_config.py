@@ -116,6 +116,26 @@ def test_max_iters_must_be_a_positive_integer(value, base):
         load_config(base, {"max_iters": value})
 
 
+def test_all_values_of_a_wrong_type_or_range_are_named(base):
+    child = child_of(base, "lr = 'fast'")
+    options = {"max_iters": 0, "optim_wrapper.other.lr": -1.0, "optim_wrapper.optimizer.lr": 0.0}
+    with pytest.raises(InputError, match="these values cannot be used") as caught:
+        load_config(child, options)
+    assert caught.value.problems == [
+        "lr must be a number from 0, found 'fast'",
+        "max_iters must be a positive integer, found 0",
+        "optim_wrapper.other.lr must be a number from 0, found -1.0",
+    ]
+
+
+def test_a_variable_that_no_field_holds_is_suggested():
+    with pytest.raises(InputError, match="num_workers, pretrained, pretrained_name") as caught:
+        load_config("quickstart_artefact", {"pretraned": None})
+    assert caught.value.problems == [
+        "pretraned: no such variable or field; did you mean pretrained?"
+    ]
+
+
 def test_a_config_that_fails_names_its_file(base):
     with pytest.raises(InputError, match=r"child\.py: the config cannot be read"):
         load_config(child_of(base, "x = 1 / 0"))
@@ -133,6 +153,11 @@ def test_a_bare_name_is_a_shipped_config_unless_a_file_is_called_so(tmp_path, mo
         find_config("quickstart_artefakt.py")
     with pytest.raises(InputError, match=r"there/quickstart_artefact\.py: no such config file$"):
         find_config("there/quickstart_artefact.py")
+    (tmp_path / "there").mkdir()
+    (tmp_path / "there" / "quickstart_artefact.py").touch()
+    for wrong in ("there/quickstart_artefakt.py", "there/quickstart_artefact"):
+        with pytest.raises(InputError, match=r"; did you mean quickstart_artefact\.py\?$"):
+            find_config(wrong)
 
 
 def test_every_head_with_another_number_of_classes_is_named():

@@ -209,6 +209,8 @@ def test_weights_counted_on_another_split_are_refused(data, tmp_path):
     check_weights(str(path), load_split(data / "splits" / "kfold-2" / "fold-1.json"))
     with pytest.raises(InputError, match="counted on the training part of split 'fold-1'"):
         check_weights(str(path), load_split(data / "splits" / "kfold-2" / "fold-2.json"))
+    with pytest.raises(InputError, match="'fold-1', but the run's split of this name"):
+        check_weights(str(path), Split("fold-1", {"train": ("another",)}))
     own = tmp_path / "own.json"
     own.write_text("[1, 2]")
     for source in (None, [1, 2], str(own), str(tmp_path / "missing.json")):

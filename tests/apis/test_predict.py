@@ -67,6 +67,20 @@ def test_a_broken_photograph_does_not_stop_the_others(tiny_run, photographs, tmp
     assert not list((tmp_path / "out").glob("*broken*"))
 
 
+def test_where_no_photograph_can_be_read_there_are_no_others(
+    tiny_run, photographs, tmp_path, capsys
+):
+    for path in photographs.iterdir():
+        path.write_bytes(path.read_bytes()[:60])
+    path = photographs / "sample_0000.png"
+    assert main(command(tiny_run, path, tmp_path / "out")) == 2
+    error = capsys.readouterr().err
+    assert f"error: {path}: the image is truncated" in error
+    assert "photographs" not in error
+    assert main(command(tiny_run, photographs, tmp_path / "out")) == 2
+    assert "error: 3 of 3 photographs could not be read\n" in capsys.readouterr().err
+
+
 def test_earlier_results_are_not_replaced_without_being_asked(
     tiny_run, photographs, tmp_path, capsys
 ):

@@ -75,6 +75,16 @@ def test_one_that_carries_code_is_refused_not_skipped(folder):
         latest_whole_checkpoint(folder)
 
 
+def test_a_finished_run_says_that_nothing_is_left(tiny_run, tmp_path):
+    run = shutil.copytree(tiny_run.folder, tmp_path / "run")
+    before = torch.load(run / "iter_3.pth", weights_only=False)["state_dict"]
+    train(tiny_run.config, str(run), resume="auto", cfg_options={"max_iters": 3})
+    message = "nothing is left to train: the run has 3 iterations, and the checkpoint was written"
+    assert any(message in log.read_text() for log in run.rglob("*.log"))
+    after = torch.load(run / "iter_3.pth", weights_only=False)["state_dict"]
+    assert all(torch.equal(before[key], after[key]) for key in before)
+
+
 class TestAnotherRun:
     """``--resume auto`` in the folder of another config."""
 

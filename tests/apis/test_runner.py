@@ -69,6 +69,18 @@ def test_a_data_set_inside_a_wrapper_is_found(tiny_config):
     assert len(dataset) == len(dataset.read_samples())
 
 
+def test_parts_with_other_numbers_of_classes(tiny_config):
+    options = {"train_dataloader.dataset.with_background": True, "num_classes": 17}
+    cfg = load_config(tiny_config, options)
+    with pytest.raises(InputError, match="different numbers of classes") as caught:
+        build_datasets(cfg, ("train", "val", "test"))
+    assert caught.value.problems == [
+        "train_dataloader.dataset has 17",
+        "val_dataloader.dataset has 16",
+        "test_dataloader.dataset has 16",
+    ]
+
+
 def test_checking_the_parts_leaves_the_config_as_it_was(tiny_config):
     cfg = load_config(tiny_config)
     before = cfg.pretty_text

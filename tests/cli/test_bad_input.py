@@ -96,12 +96,17 @@ BAD_DATA = {
         ["num_classes=17"],
         ["the data set has 16 classes; set num_classes=16", "model.decode_head.num_classes is 17"],
     ),
+    "with_background in one part": (
+        _nothing,
+        ["train_dataloader.dataset.with_background=True", "num_classes=17"],
+        ["different numbers of classes", "train_dataloader.dataset has 17"],
+    ),
     "unknown split part": (
         _nothing,
         ["train_dataloader.dataset.split=training"],
         ["has no part 'training'; it has test, train, val"],
     ),
-    "no split file": (_nothing, ["split_file=nowhere.json"], ["nowhere.json: expected a split"]),
+    "no split file": (_nothing, ["split_file=nowhere.json"], ["no such file", "holdout.json"]),
     "overlapping split": (_overlap, [], ["parts of a split must not overlap", "is in 'train' and"]),
     "broken split": (_unreadable_split, [], ["holdout.json: expected a split manifest in JSON"]),
 }
@@ -306,6 +311,8 @@ class TestBadCheckpoints:
         (["train", "CONFIG", "--cfg-options", "bach_size=4"], "bach_size: no such variable"),
         (["train", "CONFIG", "--cfg-options", "batch_size"], "KEY=VALUE"),
         (["train", "CONFIG", "--cfg-options", "max_iters=0"], "max_iters must be a positive"),
+        (["train", "CONFIG", "--cfg-options", "batch_size=two"], "batch_size must be a positive"),
+        (["train", "CONFIG", "--cfg-options", "pretraned=None"], "did you mean pretrained?"),
         (["train", "CONFIG", "--launcher", "pytorch"], "for processes that torchrun starts"),
         (["train", "CONFIG", "--launcher", "slurm"], "for processes that srun starts"),
         (["train", "CONFIG", "--resume", "nowhere.pth"], "no such checkpoint to resume from"),

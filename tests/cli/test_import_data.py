@@ -88,7 +88,7 @@ def test_what_is_unusual_is_said(cracks, capsys):
 @pytest.mark.parametrize(
     ("mapping", "message"),
     [
-        ("cracks_1", "1 mask values are not in the mapping, which names 0, 1"),
+        ("cracks_1", "1 mask value not in the mapping, which names 0, 1"),
         ("nowhere", "no such mapping file; with the package come artefact_colours, crackforest"),
     ],
 )

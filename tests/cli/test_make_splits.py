@@ -32,6 +32,11 @@ def test_splits_are_made_checked_and_weighed(copied_sample_set, capsys):
     assert "already there" in capsys.readouterr().err
 
 
+def test_one_manifest_is_one_manifest(sample_set, capsys):
+    assert main(["make-splits", "--data-root", str(sample_set), "--check"]) == 0
+    assert "\n1 manifest: sound" in capsys.readouterr().out
+
+
 @pytest.mark.parametrize(
     ("arguments", "message"),
     [

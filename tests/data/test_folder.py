@@ -167,6 +167,8 @@ def test_a_row_that_ends_before_its_id_is_a_problem_not_a_crash(root):
     [
         (b"name,material\na,Glass\n", "expected a column 'id', found"),
         (b"", "expected a column 'id', found"),
+        (b"id;material\na;Glass\n", "columns must be separated by commas"),
+        (b"id\tmaterial\na\tGlass\n", "columns must be separated by commas"),
         ("id,material\na,Häute\n".encode("cp1252"), "cannot be read as CSV in UTF-8"),
     ],
 )

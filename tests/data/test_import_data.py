@@ -229,7 +229,7 @@ class TestFaults:
         foreign.values["b"][0, :5] = 77
         foreign.save("b", foreign.values["b"])
         error = foreign.refused(skip_faulty=True)
-        assert "2 mask values are not in the mapping, which names 0, 1" in error.summary
+        assert "2 mask values not in the mapping, which names 0, 1" in error.summary
         twos = sum(np.count_nonzero(mask == 2) for mask in foreign.values.values())
         assert error.problems == [
             f"2: {twos:,} pixels in 4 masks, first in that of 'a'",
@@ -338,7 +338,7 @@ def test_crackforest_as_converted(shared_data, tmp_path):
         wanted = np.array(Image.open(source / "annotations" / f"{sample.id}.png"))
         assert np.array_equal(read_mask(sample.annotation), wanted)
         assert sample.material == "Pavement"
-    with pytest.raises(InputError, match="1 mask values are not in the mapping") as caught:
+    with pytest.raises(InputError, match="1 mask value not in the mapping") as caught:
         import_data("cracks_255", source / "images", source / "annotations", tmp_path / "other")
     assert caught.value.problems[0].startswith(f"9: {result.pixels[1]:,} pixels in 70 masks")
 

@@ -179,8 +179,21 @@ def test_what_is_no_manifest_is_refused(tmp_path, content, message):
 
 
 def test_a_missing_manifest_is_named(tmp_path):
-    with pytest.raises(InputError, match=r"nowhere\.json"):
+    with pytest.raises(InputError, match=r"nowhere\.json: .* there is no such file, and no other"):
         load_split(tmp_path / "nowhere.json")
+
+
+def test_beside_a_missing_manifest_those_that_are_there_are_named(tmp_path):
+    folder = tmp_path / "splits"
+    (folder / "kfold-2").mkdir(parents=True)
+    manifests = [folder / "holdout.json", folder / "kfold-2" / "fold-1.json"]
+    for path in manifests:
+        path.write_text(json.dumps({"schema": SCHEMA, "parts": {"train": ["a"]}}))
+    (folder / "weights.json").write_text("[1, 2]")
+    for missing in (folder / "nowhere.json", tmp_path / "nowhere.json"):
+        with pytest.raises(InputError, match="there is no such file") as caught:
+            load_split(missing)
+        assert caught.value.problems == [str(path) for path in manifests]
     with pytest.raises(InputError, match=str(tmp_path)):
         load_split(tmp_path)
 
