@@ -160,8 +160,8 @@ def predict(
 
 
 def _shares(ids: np.ndarray, classes: Sequence[str]) -> dict[str, float]:
-    """Returns the share of each class in a map of ids (H, W)."""
-    counts = np.bincount(ids.ravel(), minlength=len(classes))
+    """Returns the share of each class in a map of ids (H, W); 255 is what no group holds."""
+    counts = np.bincount(ids.ravel(), minlength=len(classes))[: len(classes)]
     return {name: int(n) / ids.size for name, n in zip(classes, counts, strict=True)}
 
 

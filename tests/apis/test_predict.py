@@ -10,6 +10,7 @@ from PIL import Image
 
 from mmseg_heritage.apis.config import load_config
 from mmseg_heritage.apis.predict import Predictor, predict
+from mmseg_heritage.apis.runner import build_model
 from mmseg_heritage.cli import main
 from mmseg_heritage.errors import InputError
 
@@ -43,6 +44,28 @@ def test_four_files_for_each_photograph(tiny_run, photographs, tmp_path):
     for i, share in enumerate(content["area_share"].values()):
         assert share == pytest.approx(np.mean(class_map == i))
     assert sum(content["area_share"].values()) == pytest.approx(1)
+
+
+def test_a_hierarchical_model_gives_each_level_with_its_shares(tiny_config, photographs, tmp_path):
+    config, checkpoint, out = (tmp_path / name for name in ("h.py", "h.pth", "out"))
+    config.write_text(
+        f"_base_ = [{str(tiny_config)!r}]\n"
+        "model = dict(decode_head=dict(_delete_=True, type='HierarchicalUPerHead', channels=8,\n"
+        "    in_channels='auto', in_index=[0, 1, 2, 3], pool_scales=(1, 2), num_classes=16))\n"
+    )
+    weights = build_model(load_config(config)).state_dict()
+    weights["decode_head.conv_seg.bias"][0] = 2  # mostly Clean, which is in no coarse group
+    torch.save({"state_dict": weights}, checkpoint)
+    arguments = ["predict", str(config), str(checkpoint), str(photographs), "--out", str(out)]
+    assert main([*arguments, "--device", "cpu"]) == 0
+    levels = json.loads((out / "sample_0000.json").read_text())["levels"]
+    assert {name: len(shares) for name, shares in levels.items()} == {"binary": 2, "coarse": 4}
+    for name, shares in levels.items():
+        found = np.asarray(Image.open(out / f"sample_0000_{name}.png"))
+        for i, share in enumerate(shares.values()):
+            assert share == pytest.approx(np.mean(found == i))
+        assert sum(shares.values()) == pytest.approx(np.mean(found != 255))
+    assert 255 in found
 
 
 def test_prediction_and_test_agree(tiny_run, sample_set, tmp_path):
