@@ -53,8 +53,9 @@ def test_a_hierarchical_model_gives_each_level_with_its_shares(tiny_config, phot
         "model = dict(decode_head=dict(_delete_=True, type='HierarchicalUPerHead', channels=8,\n"
         "    in_channels='auto', in_index=[0, 1, 2, 3], pool_scales=(1, 2), num_classes=16))\n"
     )
+    torch.manual_seed(0)
     weights = build_model(load_config(config)).state_dict()
-    weights["decode_head.conv_seg.bias"][0] = 2  # mostly Clean, which is in no coarse group
+    weights["decode_head.conv_seg.bias"][0] = 100  # Clean, which is in no coarse group
     torch.save({"state_dict": weights}, checkpoint)
     arguments = ["predict", str(config), str(checkpoint), str(photographs), "--out", str(out)]
     assert main([*arguments, "--device", "cpu"]) == 0
