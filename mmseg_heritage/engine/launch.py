@@ -124,9 +124,10 @@ def _meet(cfg: Config, ranks: Ranks, has_gpu: bool) -> None:
             _choose_start_method(cfg)
             init_dist("pytorch", **options)  # its names are those that Ranks.export has set
             return
-        seconds = options.get("timeout")
-        timeout = None if seconds is None else datetime.timedelta(seconds=seconds)
-        torch.distributed.init_process_group("gloo", timeout=timeout)
+        limit = {}  # torch 2.1 takes no None
+        if options.get("timeout") is not None:
+            limit["timeout"] = datetime.timedelta(seconds=options["timeout"])
+        torch.distributed.init_process_group("gloo", **limit)
     except (RuntimeError, ValueError, OSError) as error:
         raise InputError(_rendezvous_message(ranks, options["backend"], str(error))) from error
 
