@@ -118,8 +118,11 @@ def _distributions() -> dict[str, str]:
     """Returns every installed distribution; of two with one name, the one that Python imports."""
     found: dict[str, str] = {}
     for distribution in metadata.distributions():
-        fields = distribution.metadata
-        if "Name" in fields and "Version" in fields:  # not so where an installation was interrupted
+        try:
+            fields = distribution.metadata
+        except FileNotFoundError:  # of importlib_metadata, where an installation was interrupted
+            continue
+        if "Name" in fields and "Version" in fields:  # Python's own has no fields then
             name = re.sub(r"[-_.]+", "-", fields["Name"]).lower()
             found.setdefault(name, fields["Version"])
     return dict(sorted(found.items()))
