@@ -98,7 +98,8 @@ def test(
     prepare_distributed(cfg)
     datasets = build_datasets(cfg, ("test",))
     split, samples = datasets[0].read_split()
-    seen = seen_images(samples, (s.id for s in datasets[0].read_samples()), checkpoint)
+    tested = [datasets[0].get_data_info(i)["sample_id"] for i in range(len(datasets[0]))]
+    seen = seen_images(samples, tested, checkpoint)
     if not allow_seen:
         check_unseen(seen, split, checkpoint)
     _spare_the_data(outputs, datasets[0])

@@ -102,9 +102,9 @@ def visualize(
         raise InputError("--kinds cam needs an image and a class: --images ID --class NAME")
     if not Path(checkpoint).is_file():
         raise missing_checkpoint(checkpoint)
-    tested = None
+    tested, digest = None, sha256(checkpoint)
     if set(wanted) - {"curves", "cam"}:
-        tested = _read_test(run / EVALUATION_FOLDER, checkpoint)
+        tested = _read_test(run / EVALUATION_FOLDER, checkpoint, digest)
     with (
         tempfile.TemporaryDirectory(prefix=".figures-", dir=_existing(folder)) as staging,
         trusting_checkpoints(trust_checkpoint),
@@ -127,7 +127,7 @@ def visualize(
             "schema": SCHEMA,
             "config": str(config),
             "checkpoint": str(checkpoint),
-            "checkpoint_sha256": sha256(checkpoint),
+            "checkpoint_sha256": digest,
             "figures": job.entries,
             "left_out": left_out,
         }
@@ -310,8 +310,8 @@ def _pages(rows: Sequence[sheets.Shown]) -> list[tuple[str, Sequence[sheets.Show
     ]
 
 
-def _read_test(folder: Path, checkpoint: str | Path) -> tuple[Counts, dict[str, Any]]:
-    """Reads what a test wrote, and refuses that of another checkpoint."""
+def _read_test(folder: Path, checkpoint: str | Path, digest: str) -> tuple[Counts, dict[str, Any]]:
+    """Reads what a test wrote, and refuses that of another checkpoint than the one of a SHA-256."""
     if not (folder / METRICS_FILE).is_file():
         raise InputError(
             f"{folder}: the run was not tested: no {METRICS_FILE} is here. Test it first, or name "
@@ -321,7 +321,7 @@ def _read_test(folder: Path, checkpoint: str | Path) -> tuple[Counts, dict[str, 
     stamp = content.get("run")
     if stamp is None:
         raise InputError(f"{folder}: the test was cut off; test the checkpoint again")
-    if stamp.get("checkpoint_sha256") != sha256(checkpoint):
+    if stamp.get("checkpoint_sha256") != digest:
         raise InputError(
             f"{folder}: holds the scores of another checkpoint, {stamp.get('checkpoint')}, not of "
             f"{checkpoint}; draw that one, or test this one first"

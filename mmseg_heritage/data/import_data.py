@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import hashlib
-from collections import Counter, defaultdict
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -15,11 +15,9 @@ from PIL import Image
 
 from mmseg_heritage.data.check import in_threads
 from mmseg_heritage.data.coded_masks import Coder, read_coded_mask
-from mmseg_heritage.data.faults import Fault
-from mmseg_heritage.data.folder import files_by_id, list_images, metadata_bytes, read_metadata
+from mmseg_heritage.data.folder import metadata_bytes
 from mmseg_heritage.data.hub.convert import convert_image, encode_png
-from mmseg_heritage.data.ids import id_problems
-from mmseg_heritage.data.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.data.import_sources import Sources, find_sources
 from mmseg_heritage.data.label_mapping import LabelMapping, load_mapping
 from mmseg_heritage.data.mat_files import require_scipy
 from mmseg_heritage.data.statistics import Bar, no_bar
@@ -54,20 +52,6 @@ class Imported:
     masks: NDArray[np.int64]
     left_out: dict[str, list[str]]
     num_orphans: int
-
-
-@dataclass(frozen=True)
-class _Sources:
-    """The files of the other data set, by id."""
-
-    images: dict[str, Path]
-    masks: dict[str, Path]
-    metadata: dict[str, dict[str, str]]
-    left_out: dict[str, list[str]]
-
-    @property
-    def ids(self) -> list[str]:
-        return sorted(i for i in self.images if i not in self.left_out)
 
 
 @dataclass(frozen=True)
@@ -119,7 +103,7 @@ def import_data(
         require_scipy()
     out = Path(out)
     check_empty(out)
-    sources = _find(label_mapping, Path(images), Path(masks), table)
+    sources = find_sources(label_mapping, Path(images), Path(masks), table)
     _refuse(sources.left_out, skip_faulty)
     try:
         with making_folder(out) as folder:
@@ -164,140 +148,7 @@ def _refuse(left_out: Mapping[str, Sequence[str]], skip_faulty: bool) -> None:
         )
 
 
-def _check_arguments(
-    mapping: LabelMapping, images: Path, masks: Path, table: str | Path | None
-) -> None:
-    problems = [f"{path}: no such folder" for path in (images, masks) if not path.is_dir()]
-    if table is not None and not Path(table).is_file():
-        problems.append(f"{table}: no such file")
-    if table is None and mapping.columns:
-        problems.append("the mapping names columns of a table; give its file with --table")
-    if table is not None and not mapping.columns:
-        problems.append(f"{table}: the mapping names no columns of a table (metadata.columns)")
-    if problems:
-        raise InputError("expected folders of images and of masks", problems)
-
-
-def _find(mapping: LabelMapping, images: Path, masks: Path, table: str | Path | None) -> _Sources:
-    """Pairs photographs, masks and rows by id."""
-    _check_arguments(mapping, images, masks, table)
-    mask_files = _mask_files(mapping, masks)
-    is_shared = images.resolve() == masks.resolve()
-    taken = {path.name for path in mask_files} if is_shared else set()
-    image_files = [path for path in list_images(images) if path.name not in taken]
-    faults: list[Fault] = []
-    images_by_id = files_by_id(image_files, faults)
-    masks_by_id = files_by_id(mask_files, faults, mapping.suffix)
-    rows = None if table is None else _rows_by_id(Path(table), mapping, faults)
-    places = [(str(path), sample_id) for sample_id, path in images_by_id.items()]
-    problems = [*map(str, faults), *id_problems(places)]
-    if not image_files or not mask_files:
-        problems.append(
-            f"{images}: {len(image_files)} images; {masks}: {len(mask_files)} masks named "
-            f"<id>{mapping.suffix} with the ending {' or '.join(_mask_endings(mapping))}"
-        )
-        problems += _other_endings(mapping, masks) if not mask_files else []
-        if is_shared:
-            problems.append("in one folder, masks need masks.suffix or masks.extension")
-    if problems:
-        raise InputError(f"{mapping.name}: the files cannot be imported", problems)
-    left_out: dict[str, list[str]] = defaultdict(list)
-    for i in sorted(images_by_id.keys() - masks_by_id.keys()):
-        left_out[i].append(f"{images_by_id[i]}: no mask '{i}{mapping.suffix}' in {masks}")
-    for i in sorted(masks_by_id.keys() - images_by_id.keys()):
-        left_out[i].append(f"{masks_by_id[i]}: no image '{i}' in {images}")
-    if rows is not None:
-        for i in sorted(images_by_id.keys() - rows.keys()):
-            left_out[i].append(f"{table}: no row for the image '{i}'")
-    metadata = _metadata(mapping, sorted(images_by_id), rows or {})
-    return _Sources(images_by_id, masks_by_id, metadata, dict(left_out))
-
-
-def _mask_endings(mapping: LabelMapping) -> tuple[str, ...]:
-    if mapping.mat_variable:
-        return (".mat",)
-    return (mapping.extension,) if mapping.extension else IMAGE_SUFFIXES
-
-
-def _other_endings(mapping: LabelMapping, folder: Path) -> list[str]:
-    """Says what a folder holds in which no mask was found, and which mapping may be meant."""
-    files = [path for path in folder.iterdir() if path.is_file() and path.name[0] != "."]
-    endings = Counter(path.suffix.lower() for path in files if path.suffix)
-    if not endings:
-        return []
-    found = ", ".join(f"{number} {ending}" for ending, number in endings.most_common(5))
-    lines = [f"{folder}: found the endings {found}"]
-    if mapping.mat_variable and any(ending in IMAGE_SUFFIXES for ending in endings):
-        lines.append(
-            "this mapping reads .mat files (masks.mat_variable); masks that are images need "
-            "another one: crackforest_png for those of CrackForest"
-        )
-    return lines
-
-
-def _mask_files(mapping: LabelMapping, folder: Path) -> list[Path]:
-    endings = [ending.lower() for ending in _mask_endings(mapping)]
-    return sorted(
-        path
-        for path in folder.iterdir()
-        if path.suffix.lower() in endings
-        and path.stem.endswith(mapping.suffix)
-        and not path.name.startswith(".")
-        and not path.is_dir()
-    )
-
-
-def _rows_by_id(
-    table: Path, mapping: LabelMapping, faults: list[Fault]
-) -> dict[str, dict[str, str]]:
-    """Reads the user's table; images may be named with or without their ending."""
-    columns, rows = read_metadata(table, faults, mapping.id_column)
-    faults += [
-        Fault("metadata", table, f"no column '{name}'; it has {', '.join(columns)}")
-        for name in mapping.columns.values()
-        if columns and name not in columns
-    ]
-    by_id: dict[str, dict[str, str]] = {}
-    for name, row in (rows or {}).items():
-        has_ending = Path(name).suffix.lower() in IMAGE_SUFFIXES
-        sample_id = Path(name).stem if has_ending else name
-        if sample_id in by_id:
-            faults.append(Fault("metadata", table, f"a second row for '{sample_id}'"))
-        by_id[sample_id] = row
-    return by_id
-
-
-def _metadata(
-    mapping: LabelMapping, ids: Sequence[str], rows: Mapping[str, Mapping[str, str]]
-) -> dict[str, dict[str, str]]:
-    """Returns id -> row of metadata.csv."""
-    metadata = {}
-    for i in ids:
-        row = rows.get(i, {})
-        columns = {key: row.get(column) or "" for key, column in mapping.columns.items()}
-        metadata[i] = {"id": i, **mapping.constants, **columns}
-    problems = []
-    for key, rule in (("source_id", mapping.source_id), ("group_id", mapping.group_id)):
-        if rule is None:
-            continue
-        found = {i: match[1] for i in ids if (match := rule.fullmatch(i))}
-        if not found:
-            problems.append(
-                f"{key}: '{rule.pattern}' matches none of {len(ids)} ids: {ids[0]}, ..."
-            )
-        problems += [
-            f"{key}: the group is empty for '{i}'" for i, name in found.items() if not name
-        ]
-        for i in ids:
-            metadata[i][key] = found.get(i, "")
-    if problems:
-        raise InputError(
-            f"{mapping.name}: rules of the mapping do not fit the names of the images", problems
-        )
-    return metadata
-
-
-def _convert(sample_id: str, sources: _Sources, mapping: LabelMapping, folder: Path) -> _Result:
+def _convert(sample_id: str, sources: Sources, mapping: LabelMapping, folder: Path) -> _Result:
     """Checks and writes one photograph and its mask, or says what is wrong with them."""
     image, mask = sources.images[sample_id], sources.masks[sample_id]
     coder = Coder(mapping)
@@ -364,7 +215,7 @@ def _refuse_unmapped(mapping: LabelMapping, results: Sequence[_Result]) -> None:
 
 
 def _summary(
-    out: Path, mapping: LabelMapping, sources: _Sources, done: Sequence[_Result]
+    out: Path, mapping: LabelMapping, sources: Sources, done: Sequence[_Result]
 ) -> Imported:
     counts = np.array([result.coder.pixels for result in done])
     ids = {result.id for result in done}
@@ -383,7 +234,7 @@ def _summary(
 def _write_records(
     folder: Path,
     imported: Imported,
-    sources: _Sources,
+    sources: Sources,
     done: Sequence[_Result],
     table: str | Path | None,
 ) -> None:

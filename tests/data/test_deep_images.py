@@ -19,16 +19,6 @@ from mmseg_heritage.data.images import read_image
 from mmseg_heritage.errors import InputError
 
 ORIENTATION = (274, "H", 1)  # tag, type and count, as tifffile takes extra tags
-UPRIGHT = {
-    1: lambda a: a,
-    2: lambda a: a[:, ::-1],
-    3: lambda a: a[::-1, ::-1],
-    4: lambda a: a[::-1],
-    5: lambda a: a.swapaxes(0, 1),
-    6: lambda a: np.rot90(a, -1),
-    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
-    8: lambda a: np.rot90(a, 1),
-}
 
 
 @pytest.fixture
@@ -149,18 +139,18 @@ def test_without_tifffile_the_message_says_what_to_install(tmp_path, deep, monke
         read_image(path)
 
 
-@pytest.mark.parametrize("orientation", list(UPRIGHT))
-def test_deep_photographs_are_turned(tmp_path, deep, orientation):
+@pytest.mark.parametrize("orientation", range(1, 9))
+def test_deep_photographs_are_turned(tmp_path, deep, orientation, upright):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, deep, photometric="rgb", extratags=[(*ORIENTATION, orientation, True)])
-    expected = UPRIGHT[orientation](_rounded(deep))
+    expected = upright(_rounded(deep), orientation)
     np.testing.assert_array_equal(read_image(path), expected)
     assert image_size(path) == (expected.shape[1], expected.shape[0])
 
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 @pytest.mark.parametrize("channels", [3, 4])
-def test_png_keeps_all_its_bits(tmp_path, deep, alpha, channels, orientation):
+def test_png_keeps_all_its_bits(tmp_path, deep, alpha, channels, orientation, upright):
     path = tmp_path / "a.png"
     array = np.concatenate([deep[..., ::-1], alpha], -1)[..., :channels]
     content = cv2.imencode(".png", array)[1].tobytes()
@@ -172,7 +162,7 @@ def test_png_keeps_all_its_bits(tmp_path, deep, alpha, channels, orientation):
     path.write_bytes(head + len(tags).to_bytes(4, "big") + chunk + _crc(chunk) + content[33:])
     with Image.open(path) as image:
         assert is_deep(image)
-    np.testing.assert_array_equal(read_image(path), UPRIGHT[orientation](_rounded(deep)))
+    np.testing.assert_array_equal(read_image(path), upright(_rounded(deep), orientation))
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(ImageFault, match=r"a\.png: the image is truncated") as caught:
         read_image(path)

@@ -16,18 +16,8 @@ from mmseg_heritage.data.masks import read_mask
 from mmseg_heritage.errors import InputError
 
 
-@pytest.fixture
-def pixels():
-    return np.random.default_rng(0).integers(0, 256, (7, 11, 3), dtype=np.uint8)
-
-
-def _saved(path, array):
-    Image.fromarray(array).save(path)
-    return path
-
-
-def test_the_size_of_a_png_is_known_without_its_pixels(tmp_path, pixels):
-    path = _saved(tmp_path / "a.png", pixels)
+def test_the_size_of_a_png_is_known_without_its_pixels(tmp_path, pixels, saved):
+    path = saved(tmp_path / "a.png", pixels)
     head = path.read_bytes()[: 8 + 25 + 8]  # signature, IHDR, and the head of IDAT
     path.write_bytes(head)
     assert image_size(path) == (11, 7)
@@ -38,8 +28,8 @@ def test_the_size_of_a_png_is_known_without_its_pixels(tmp_path, pixels):
 class TestSizeLimit:
     """Images of more pixels than allowed."""
 
-    def test_it_can_be_set_and_the_message_says_how(self, tmp_path, pixels, monkeypatch):
-        path = _saved(tmp_path / "a.png", pixels[..., 0] % 16)
+    def test_it_can_be_set_and_the_message_says_how(self, tmp_path, pixels, monkeypatch, saved):
+        path = saved(tmp_path / "a.png", pixels[..., 0] % 16)
         monkeypatch.setenv(MAX_MEGAPIXELS_VARIABLE, "0.000076")
         for read in (read_image, read_mask, image_size):
             with pytest.raises(
@@ -51,10 +41,10 @@ class TestSizeLimit:
         assert read_image(path).shape == (7, 11, 3)
 
     @pytest.mark.parametrize("text", ["", "many", "-1", "0", "nan", "inf"])
-    def test_what_is_no_limit_is_refused(self, tmp_path, pixels, monkeypatch, text):
+    def test_what_is_no_limit_is_refused(self, tmp_path, pixels, monkeypatch, text, saved):
         monkeypatch.setenv(MAX_MEGAPIXELS_VARIABLE, text)
         with pytest.raises(InputError, match=rf"{MAX_MEGAPIXELS_VARIABLE}: expected a number"):
-            read_image(_saved(tmp_path / "a.png", pixels))
+            read_image(saved(tmp_path / "a.png", pixels))
 
     @pytest.mark.parametrize(
         ("width", "allowed"), [(13300, True), (24900, True), (25100, False), (10**6, False)]
@@ -81,9 +71,11 @@ class TestSizeLimit:
         assert limit == Image.MAX_IMAGE_PIXELS
 
     @pytest.mark.parametrize("name", ["a.png", "a.tif"])  # Pillow checks a TIFF twice
-    def test_a_photograph_above_the_limit_of_pillow_is_decoded(self, tmp_path, monkeypatch, name):
+    def test_a_photograph_above_the_limit_of_pillow_is_decoded(
+        self, tmp_path, monkeypatch, name, saved
+    ):
         levels = np.indices((220, 220), dtype=np.uint16).sum(0).astype(np.uint8)
-        path = _saved(tmp_path / name, levels)
+        path = saved(tmp_path / name, levels)
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
         with pytest.raises(Image.DecompressionBombError):
             Image.open(path).load()
@@ -92,8 +84,10 @@ class TestSizeLimit:
             np.testing.assert_array_equal(read_image(path)[..., 0], levels)
         assert Image.MAX_IMAGE_PIXELS == 1_000
 
-    def test_the_limit_of_pillow_returns_when_the_last_thread_has_read(self, tmp_path, monkeypatch):
-        path = _saved(tmp_path / "a.png", np.zeros((64, 64), np.uint8))
+    def test_the_limit_of_pillow_returns_when_the_last_thread_has_read(
+        self, tmp_path, monkeypatch, saved
+    ):
+        path = saved(tmp_path / "a.png", np.zeros((64, 64), np.uint8))
         monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 1_000)
         with ThreadPoolExecutor(8) as pool:
             assert {a.shape for a in pool.map(read_image, [path] * 64)} == {(64, 64, 3)}

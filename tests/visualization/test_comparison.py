@@ -22,17 +22,8 @@ def _entry(label, counts, **stamp):
 
 
 @pytest.fixture
-def figures(monkeypatch):
-    """The figures that were drawn, by the name of their file."""
-    drawn = {}
-    save = module.save_figure
-
-    def keep(figure, path):
-        drawn[path.name] = figure
-        save(figure, path)
-
-    monkeypatch.setattr(module, "save_figure", keep)
-    return drawn
+def figures(keep_figures):
+    return keep_figures(module)
 
 
 @pytest.fixture

@@ -13,17 +13,8 @@ from mmseg_heritage.visualization.style import GREY, short_number
 
 
 @pytest.fixture
-def figures(monkeypatch):
-    """The figures that were drawn, by the name of their file."""
-    drawn = {}
-    save = module.save_figure
-
-    def keep(figure, path):
-        drawn[path.name] = figure
-        save(figure, path)
-
-    monkeypatch.setattr(module, "save_figure", keep)
-    return drawn
+def figures(keep_figures):
+    return keep_figures(module)
 
 
 @pytest.fixture

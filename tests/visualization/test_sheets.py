@@ -16,17 +16,8 @@ FINE = LEVELS["fine"]
 
 
 @pytest.fixture
-def figures(monkeypatch):
-    """The figures that were drawn, by the name of their file."""
-    drawn = {}
-    save = module.save_figure
-
-    def keep(figure, path):
-        drawn[path.name] = figure
-        save(figure, path)
-
-    monkeypatch.setattr(module, "save_figure", keep)
-    return drawn
+def figures(keep_figures):
+    return keep_figures(module)
 
 
 def _shown(height=40, width=60, seed=0, levels=()):
