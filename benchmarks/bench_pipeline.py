@@ -60,8 +60,8 @@ def bench_pipeline(folder: Path, images: int, rounds: int) -> None:
     from mmseg.registry import DATASETS
 
     import mmseg_heritage.plugin  # noqa: F401
-    from mmseg_heritage.apis.config import load_config
-    from mmseg_heritage.data.sample_set import make_sample_set
+    from mmseg_heritage.runs.load_config import load_config
+    from mmseg_heritage.sample_set import make_sample_set
 
     init_default_scope("mmseg")
     root = make_sample_set(folder / "sample", num_images=images, size=CROP)
@@ -125,8 +125,13 @@ def large_photograph(folder: Path, size: tuple[int, int]) -> dict[str, tuple[str
 
 def bench_crop(folder: Path, size: tuple[int, int], rounds: int) -> None:
     """One crop of a large photograph, from its files and from the caches."""
-    from mmseg_heritage.data.cache import decode_image, decode_mask, fill_memory, plan_cache
-    from mmseg_heritage.data.disk_cache import fill_disk
+    from mmseg_heritage.datasets.caches.disk_cache import fill_disk
+    from mmseg_heritage.datasets.caches.pixel_cache import (
+        decode_image,
+        decode_mask,
+        fill_memory,
+        plan_cache,
+    )
 
     files = large_photograph(folder, size)
     items = plan_cache([files["png"]])
@@ -159,8 +164,8 @@ def bench_crop(folder: Path, size: tuple[int, int], rounds: int) -> None:
 
 def bench_fill(folder: Path, rounds: int) -> None:
     """Filling the cache in memory from the sample set, by the clock on the wall."""
-    from mmseg_heritage.data import cache
-    from mmseg_heritage.data.folder import read_folder
+    from mmseg_heritage.dataprep.layout import read_folder
+    from mmseg_heritage.datasets.caches import pixel_cache as cache
 
     samples = read_folder(folder / "sample")
     items = cache.plan_cache([(str(s.image), str(s.annotation)) for s in samples])

@@ -9,13 +9,14 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from PIL import Image
 
-from mmseg_heritage.data.sample_set import make_sample_set
 from mmseg_heritage.evaluation.components import SIZE_EDGES
 from mmseg_heritage.evaluation.levels import derived_levels
 from mmseg_heritage.evaluation.store import Counts, save_counts
-from mmseg_heritage.files import write_json
+from mmseg_heritage.sample_set import make_sample_set
 from mmseg_heritage.taxonomy import FINE_LEVEL, LEVELS
+from mmseg_heritage.utils.files import write_json
 
 REAL_DATA_VARIABLE = "MMSEG_HERITAGE_REAL_DATA"
 _BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data"
@@ -212,3 +213,40 @@ def _tested_run(folder, counts, seed=0, split="holdout", part="test", **stamp):
 def tested_run():
     """A function that writes what a test of a model leaves in its folder."""
     return _tested_run
+
+
+# How a viewer turns the stored pixels, from the EXIF standard's "row 0 is ..., column 0 is ...".
+_UPRIGHT = {
+    1: lambda a: a,
+    2: lambda a: a[:, ::-1],
+    3: lambda a: a[::-1, ::-1],
+    4: lambda a: a[::-1],
+    5: lambda a: a.swapaxes(0, 1),
+    6: lambda a: np.rot90(a, -1),
+    7: lambda a: a[::-1, ::-1].swapaxes(0, 1),
+    8: lambda a: np.rot90(a, 1),
+}
+
+
+@pytest.fixture
+def upright():
+    """A function that turns pixels as a viewer does for an EXIF orientation, 1 to 8."""
+    return lambda array, orientation: _UPRIGHT[orientation](array)
+
+
+@pytest.fixture
+def pixels():
+    """uint8 (7, 11, 3)."""
+    return np.random.default_rng(0).integers(0, 256, (7, 11, 3), dtype=np.uint8)
+
+
+@pytest.fixture
+def saved():
+    """A function that saves an array with Pillow and returns the path."""
+
+    def save(path, array, mode=None, **options):
+        image = Image.fromarray(array)
+        (image if mode is None else image.convert(mode)).save(path, **options)
+        return path
+
+    return save

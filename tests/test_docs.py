@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("mmseg")
 
-from mmseg_heritage.apis.config import load_config
-from mmseg_heritage.apis.model_stats import CONVENTION, measure_model, measure_models
-from mmseg_heritage.apis.model_tables import backbone_table, check_tables, config_table
-from mmseg_heritage.apis.runner import check_parts
-from mmseg_heritage.data.label_mapping import SHIPPED, load_mapping
+from mmseg_heritage.dataprep.importing.label_mapping import SHIPPED, load_mapping
+from mmseg_heritage.runs.load_config import load_config
+from mmseg_heritage.runs.model_stats import CONVENTION, measure_model, measure_models
+from mmseg_heritage.runs.model_tables import backbone_table, check_tables, config_table
+from mmseg_heritage.runs.prepare import check_parts
 from mmseg_heritage.taxonomy import FINE
 
 ROOT = Path(__file__).resolve().parents[1]

@@ -112,7 +112,7 @@ def test_wheel_holds_every_mapping_file(wheel_names: set[str]) -> None:
 def test_wheel_holds_the_templates_of_reports(wheel_names: set[str]) -> None:
     templates = ROOT / "mmseg_heritage" / "visualization" / "templates"
     names = {path.relative_to(ROOT).as_posix() for path in templates.iterdir()}
-    assert "mmseg_heritage/visualization/templates/report.html" in names
+    assert "mmseg_heritage/visualization/report/page/templates/report.html" in names
     assert names <= wheel_names
 
 

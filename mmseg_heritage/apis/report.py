@@ -8,9 +8,9 @@ from typing import Any
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.comparison import compare_entries
-from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER, Entry, Run, read_entries
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics, summarize
-from mmseg_heritage.files import replacing
+from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, Entry, Run, read_entries
+from mmseg_heritage.utils.files import replacing
 
 _SUFFIXES = (".html", ".htm")
 
@@ -26,7 +26,7 @@ def report(
     """Writes the report of a run that was tested, or the comparison of several.
 
     Args:
-        runs: See :func:`mmseg_heritage.evaluation.runs.read_entries`.
+        runs: See :func:`mmseg_heritage.evaluation.tested_runs.read_entries`.
         out: HTML file to write.
         pictures: Of each run the folder that its test filled with ``--show-dir``, in their order;
             empty for a report without pictures.
@@ -46,7 +46,7 @@ def report(
     _guard(out, overwrite)
     entries = read_entries(runs)
     # What draws is imported late: what is wrong with the arguments is said at once.
-    from mmseg_heritage.visualization.report import comparison_page, render, run_page
+    from mmseg_heritage.visualization.report.page import comparison_page, render, run_page
 
     panels = _panels(entries, pictures)
     if len(entries) == 1 and len(entries[0].runs) == 1:
@@ -88,7 +88,7 @@ def _refuse_for_one(entry: Entry, reference: str | None) -> None:
 
 def _panels(entries: Sequence[Entry], folders: Sequence[str | Path]) -> list[dict[str, Path]]:
     """Finds the pictures of each run."""
-    from mmseg_heritage.visualization.report_pictures import find_panels
+    from mmseg_heritage.visualization.report.report_pictures import find_panels
 
     if not folders:
         return []

@@ -10,19 +10,8 @@ from typing import Any
 from mmengine.config import Config
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.config import as_list, load_config
-from mmseg_heritage.apis.origin import check_same_model, check_unseen, seen_images
-from mmseg_heritage.apis.runner import (
-    build_datasets,
-    build_runner,
-    check_data,
-    check_parts,
-    output_folder,
-)
-from mmseg_heritage.apis.stamp import run_stamp
 from mmseg_heritage.apis.visualize import visualize as draw
 from mmseg_heritage.datasets import ARTeFACTDataset
-from mmseg_heritage.engine.checkpoint import check_fits, trusting_checkpoints
 from mmseg_heritage.engine.hooks import InferenceTimeHook
 from mmseg_heritage.engine.launch import (
     is_main_process,
@@ -31,11 +20,22 @@ from mmseg_heritage.engine.launch import (
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
-from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER, FIGURES_FOLDER
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
-from mmseg_heritage.files import write_json
-from mmseg_heritage.ranks import alone
-from mmseg_heritage.visualization.scores import write_figures
+from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
+from mmseg_heritage.runs.load_config import as_list, load_config
+from mmseg_heritage.runs.origin import check_same_model, check_unseen, seen_images
+from mmseg_heritage.runs.prepare import (
+    build_datasets,
+    build_runner,
+    check_data,
+    check_parts,
+    output_folder,
+)
+from mmseg_heritage.runs.provenance import run_stamp
+from mmseg_heritage.utils.checkpoint import check_fits, trusting_checkpoints
+from mmseg_heritage.utils.distributed import alone
+from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.visualization.figures.score_figures import write_figures
 
 
 @watching_processes()

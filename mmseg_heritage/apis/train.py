@@ -14,29 +14,9 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.batches import divide_batch, fit_batches
-from mmseg_heritage.apis.config import load_config
-from mmseg_heritage.apis.environment import environment
-from mmseg_heritage.apis.pretrained import check_pretrained, resolve_pretrained
-from mmseg_heritage.apis.resume import (
-    ENVIRONMENT,
-    check_same_run,
-    latest_checkpoint,
-    latest_whole_checkpoint,
-    read_environment,
-    training_config,
-)
-from mmseg_heritage.apis.runner import (
-    build_datasets,
-    build_runner,
-    check_data,
-    check_parts,
-    work_dir_of,
-)
-from mmseg_heritage.data.class_weights import load_class_weights
-from mmseg_heritage.data.splits import SPLIT_FILE, Split
-from mmseg_heritage.data.weight_files import read_weight_file
-from mmseg_heritage.engine.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
+from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, Split
+from mmseg_heritage.dataprep.weights.weight_files import read_weight_file
+from mmseg_heritage.dataprep.weights.weight_formulas import load_class_weights
 from mmseg_heritage.engine.checkpoint_files import LAST, LIST
 from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_workers
 from mmseg_heritage.engine.launch import (
@@ -46,9 +26,29 @@ from mmseg_heritage.engine.launch import (
 )
 from mmseg_heritage.engine.loops import make_resumable
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER
-from mmseg_heritage.files import write_json
-from mmseg_heritage.ranks import alone
+from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
+from mmseg_heritage.runs.batches import divide_batch, fit_batches
+from mmseg_heritage.runs.environment import environment
+from mmseg_heritage.runs.load_config import load_config
+from mmseg_heritage.runs.prepare import (
+    build_datasets,
+    build_runner,
+    check_data,
+    check_parts,
+    work_dir_of,
+)
+from mmseg_heritage.runs.pretrained import check_pretrained, resolve_pretrained
+from mmseg_heritage.runs.resume import (
+    ENVIRONMENT,
+    check_same_run,
+    latest_checkpoint,
+    latest_whole_checkpoint,
+    read_environment,
+    training_config,
+)
+from mmseg_heritage.utils.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
+from mmseg_heritage.utils.distributed import alone
+from mmseg_heritage.utils.files import write_json
 
 AUTO = "auto"
 
@@ -74,7 +74,7 @@ def train(
             'auto' finds none the run starts anew, so that one command serves a job's first start
             and every restart.
         amp: Turns mixed precision on in a config that does not have it.
-        cfg_options: Dotted key -> value, see :func:`mmseg_heritage.apis.config.load_config`.
+        cfg_options: Dotted key -> value, see :func:`mmseg_heritage.runs.load_config.load_config`.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         overwrite: Allows a new run in a folder that holds one.
         skip_data_check: Does not decode all images and masks before training.

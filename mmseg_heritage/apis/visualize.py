@@ -9,25 +9,26 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from mmseg_heritage.apis.runner import output_folder
-from mmseg_heritage.apis.shown_images import ShownImages
-from mmseg_heritage.engine.checkpoint import missing_checkpoint, trusting_checkpoints
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import damage_classes
-from mmseg_heritage.evaluation.runs import EVALUATION_FOLDER, FIGURES_FOLDER
 from mmseg_heritage.evaluation.store import Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics
-from mmseg_heritage.files import sha256, write_json
-from mmseg_heritage.spelling import require_known
-from mmseg_heritage.visualization import curves, scores, sheets
-from mmseg_heritage.visualization.samples import (
+from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
+from mmseg_heritage.runs.prepare import output_folder
+from mmseg_heritage.runs.shown_images import ShownImages
+from mmseg_heritage.utils.checkpoint import missing_checkpoint, trusting_checkpoints
+from mmseg_heritage.utils.files import sha256, write_json
+from mmseg_heritage.utils.text import require_known
+from mmseg_heritage.visualization.figures import curves, sheets
+from mmseg_heritage.visualization.figures import score_figures as scores
+from mmseg_heritage.visualization.figures.samples import (
     CLASS_RULE,
     SAMPLE_RULE,
     Choice,
     choose_of_class,
     choose_samples,
 )
-from mmseg_heritage.visualization.style import file_name
+from mmseg_heritage.visualization.figures.style import file_name
 
 SCHEMA = "mmseg_heritage/figures/1"
 FIGURES_FILE = "figures.json"

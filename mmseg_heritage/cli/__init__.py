@@ -30,7 +30,7 @@ from mmseg_heritage.cli import (
     visualize,
 )
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.ranks import LostProcessError, OneProcessError, is_first_of_node
+from mmseg_heritage.utils.distributed import LostProcessError, OneProcessError, is_first_of_node
 from mmseg_heritage.version import __version__
 
 EXIT_LOST_PROCESS = 1

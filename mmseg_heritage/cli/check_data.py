@@ -34,10 +34,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> int:
-    from mmseg_heritage.data.check_folder import check_folder
-    from mmseg_heritage.data.check_report import report_json, report_text
-    from mmseg_heritage.data.duplicates import MAX_DISTANCE
-    from mmseg_heritage.files import write_json
+    from mmseg_heritage.dataprep.checks.duplicates import MAX_DISTANCE
+    from mmseg_heritage.dataprep.checks.folder_check import check_folder
+    from mmseg_heritage.dataprep.checks.folder_report import report_json, report_text
+    from mmseg_heritage.utils.files import write_json
 
     # Before the work: a data set can take many minutes.
     if args.json is not None and Path(args.json).exists() and not args.overwrite:

@@ -34,8 +34,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmseg_heritage.data.weight_files import chart_of, make_weight_files, read_weight_file
-    from mmseg_heritage.visualization.class_weights import plot_class_weights, weight_table
+    from mmseg_heritage.dataprep.weights.weight_files import (
+        chart_of,
+        make_weight_files,
+        read_weight_file,
+    )
+    from mmseg_heritage.visualization.figures.weight_figure import plot_class_weights, weight_table
 
     paths = make_weight_files(
         args.data_root,

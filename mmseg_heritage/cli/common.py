@@ -9,7 +9,7 @@ from importlib.util import find_spec
 from typing import Any
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.ranks import LAUNCHERS
+from mmseg_heritage.utils.distributed import LAUNCHERS
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -97,6 +97,6 @@ def require_stack() -> None:
 
 def bar(title: str) -> Any:
     """Returns a progress bar; the import waits until one is wanted."""
-    from mmseg_heritage.progress import progress_bar
+    from mmseg_heritage.utils.progress import progress_bar
 
     return progress_bar(title)

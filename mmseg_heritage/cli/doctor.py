@@ -31,8 +31,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> int:
     from mmseg_heritage.doctor.diagnosis import FAULT, diagnose
     from mmseg_heritage.doctor.facts import collect
-    from mmseg_heritage.doctor.report import print_report, report_json
-    from mmseg_heritage.files import write_json
+    from mmseg_heritage.doctor.printout import print_report, report_json
+    from mmseg_heritage.utils.files import write_json
 
     if args.timeout <= 0:
         raise InputError(f"--timeout: expected seconds above 0, found {args.timeout}")

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING
 from mmseg_heritage.cli.common import bar
 
 if TYPE_CHECKING:
-    from mmseg_heritage.data.import_data import Imported
+    from mmseg_heritage.dataprep.importing.import_folder import Imported
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -39,7 +39,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmseg_heritage.data.import_data import import_data
+    from mmseg_heritage.dataprep.importing.import_folder import import_data
 
     imported = import_data(
         args.mapping,
@@ -85,9 +85,9 @@ def _summary(imported: Imported) -> str:
 
 def _split_command(imported: Imported) -> str:
     """Returns the command that makes the splits which the metadata is enough for."""
-    from mmseg_heritage.data.folder import read_folder
-    from mmseg_heritage.data.split_files import KINDS
-    from mmseg_heritage.data.split_makers import fitting_kinds
+    from mmseg_heritage.dataprep.layout import read_folder
+    from mmseg_heritage.dataprep.splits.split_files import KINDS
+    from mmseg_heritage.dataprep.splits.split_makers import fitting_kinds
 
     command = f"mmseg-heritage make-splits --data-root {shlex.quote(str(imported.root))}"
     kinds = fitting_kinds(read_folder(imported.root))

@@ -17,7 +17,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmseg_heritage.data.sample_set import make_sample_set
+    from mmseg_heritage.sample_set import make_sample_set
 
     with bar("drawing the sample set") as report:
         folder = make_sample_set(args.out, args.num_images, args.size, args.seed, report)

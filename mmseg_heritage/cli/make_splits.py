@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmseg_heritage.cli.common import bar
-from mmseg_heritage.spelling import counted
+from mmseg_heritage.utils.text import counted
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -52,8 +52,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmseg_heritage.data.split_check import check_split_files
-    from mmseg_heritage.data.split_files import KINDS, MAX_DISTANCE, make_split_files
+    from mmseg_heritage.dataprep.splits.split_check import check_split_files
+    from mmseg_heritage.dataprep.splits.split_files import KINDS, MAX_DISTANCE, make_split_files
 
     if args.check:
         tables = check_split_files(args.data_root, args.out, bar)

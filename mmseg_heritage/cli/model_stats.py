@@ -32,8 +32,8 @@ def run(args: argparse.Namespace) -> None:
     require_stack()
     from dataclasses import asdict
 
-    from mmseg_heritage.apis.model_stats import CONVENTION, measure_models
-    from mmseg_heritage.apis.model_tables import (
+    from mmseg_heritage.runs.model_stats import CONVENTION, measure_models
+    from mmseg_heritage.runs.model_tables import (
         TABLES,
         check_markers,
         check_tables,

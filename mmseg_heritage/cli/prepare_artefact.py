@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING
 from mmseg_heritage.cli.common import bar
 
 if TYPE_CHECKING:
-    from mmseg_heritage.data.hub import Prepared
+    from mmseg_heritage.dataprep.hub import Prepared
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -45,7 +45,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmseg_heritage.data.hub import DEFAULT_REVISION, download, prepare, require_pyarrow
+    from mmseg_heritage.dataprep.hub import DEFAULT_REVISION, download, prepare, require_pyarrow
 
     sources = args.sources
     if not sources:

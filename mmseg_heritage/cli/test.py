@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 
 from mmseg_heritage.cli.common import add_run_arguments, require_stack, shared_options
-from mmseg_heritage.ranks import is_main_process
+from mmseg_heritage.utils.distributed import is_main_process
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -32,7 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     require_stack()
     from mmseg_heritage.apis.test import test
-    from mmseg_heritage.evaluation.runs import FIGURES_FOLDER
+    from mmseg_heritage.evaluation.tested_runs import FIGURES_FOLDER
 
     metrics = test(
         args.config,

@@ -6,7 +6,7 @@ import argparse
 from typing import Any
 
 from mmseg_heritage.cli.common import add_run_arguments, require_stack, shared_options
-from mmseg_heritage.ranks import is_main_process
+from mmseg_heritage.utils.distributed import is_main_process
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:

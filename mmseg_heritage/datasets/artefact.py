@@ -12,13 +12,13 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
-from mmseg_heritage.data.cache import CACHES, CacheItem, PixelCache, plan_cache
-from mmseg_heritage.data.check import check_sizes
-from mmseg_heritage.data.folder import Sample, read_folder, select
-from mmseg_heritage.data.groups import split_units, unit_name
-from mmseg_heritage.data.splits import Split, check_split, default_split, load_split
-from mmseg_heritage.data.statistics import sample_pixels
-from mmseg_heritage.datasets.shared_cache import shared_cache
+from mmseg_heritage.dataprep.checks.pixels import check_sizes
+from mmseg_heritage.dataprep.layout import Sample, read_folder, select
+from mmseg_heritage.dataprep.splits.groups import split_units, unit_name
+from mmseg_heritage.dataprep.splits.split import Split, check_split, default_split, load_split
+from mmseg_heritage.dataprep.statistics import sample_pixels
+from mmseg_heritage.datasets.caches.pixel_cache import CACHES, CacheItem, PixelCache, plan_cache
+from mmseg_heritage.datasets.caches.shared_cache import shared_cache
 from mmseg_heritage.datasets.transforms.loading import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.datasets.transforms.rare_class_crop import RareClassCrop
 from mmseg_heritage.errors import InputError

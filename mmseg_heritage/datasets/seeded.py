@@ -11,7 +11,7 @@ from mmengine.dist import get_dist_info, sync_random_seed
 from mmseg.registry import DATA_SAMPLERS, DATASETS
 from torch.utils.data import Sampler
 
-from mmseg_heritage.seeding import SAMPLE, mix, seeded
+from mmseg_heritage.utils.seeding import SAMPLE, mix, seeded
 
 Key = tuple[int, int]
 """What the sampler asks the data set for: seed of the sample, index of the image."""

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from mmseg_heritage.data.memory import available_memory
+from mmseg_heritage.utils.memory import available_memory
 from mmseg_heritage.version import __version__
 
 PROBE_ORDER = (

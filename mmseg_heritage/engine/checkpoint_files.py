@@ -9,7 +9,7 @@ from pathlib import Path
 from mmengine.fileio import LocalBackend, register_backend
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.files import replacing, write_json
+from mmseg_heritage.utils.files import replacing, write_json
 
 LAST = "last_checkpoint"
 """mmengine's file with the path of the newest checkpoint."""

@@ -19,7 +19,7 @@ from mmengine.dist import all_gather_object, broadcast_object_list, init_dist
 from mmengine.logging import print_log
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.ranks import (
+from mmseg_heritage.utils.distributed import (
     LostProcessError,
     Ranks,
     check_launcher,

@@ -13,8 +13,8 @@ from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
 from mmseg_heritage.datasets.seeded import NumberedSampler
-from mmseg_heritage.seeding import ITERATION, mix, seed_process
-from mmseg_heritage.spelling import counted
+from mmseg_heritage.utils.seeding import ITERATION, mix, seed_process
+from mmseg_heritage.utils.text import counted
 
 EPOCH_START = "epoch_start"
 """In the message hub, and so in checkpoints: [epoch, iteration at which it began]."""

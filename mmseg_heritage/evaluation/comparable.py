@@ -7,8 +7,8 @@ from collections.abc import Iterator, Sequence
 import numpy as np
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.runs import Entry, Run
 from mmseg_heritage.evaluation.store import Counts
+from mmseg_heritage.evaluation.tested_runs import Entry, Run
 
 MAY_DIFFER = ("splits", "parts", "images", "masks", "classes")
 """What runs must have in common, unless told otherwise."""

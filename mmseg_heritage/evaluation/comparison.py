@@ -16,11 +16,11 @@ from mmseg_heritage.evaluation.bootstrap import RESAMPLES, Resamples, resample_g
 from mmseg_heritage.evaluation.comparable import common_images, require_comparable
 from mmseg_heritage.evaluation.confusion import mean_over_present
 from mmseg_heritage.evaluation.means import all_means, class_images, class_ious
-from mmseg_heritage.evaluation.runs import Entry
 from mmseg_heritage.evaluation.significance import ALPHA, paired_difference, with_holm
 from mmseg_heritage.evaluation.significance import DEFINITIONS as DIFFERENCE_DEFINITIONS
 from mmseg_heritage.evaluation.store import Counts
 from mmseg_heritage.evaluation.summary import DEFINITIONS as SCORE_DEFINITIONS
+from mmseg_heritage.evaluation.tested_runs import Entry
 
 SCHEMA = "mmseg_heritage/comparison/1"
 COST = {

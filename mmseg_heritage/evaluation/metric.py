@@ -31,8 +31,8 @@ from mmseg_heritage.evaluation.summary import (
     summarize,
     write_per_class,
 )
-from mmseg_heritage.files import write_json
 from mmseg_heritage.taxonomy import IGNORE_INDEX, Level
+from mmseg_heritage.utils.files import write_json
 
 PARTS = ("boundary", "components", "calibration")
 """What is counted where it is asked for."""

@@ -18,8 +18,8 @@ from typing import Any
 import numpy as np
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.files import replacing
 from mmseg_heritage.taxonomy import Level
+from mmseg_heritage.utils.files import replacing
 
 SCHEMA = "mmseg_heritage/per_image/2"
 
@@ -40,8 +40,8 @@ class Counts:
         palette: uint8 (C, 3), sRGB.
         ids: Sample ids, sorted.
         groups: Of each image the name of the unit that no split may divide: its source object with
-            its near-duplicates (:func:`mmseg_heritage.data.groups.split_units`). The unit of the
-            bootstrap.
+            its near-duplicates (:func:`mmseg_heritage.dataprep.splits.groups.split_units`). The
+            unit of the bootstrap.
         materials: Of each image, empty where unknown.
         contents: Of each image, empty where unknown.
         confusion: int64 (N, C, C) pixels; rows are the truth; 255 is left out.

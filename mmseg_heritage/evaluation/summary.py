@@ -38,8 +38,8 @@ from mmseg_heritage.evaluation.means import (
     worst_images,
 )
 from mmseg_heritage.evaluation.store import Counts
-from mmseg_heritage.files import replacing
 from mmseg_heritage.taxonomy import FINE_LEVEL
+from mmseg_heritage.utils.files import replacing
 
 SCHEMA = "mmseg_heritage/metrics/2"
 METRICS_FILE = "metrics.json"

@@ -12,14 +12,14 @@ pytest.importorskip("mmseg")
 
 from mmseg_heritage.apis import augment as module
 from mmseg_heritage.apis.augment import RECORD, augment
-from mmseg_heritage.data.folder import read_folder
-from mmseg_heritage.data.images import read_image
-from mmseg_heritage.data.masks import read_mask
-from mmseg_heritage.data.split_check import check_split_files
-from mmseg_heritage.data.split_files import make_split_files
-from mmseg_heritage.data.splits import check_split, default_split, load_split
+from mmseg_heritage.dataprep.layout import read_folder
+from mmseg_heritage.dataprep.splits.split import check_split, default_split, load_split
+from mmseg_heritage.dataprep.splits.split_check import check_split_files
+from mmseg_heritage.dataprep.splits.split_files import make_split_files
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.files import sha256
+from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.utils.files import sha256
 
 
 def rows_of(folder):

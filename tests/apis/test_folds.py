@@ -12,9 +12,9 @@ from mmseg_heritage.apis import folds as module
 from mmseg_heritage.apis.folds import fold_table, run_folds
 from mmseg_heritage.apis.train import check_weights
 from mmseg_heritage.cli import main
-from mmseg_heritage.data.split_files import make_split_files
-from mmseg_heritage.data.splits import Split, load_split
-from mmseg_heritage.data.weight_files import make_weight_files
+from mmseg_heritage.dataprep.splits.split import Split, load_split
+from mmseg_heritage.dataprep.splits.split_files import make_split_files
+from mmseg_heritage.dataprep.weights.weight_files import make_weight_files
 from mmseg_heritage.errors import InputError
 
 FOLDS = ("fold-1", "fold-2")

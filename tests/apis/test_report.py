@@ -8,9 +8,9 @@ from PIL import Image
 
 from mmseg_heritage.apis.report import report, scores_of
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.runs import read_run
 from mmseg_heritage.evaluation.summary import METRICS_FILE
-from mmseg_heritage.files import write_json
+from mmseg_heritage.evaluation.tested_runs import read_run
+from mmseg_heritage.utils.files import write_json
 
 
 @pytest.fixture

@@ -15,8 +15,8 @@ from PIL import Image
 
 from mmseg_heritage.apis.test import test as run_test
 from mmseg_heritage.cli import main
-from mmseg_heritage.data.folder import read_folder
-from mmseg_heritage.data.splits import load_split
+from mmseg_heritage.dataprep.layout import read_folder
+from mmseg_heritage.dataprep.splits.split import load_split
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.store import load_counts
 from mmseg_heritage.evaluation.summary import load_metrics

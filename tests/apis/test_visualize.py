@@ -10,12 +10,12 @@ from PIL import Image
 
 pytest.importorskip("mmseg")
 from mmseg_heritage.apis import visualize as module
-from mmseg_heritage.apis.shown_images import ShownImages
 from mmseg_heritage.apis.test import test as run_test
 from mmseg_heritage.apis.visualize import FIGURES_FILE, KINDS, visualize
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.store import load_counts
-from mmseg_heritage.visualization.samples import choose_samples
+from mmseg_heritage.runs.shown_images import ShownImages
+from mmseg_heritage.visualization.figures.samples import choose_samples
 
 
 @pytest.fixture(scope="module")

@@ -10,9 +10,9 @@ import pytest
 from torch.utils.data import DataLoader
 
 from mmseg_heritage.cli import _message, _parser, main
-from mmseg_heritage.data.images import read_image
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.ranks import LostProcessError, OneProcessError, alone
+from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.utils.distributed import LostProcessError, OneProcessError, alone
 
 
 def files_below(folder: Path) -> dict[Path, bytes]:

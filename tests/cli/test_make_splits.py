@@ -5,7 +5,7 @@ import json
 import pytest
 
 from mmseg_heritage.cli import main
-from mmseg_heritage.data.class_weights import load_class_weights
+from mmseg_heritage.dataprep.weights.weight_formulas import load_class_weights
 
 
 def test_splits_are_made_checked_and_weighed(copied_sample_set, capsys):

@@ -4,8 +4,8 @@ import json
 
 import pytest
 
-from mmseg_heritage.apis.model_stats import measure_model
 from mmseg_heritage.cli import main
+from mmseg_heritage.runs.model_stats import measure_model
 
 MARKERS = "".join(
     f"<!-- model-stats {name} -->\n<!-- end model-stats {name} -->\n"

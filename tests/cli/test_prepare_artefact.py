@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from mmseg_heritage.cli import main
-from mmseg_heritage.data.folder import read_folder
+from mmseg_heritage.dataprep.layout import read_folder
 
 pytest.importorskip("pyarrow")
 
@@ -16,7 +16,7 @@ pytest.importorskip("pyarrow")
 @pytest.fixture(scope="module")
 def hub_folder(tmp_path_factory):
     """Folder of Parquet files in the hub's schema, with 14 rows of 96 x 72 pixels. Read only."""
-    path = Path(__file__).parents[1] / "data" / "hub" / "conftest.py"
+    path = Path(__file__).parents[1] / "dataprep" / "hub" / "conftest.py"
     spec = importlib.util.spec_from_file_location("hub_files", path)
     module = importlib.util.module_from_spec(spec)
     spec.loader.exec_module(module)

@@ -13,8 +13,7 @@ from mmengine.dataset import ClassBalancedDataset
 from mmseg.registry import TRANSFORMS
 
 import mmseg_heritage.plugin  # noqa: F401
-from mmseg_heritage.data.masks import read_mask
-from mmseg_heritage.data.splits import load_split
+from mmseg_heritage.dataprep.splits.split import load_split
 from mmseg_heritage.datasets import (
     ARTeFACTDataset,
     LoadARTeFACTAnnotations,
@@ -24,6 +23,7 @@ from mmseg_heritage.datasets import (
     artefact,
 )
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.taxonomy import FINE, LEVELS
 
 LOAD = [LoadHeritageImage(), LoadARTeFACTAnnotations()]

@@ -21,7 +21,7 @@ from mmseg_heritage.cli import main
 from mmseg_heritage.engine import launch
 from mmseg_heritage.engine.hooks import EXIT_PREEMPTED, PreemptionHook
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.ranks import Ranks
+from mmseg_heritage.utils.distributed import Ranks
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

@@ -7,7 +7,7 @@ import pytest
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.comparable import MAY_DIFFER, common_images, require_comparable
-from mmseg_heritage.evaluation.runs import Entry, Run
+from mmseg_heritage.evaluation.tested_runs import Entry, Run
 
 
 def _entry(label, counts, folder, split="holdout", digest="1" * 64, part="test"):

@@ -11,8 +11,8 @@ import pytest
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.comparison import compare_entries, is_class
 from mmseg_heritage.evaluation.means import all_means, class_ious, confidence_intervals
-from mmseg_heritage.evaluation.runs import Entry, Run
 from mmseg_heritage.evaluation.significance import holm
+from mmseg_heritage.evaluation.tested_runs import Entry, Run
 
 RESAMPLES = 640
 

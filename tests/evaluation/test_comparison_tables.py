@@ -11,7 +11,7 @@ from mmseg_heritage.evaluation.comparison_tables import (
     long_table,
     verdict,
 )
-from mmseg_heritage.evaluation.runs import Entry, Run
+from mmseg_heritage.evaluation.tested_runs import Entry, Run
 
 
 def _entry(label, *counts, **stamp):

@@ -19,7 +19,7 @@ from mmseg_heritage.evaluation.summary import (
     summarize,
     write_per_class,
 )
-from mmseg_heritage.files import write_json
+from mmseg_heritage.utils.files import write_json
 
 
 def test_every_number_is_plain_and_comes_with_what_it_means(random_counts, tmp_path):

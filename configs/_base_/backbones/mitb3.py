@@ -1,6 +1,6 @@
 # Mix Transformer B3, SegFormer's encoder (Xie et al., NeurIPS 2021, arXiv:2105.15203).
 pretrained = None  # a local file, 'auto' (download), or None (random weights)
-pretrained_name = 'mit_b3'  # what 'auto' fetches (mmseg_heritage/apis/pretrained.py)
+pretrained_name = 'mit_b3'  # what 'auto' fetches (mmseg_heritage/runs/pretrained.py)
 # For one process with a large GPU; the learning rate follows the batch: 0.001 for 96 images.
 encoder_batch_size = 32
 encoder_lr = 0.000333

@@ -1,6 +1,6 @@
 # The ARTeFACT folder layout: images/, annotations/, metadata.csv (docs in the README).
 # A variable that an inheriting config or --cfg-options sets is carried into the fields that
-# `dataset_variables` lists beside its default (mmseg_heritage/apis/config.py).
+# `dataset_variables` lists beside its default (mmseg_heritage/runs/load_config.py).
 data_root = 'data/artefact'
 split_file = ''  # split manifest (JSON) below data_root; empty: the default split by source object
 level = 'fine'  # classes: 'fine' (16), 'coarse' (4, num_classes=4) or 'binary' (2, num_classes=2)

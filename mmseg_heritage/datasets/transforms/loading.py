@@ -7,7 +7,7 @@ from typing import Any
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_heritage.data.cache import decode_image, decode_mask
+from mmseg_heritage.datasets.caches.pixel_cache import decode_image, decode_mask
 
 
 @TRANSFORMS.register_module()

@@ -9,10 +9,10 @@ import numpy as np
 from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
-from mmseg_heritage.data.sample_set.damage import lay
-from mmseg_heritage.data.sample_set.damages import CLASS_IDS, PAINTERS
-from mmseg_heritage.data.sample_set.scene import Scene
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.sample_set.damage import lay
+from mmseg_heritage.sample_set.damages import CLASS_IDS, PAINTERS
+from mmseg_heritage.sample_set.scene import Scene
 from mmseg_heritage.taxonomy import IGNORE_INDEX
 
 PAINTABLE = ("Dust", "Scratch", "Hair")

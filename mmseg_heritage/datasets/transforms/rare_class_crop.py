@@ -10,7 +10,7 @@ from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 from numpy.typing import NDArray
 
-from mmseg_heritage.data.class_weights import class_weights, load_class_weights
+from mmseg_heritage.dataprep.weights.weight_formulas import class_weights, load_class_weights
 from mmseg_heritage.datasets.transforms.geometry import Box, RandomSquareCrop
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import IGNORE_INDEX

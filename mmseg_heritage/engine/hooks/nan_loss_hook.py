@@ -13,7 +13,7 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.files import write_json
+from mmseg_heritage.utils.files import write_json
 
 _ADVICE = (
     "lower the learning rate, clip gradients (optim_wrapper.clip_grad) or train without mixed "

@@ -11,9 +11,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_heritage.data.images import read_image
+from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.taxonomy import IGNORE_INDEX
-from mmseg_heritage.visualization.panels import Palette, panel, write_class_map, write_image
+from mmseg_heritage.visualization.figures.panels import Palette, panel, write_class_map, write_image
 
 
 @HOOKS.register_module()

@@ -13,7 +13,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_heritage.files import write_json
+from mmseg_heritage.utils.files import write_json
 
 SUMMARY = "throughput.json"
 _MIB = 2**20

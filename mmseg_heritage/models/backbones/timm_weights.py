@@ -17,8 +17,8 @@ from safetensors import SafetensorError
 from safetensors.torch import load_file
 from torch import Tensor, nn
 
-from mmseg_heritage.engine.checkpoint import load_checkpoint_file, weights_of
 from mmseg_heritage.errors import MAX_LISTED, InputError
+from mmseg_heritage.utils.checkpoint import load_checkpoint_file, weights_of
 
 _Result = TypeVar("_Result")
 

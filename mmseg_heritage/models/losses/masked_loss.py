@@ -10,7 +10,7 @@ from collections.abc import Iterable, Sequence
 import torch
 from torch import Tensor, nn
 
-from mmseg_heritage.data.class_weights import load_class_weights
+from mmseg_heritage.dataprep.weights.weight_formulas import load_class_weights
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.losses.functional import outside_classes
 
@@ -28,7 +28,8 @@ class MaskedLoss(nn.Module, ABC):
 
     Args:
         class_weight: Weights in class order, from 0 upwards, or the path of a JSON file (see
-            :func:`~mmseg_heritage.data.class_weights.load_class_weights`). None weighs all alike.
+            :func:`~mmseg_heritage.dataprep.weights.weight_formulas.load_class_weights`). None
+            weighs all alike.
         reduction: 'none', 'mean' or 'sum'.
         loss_weight: Factor on the result, from 0 upwards.
         ignore_index: Label of pixels that are left out of everything, where ``forward`` is not

@@ -12,8 +12,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from mmseg_heritage.data.split_files import make_split_files
-from mmseg_heritage.ranks import first_node
+from mmseg_heritage.dataprep.splits.split_files import make_split_files
+from mmseg_heritage.utils.distributed import first_node
 
 pytest.importorskip("mmseg")
 pytestmark = pytest.mark.slow

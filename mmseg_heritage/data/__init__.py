@@ -1,1 +1,0 @@
-"""Reading, checking and making data sets of damaged heritage objects."""

@@ -1,0 +1,1 @@
+"""A data set's folder before training: layout, checks, splits, weights, import. Needs no torch."""

@@ -1,0 +1,1 @@
+"""Turning masks of other forms into the folder layout."""

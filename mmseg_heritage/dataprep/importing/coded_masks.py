@@ -1,0 +1,109 @@
+"""Reading masks of other data sets: values of any coding become class ids, by a mapping."""
+
+from __future__ import annotations
+
+from collections import Counter
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
+from PIL import Image
+
+from mmseg_heritage.dataprep.importing.label_mapping import LabelMapping
+from mmseg_heritage.dataprep.importing.mat_files import read_mat
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.deep_images import is_deep
+from mmseg_heritage.images.masks import check_mask_size, read_labels
+
+_COLOR_MODES = ("RGB", "P", "L", "1")
+_GREY_MODES = {"1": "L", "L": "L", "P": "P", "I": "I", "RGB": "RGB"}
+_GREY_MODES |= {mode: mode for mode in ("I;16", "I;16B", "I;16L")}
+
+
+class Coder:
+    """Turns the values of one mask into class ids, and counts them.
+
+    Args:
+        mapping: What the values mean.
+
+    Attributes:
+        unmapped: Value that the mapping does not name -> pixels. Their class id means nothing.
+    """
+
+    def __init__(self, mapping: LabelMapping) -> None:
+        self.mapping = mapping
+        self.unmapped: Counter[int] = Counter()
+        self._pixels = np.zeros(1 + len(mapping.codes), np.int64)
+
+    @property
+    def pixels(self) -> NDArray[np.int64]:
+        """Returns the pixels of each code of the mapping, int64 (codes,)."""
+        return self._pixels[1:]
+
+    def __call__(self, values: np.ndarray) -> NDArray[np.uint8]:
+        """Returns the class ids of some rows.
+
+        Args:
+            values: As stored, of any integer type, (rows, W); or uint8 (rows, W, 3).
+
+        Returns:
+            uint8 (rows, W).
+
+        Raises:
+            InputError: If the mapping names grey values, and the mask has colours.
+        """
+        values = self._single(values)
+        table = self.mapping.table
+        inside = (values >= 0) & (values < len(table))
+        numbers = table[np.where(inside, values, 0)]
+        numbers[~inside] = 0
+        self._pixels += np.bincount(numbers.ravel(), minlength=len(self._pixels))
+        unmapped, counts = np.unique(values[numbers == 0], return_counts=True)
+        self.unmapped.update(dict(zip(unmapped.tolist(), counts.tolist(), strict=True)))
+        return self.mapping.class_ids[numbers]
+
+    def _single(self, values: np.ndarray) -> np.ndarray:
+        """Returns one number for each pixel."""
+        if self.mapping.in_color:
+            red, green, blue = np.moveaxis(values.astype(np.int32), -1, 0)
+            return red << 16 | green << 8 | blue
+        if values.ndim == 2:
+            return values
+        if (values != values[..., :1]).any():
+            raise InputError("the mask has colours; name them in the mapping, such as '#ff0000'")
+        return values[..., 0]
+
+
+def read_coded_mask(path: Path, size: tuple[int, int] | None, coder: Coder) -> NDArray[np.uint8]:
+    """Reads a mask as class ids, turned like a photograph.
+
+    Grey values are read as they are stored, 0 and 255 where there is one bit for a pixel; of a
+    palette the index. Colours may be those of a palette.
+
+    Args:
+        path: An image, or a .mat file where the mapping names a variable.
+        size: (width, height) of the photograph.
+        coder: Of this mask; holds the counts afterwards.
+
+    Returns:
+        uint8 (H, W); of no use where the coder has unmapped values.
+
+    Raises:
+        ImageFault: If the file cannot be read, has another size, or cannot have such a coding.
+    """
+    if coder.mapping.mat_variable:
+        mask = coder(read_mat(path, coder.mapping.mat_variable))
+        check_mask_size(mask, size, str(path))
+        return mask
+
+    def mode_of(image: Image.Image) -> str:
+        modes = dict.fromkeys(_COLOR_MODES, "RGB") if coder.mapping.in_color else _GREY_MODES
+        if image.mode not in modes or is_deep(image):
+            deep = " with 16 bits" if is_deep(image) else ""
+            raise InputError(
+                f"{path}: the mask has mode {image.mode}{deep}; expected one of {', '.join(modes)} "
+                "without transparency"
+            )
+        return modes[image.mode]
+
+    return read_labels(path, mode_of, coder, size)

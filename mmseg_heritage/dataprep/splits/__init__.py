@@ -1,0 +1,1 @@
+"""Dividing a data set into training, validation and test by source object."""

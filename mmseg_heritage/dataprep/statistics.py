@@ -1,0 +1,136 @@
+"""Counting the pixels of each class in masks: what splits are balanced by and weights made from."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from contextlib import AbstractContextManager, nullcontext
+from typing import Any
+
+import numpy as np
+from numpy.typing import NDArray
+
+from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
+from mmseg_heritage.dataprep.layout import Sample
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX, Level
+
+NUM_CLASSES = len(FINE)
+
+Progress = Callable[[int, int], None]
+Bar = Callable[[str], AbstractContextManager[Progress | None]]
+"""Gives, for the title of something long, a function to call with (done, total).
+
+:func:`mmseg_heritage.utils.progress.progress_bar` is one.
+"""
+
+_BLOCK = 1 << 22  # pixels counted at a time: numpy counts a copy of 8 bytes for each
+
+
+def no_bar(title: str) -> AbstractContextManager[None]:
+    """A :data:`Bar` that shows nothing."""
+    return nullcontext()
+
+
+def class_pixels(mask: np.ndarray) -> NDArray[np.int64]:
+    """Counts the pixels of each class in one mask.
+
+    Args:
+        mask: uint8 (H, W), class ids 0..15 or 255.
+
+    Returns:
+        int64 (17,): the 16 classes in order of id, then the pixels outside the object (255).
+    """
+    counts = np.zeros(256, dtype=np.int64)
+    pixels = mask.ravel()
+    for start in range(0, pixels.size, _BLOCK):
+        counts += np.bincount(pixels[start : start + _BLOCK], minlength=256)
+    return counts[[*range(NUM_CLASSES), IGNORE_INDEX]]
+
+
+def sample_pixels(
+    samples: Sequence[Sample], progress: Progress | None = None
+) -> dict[str, NDArray[np.int64]]:
+    """Counts the pixels of each class in the masks of samples, reading them in threads.
+
+    Args:
+        samples: What to count.
+        progress: Called with (done, total) after each sample.
+
+    Returns:
+        Sample id -> :func:`class_pixels`.
+
+    Raises:
+        InputError: With all masks that cannot be read.
+    """
+    return _of_each(samples, lambda s: class_pixels(read_mask(s.annotation)), progress)
+
+
+def sample_hashes(samples: Sequence[Sample], progress: Progress | None = None) -> dict[str, int]:
+    """Computes the perceptual hashes of photographs, reading them in threads.
+
+    Args:
+        samples: What to read.
+        progress: Called with (done, total) after each sample.
+
+    Returns:
+        Sample id -> :func:`mmseg_heritage.dataprep.checks.duplicates.perceptual_hash`.
+
+    Raises:
+        InputError: With all photographs that cannot be read.
+    """
+    return _of_each(samples, lambda s: perceptual_hash(read_image(s.image)), progress)
+
+
+def present_classes(pixels: Mapping[str, NDArray[np.int64]]) -> dict[str, list[int]]:
+    """Returns sample id -> ids of the classes with at least one pixel, without 255."""
+    return {i: np.flatnonzero(counts[:NUM_CLASSES]).tolist() for i, counts in pixels.items()}
+
+
+def group_pixels(counts: NDArray[np.int64], level: Level) -> NDArray[np.int64]:
+    """Sums the counts of classes into those of a level's groups.
+
+    Args:
+        counts: int64 (..., 17), as :func:`class_pixels` returns them.
+        level: A level of the taxonomy.
+
+    Returns:
+        int64 (..., groups); classes in no group, and 255, are left out.
+    """
+    groups = np.zeros((*counts.shape[:-1], len(level.classes)), dtype=np.int64)
+    for fine_id, group in enumerate(level.fine_to_group):
+        if group != IGNORE_INDEX:
+            groups[..., group] += counts[..., fine_id]
+    return groups
+
+
+def _of_each(
+    samples: Sequence[Sample], function: Callable[[Sample], Any], progress: Progress | None
+) -> dict[str, Any]:
+    """Calls a function for each sample, in threads, and gathers the results or all errors."""
+
+    def attempt(sample: Sample) -> tuple[Any, str | None]:
+        try:
+            return function(sample), None
+        except InputError as error:
+            return None, str(error)
+
+    results: dict[str, Any] = {}
+    problems = []
+    # Pillow lets go of the GIL while decoding; more threads than cores only cost memory.
+    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
+        for done, (result, error) in enumerate(pool.map(attempt, samples)):
+            if error is None:
+                results[samples[done].id] = result
+            else:
+                problems.append(error)
+            if progress is not None:
+                progress(done + 1, len(samples))
+    if problems:
+        raise InputError(
+            "the data set has files that cannot be read; mend or remove them", problems
+        )
+    return results

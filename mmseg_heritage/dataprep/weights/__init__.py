@@ -1,0 +1,1 @@
+"""Class weights from the pixels of the training part."""

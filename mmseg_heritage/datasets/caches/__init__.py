@@ -1,0 +1,1 @@
+"""Decoded photographs and masks, kept in memory or on disk."""

@@ -1,0 +1,182 @@
+"""Weights to start from: a local file, a download that was asked for, or none."""
+
+from __future__ import annotations
+
+import http.client
+import os
+import urllib.request
+from pathlib import Path
+
+import torch
+from mmengine.config import Config, ConfigDict
+from mmengine.logging import MMLogger
+
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.models.backbones import TimmBackboneAdapter
+from mmseg_heritage.utils.checkpoint import load_checkpoint_file, weights_of
+from mmseg_heritage.utils.files import replacing, sha256
+from mmseg_heritage.utils.progress import progress_bar
+
+AUTO = "auto"
+TIMM = "TimmBackboneAdapter"
+_PREFIX = "backbone."
+# Parts of the names that position tables have in mmsegmentation and mmpretrain.
+_POSITION_TABLES = ("pos_embed", "relative_position", "relative_coords", "rel_pos")
+_TIMEOUT = 30  # seconds without an answer
+
+# Backbone -> file name, whose last part is the start of its SHA-256, and its address.
+_FILES = {
+    name: (f"{name}_20220624-{digest}.pth", "https://download.openmmlab.com/mmsegmentation/v0.5/"
+           f"pretrain/segformer/{name}_20220624-{digest}.pth")
+    for name, digest in (
+        ("mit_b0", "7e0fe6dd"), ("mit_b1", "02e5a6a1"), ("mit_b2", "66e8bf70"),
+        ("mit_b3", "13b1141c"), ("mit_b4", "d588d980"), ("mit_b5", "658746d9"),
+    )
+}  # fmt: skip
+
+
+def resolve_pretrained(cfg: Config) -> None:
+    """Turns the config's ``pretrained`` variable into arguments of the backbone.
+
+    A :class:`TimmBackboneAdapter` reads files and timm's hub by itself; other backbones get an
+    ``init_cfg``.
+
+    Args:
+        cfg: Config with ``pretrained`` (path, 'auto' or None) and, for 'auto', ``pretrained_name``;
+            changed in place.
+
+    Raises:
+        InputError: If the file is absent, or cannot be downloaded, with what to do.
+    """
+    wanted, backbone = cfg.get("pretrained"), cfg.model.backbone
+    if wanted is None:
+        sources = ("init_cfg", "pretrained", "checkpoint_path")
+        if not cfg.get("load_from") and not any(backbone.get(source) for source in sources):
+            MMLogger.get_current_instance().warning(
+                "training starts from random weights; --cfg-options pretrained=auto downloads "
+                "ImageNet weights, pretrained=FILE takes a local file"
+            )
+        return
+    if not isinstance(wanted, str):
+        raise InputError(f"pretrained must be a path, 'auto' or None, found {wanted!r}")
+    if backbone.type == TIMM and wanted == AUTO:
+        backbone.pretrained = True
+        return
+    path = _download(cfg.get("pretrained_name")) if wanted == AUTO else Path(wanted).expanduser()
+    if not path.is_file():
+        raise InputError(
+            f"{path}: no such file of pretrained weights. {_advice(cfg.get('pretrained_name'))}"
+        )
+    if backbone.type == TIMM:
+        backbone.checkpoint_path = str(path.resolve())
+        return
+    init_cfg = ConfigDict(type="Pretrained", checkpoint=str(path.resolve()))
+    weights = weights_of(load_checkpoint_file(path), path)
+    if any(name.startswith(_PREFIX) for name in weights):  # of a whole segmentation model
+        init_cfg.prefix = _PREFIX
+    backbone.init_cfg = init_cfg
+
+
+def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
+    """Verifies that a local file of pretrained weights is of the backbone's architecture.
+
+    Stock loading only logs what does not fit and trains on from random weights. Only position
+    tables may have another shape: backbones fit them to the size of the input.
+
+    Args:
+        cfg: The run's config, after :func:`resolve_pretrained`.
+        backbone: The built backbone. A :class:`TimmBackboneAdapter` loads what it was told to.
+
+    Raises:
+        InputError: If fewer than half of the backbone's weights are in the file, or one of another
+            shape, or weights that are to be downloaded cannot be had.
+    """
+    if isinstance(backbone, TimmBackboneAdapter):
+        backbone.init_weights()
+        return
+    init_cfg = cfg.model.backbone.get("init_cfg")
+    path = init_cfg.get("checkpoint") if isinstance(init_cfg, dict) else None
+    if not path or "://" in path:
+        return
+    prefix = init_cfg.get("prefix") or ""
+    prefix = f"{prefix.rstrip('.')}." if prefix else ""
+    found = weights_of(load_checkpoint_file(path), path)
+    expected = backbone.state_dict()
+    shapes = {
+        name: (tuple(found[prefix + name].shape), tuple(value.shape))
+        for name, value in expected.items()
+        if prefix + name in found
+    }
+    others = {name: pair for name, pair in shapes.items() if pair[0] != pair[1]}
+    fitting = len(shapes) - len(others)
+    if 2 * fitting < len(expected):
+        raise InputError(
+            f"{path}: expected pretrained weights of {type(backbone).__name__} as the config "
+            f"describes it, but only {fitting} of its {len(expected)} tensors are in the file. "
+            f"{_advice(cfg.get('pretrained_name'))}"
+        )
+    problems = [
+        f"{name}: {theirs} in the file, {ours} in the model"
+        for name, (theirs, ours) in others.items()
+        if not any(part in name for part in _POSITION_TABLES)
+    ]
+    if problems:
+        raise InputError(
+            f"{path}: expected pretrained weights of {type(backbone).__name__} as the config "
+            "describes it, but these have other shapes and would stay random. Set the backbone's "
+            "in_channels and widths to those of the file. "
+            f"{_advice(cfg.get('pretrained_name'))}",
+            problems,
+        )
+
+
+def _advice(name: str | None) -> str:
+    """Says which file is wanted, from where, and how to go on without it."""
+    without = "To train without: --cfg-options pretrained=None"
+    if name not in _FILES:
+        return f"This config names no file for pretrained=auto. {without}"
+    file_name, url = _FILES[name]
+    return (
+        f"Fetch {file_name} from {url} on a machine with a network and give its path: "
+        f"--cfg-options pretrained=PATH/{file_name}. {without}"
+    )
+
+
+def cache_folder() -> Path:
+    """Returns where downloads are kept: torch's hub folder, ``$TORCH_HOME/hub/checkpoints``."""
+    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
+    return Path(os.environ.get("TORCH_HOME", cache / "torch")).expanduser() / "hub" / "checkpoints"
+
+
+def _download(name: str | None) -> Path:
+    """Returns the cached file, fetching it first where it is absent or damaged."""
+    if name not in _FILES:
+        raise InputError(f"pretrained=auto: no weights are known for '{name}'. {_advice(name)}")
+    file_name, url = _FILES[name]
+    path = cache_folder() / file_name
+    digest = path.stem.rsplit("-", 1)[1]
+    if path.is_file() and sha256(path).startswith(digest):
+        return path
+    try:
+        with replacing(path) as temporary:
+            _fetch(url, temporary)
+            if not sha256(temporary).startswith(digest):
+                raise InputError(f"{url}: the download is damaged. {_advice(name)}")
+    except (OSError, http.client.HTTPException) as error:  # urllib's errors are OSErrors
+        raise InputError(f"{file_name} cannot be downloaded ({error}). {_advice(name)}") from error
+    return path
+
+
+def _fetch(url: str, path: Path) -> None:
+    """Downloads a file with a progress bar in bytes."""
+    with (
+        urllib.request.urlopen(url, timeout=_TIMEOUT) as answer,
+        path.open("wb") as file,
+        progress_bar(f"downloading {url.rsplit('/', 1)[-1]}") as report,
+    ):
+        total = int(answer.headers.get("Content-Length") or 0)
+        done = 0
+        while block := answer.read(1 << 20):
+            file.write(block)
+            done += len(block)
+            report(done, max(total, done))

@@ -1,0 +1,1 @@
+"""Small parts that every folder uses, one of each: files, text, progress, processes."""

@@ -1,0 +1,139 @@
+"""Class maps, overlays and side-by-side panels, in the palette of the data set."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import cv2
+import numpy as np
+from PIL import Image, ImageDraw, ImageFont
+
+from mmseg_heritage.taxonomy import BACKGROUND, IGNORE_INDEX
+from mmseg_heritage.utils.files import replacing
+
+Palette = Sequence[Sequence[int]]
+
+PANEL_EDGE = 640
+"""Long edge in pixels of each picture in a panel; larger photographs are shrunk to it."""
+_MARGIN = 8
+_LINE = 18
+_INK, _PAPER = (32, 32, 32), (255, 255, 255)
+
+
+def color_table(palette: Palette) -> np.ndarray:
+    """Returns a uint8 (256, 3) RGB table: class id -> colour; 255 is the data set's Background."""
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[: len(palette)] = np.asarray(palette, dtype=np.uint8)
+    table[IGNORE_INDEX] = BACKGROUND.color
+    return table
+
+
+def overlay(
+    image: np.ndarray, class_map: np.ndarray, palette: Palette, clean: int | None = 0
+) -> np.ndarray:
+    """Tints the damaged pixels of a photograph and outlines them.
+
+    Args:
+        image: uint8 (H, W, 3), RGB.
+        class_map: uint8 (H, W), class ids or 255.
+        palette: One RGB colour for each class.
+        clean: Id that is left untouched, or None.
+
+    Returns:
+        uint8 (H, W, 3), RGB.
+    """
+    tinted = cv2.addWeighted(image, 0.5, color_table(palette)[class_map], 0.5, 0)
+    untouched = class_map == IGNORE_INDEX
+    if clean is not None:
+        untouched |= class_map == clean
+    result = np.where(untouched[..., None], image, tinted)
+    kernel = np.ones((3, 3), np.uint8)
+    border = cv2.dilate(class_map, kernel) != cv2.erode(class_map, kernel)
+    outlined = border & ~untouched
+    result[outlined] = color_table(palette)[class_map[outlined]]
+    return result
+
+
+def write_class_map(path: str | Path, class_map: np.ndarray, palette: Palette) -> None:
+    """Writes class ids as a PNG with the palette: viewers show colours, programs read ids.
+
+    Args:
+        path: File ending in .png.
+        class_map: uint8 (H, W).
+        palette: One RGB colour for each class.
+    """
+    image = Image.fromarray(class_map).convert("P")
+    # convert() quantises colours only for RGB; for L it keeps the values as indices.
+    image.putpalette(color_table(palette).ravel().tolist())
+    with replacing(path) as temporary:
+        image.save(temporary, optimize=True)
+
+
+def write_image(path: str | Path, image: np.ndarray) -> None:
+    """Writes a uint8 (H, W, 3) RGB array in the format of the suffix."""
+    with replacing(path) as temporary:
+        Image.fromarray(image).save(temporary)
+
+
+def shrink(array: np.ndarray, edge: int, nearest: bool = False) -> np.ndarray:
+    """Resizes so that the long edge has at most ``edge`` pixels."""
+    height, width = array.shape[:2]
+    scale = edge / max(height, width)
+    if scale >= 1:
+        return array
+    size = (max(1, round(width * scale)), max(1, round(height * scale)))
+    return cv2.resize(
+        array, size, interpolation=cv2.INTER_NEAREST_EXACT if nearest else cv2.INTER_AREA
+    )
+
+
+def panel(
+    image: np.ndarray,
+    maps: Sequence[tuple[str, np.ndarray]],
+    classes: Sequence[str],
+    palette: Palette,
+) -> np.ndarray:
+    """Lays a photograph and class maps side by side, with titles and a legend of what occurs.
+
+    Args:
+        image: uint8 (H, W, 3), RGB.
+        maps: (title, uint8 (H, W) class ids or 255) pairs.
+        classes: Class names.
+        palette: One RGB colour for each class.
+
+    Returns:
+        uint8 (H', W', 3), RGB.
+    """
+    table = color_table(palette)
+    titles = ["Input"] + [title for title, _ in maps]
+    small_maps = [shrink(class_map, PANEL_EDGE, nearest=True) for _, class_map in maps]
+    tiles = [shrink(image, PANEL_EDGE), *(table[small] for small in small_maps)]
+    height, width = tiles[0].shape[:2]
+    column = max(width, 160)  # narrow photographs still leave room for the titles
+    # From the full maps: a class of a few pixels may be gone from the shrunken ones.
+    present = sorted({int(i) for _, m in maps for i in np.flatnonzero(np.bincount(m.ravel()))})
+    entries = [(classes[i] if i < len(classes) else "Outside (ignored)", i) for i in present]
+
+    per_row = max(1, (len(tiles) * (column + _MARGIN)) // 160)
+    legend_rows = -(-len(entries) // per_row)
+    canvas = Image.new(
+        "RGB",
+        (
+            len(tiles) * (column + _MARGIN) + _MARGIN,
+            height + 2 * _MARGIN + _LINE * (legend_rows + 1) + _MARGIN,
+        ),
+        _PAPER,
+    )
+    draw = ImageDraw.Draw(canvas)
+    font = ImageFont.load_default()
+    for i, (title, tile) in enumerate(zip(titles, tiles, strict=True)):
+        left = _MARGIN + i * (column + _MARGIN)
+        draw.text((left, _MARGIN // 2), title, fill=_INK, font=font)
+        canvas.paste(Image.fromarray(np.ascontiguousarray(tile)), (left, _LINE + _MARGIN // 2))
+    top = _LINE + height + 2 * _MARGIN
+    for i, (name, class_id) in enumerate(entries):
+        x, y = _MARGIN + 160 * (i % per_row), top + _LINE * (i // per_row)
+        draw.rectangle((x, y, x + 12, y + 12), fill=tuple(table[class_id].tolist()), outline=_INK)
+        draw.text((x + 18, y), name, fill=_INK, font=font)
+    return np.asarray(canvas)

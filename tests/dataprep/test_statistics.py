@@ -1,0 +1,66 @@
+"""Pixel counts of masks against plain counting."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+import mmseg_heritage.dataprep.statistics as module
+from mmseg_heritage.dataprep.layout import read_folder
+from mmseg_heritage.dataprep.statistics import (
+    class_pixels,
+    group_pixels,
+    present_classes,
+    sample_hashes,
+    sample_pixels,
+)
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.taxonomy import LEVELS
+
+
+@pytest.mark.parametrize("block", [1, 7, 1 << 22])
+def test_every_pixel_is_counted_once_whatever_the_block(block, monkeypatch):
+    monkeypatch.setattr(module, "_BLOCK", block)
+    mask = np.random.default_rng(0).choice([*range(12), 15, 255], (13, 11)).astype(np.uint8)
+    counts = class_pixels(mask)
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [(mask == i).sum() for i in [*range(16), 255]]
+
+
+def test_the_counts_of_a_data_set(sample_set):
+    samples = read_folder(sample_set)
+    calls = []
+    pixels = sample_pixels(samples, lambda done, total: calls.append((done, total)))
+    assert list(pixels) == [s.id for s in samples]
+    assert calls == [(i, 12) for i in range(1, 13)]
+    for sample in samples:
+        values, counts = np.unique(read_mask(sample.annotation), return_counts=True)
+        found = dict(zip([*range(16), 255], pixels[sample.id].tolist(), strict=True))
+        assert {v: n for v, n in found.items() if n} == dict(
+            zip(values.tolist(), counts.tolist(), strict=True)
+        )
+        assert present_classes(pixels)[sample.id] == [v for v in values if v != 255]
+
+
+def test_all_unreadable_files_are_gathered(copied_sample_set):
+    samples = read_folder(copied_sample_set)
+    samples[1].annotation.write_text("no mask")
+    Image.fromarray(np.full((4, 4), 99, np.uint8)).save(samples[4].annotation)
+    samples[2].image.write_text("no image")
+    with pytest.raises(InputError) as caught:
+        sample_pixels(samples)
+    for i, problem in zip((1, 4), caught.value.problems, strict=True):
+        assert str(samples[i].annotation) in problem
+    with pytest.raises(InputError, match=samples[2].image.name):
+        sample_hashes(samples)
+
+
+@pytest.mark.parametrize("level", LEVELS)
+def test_groups_have_the_pixels_of_their_classes(level):
+    mask = np.random.default_rng(1).choice([*range(16), 255], (40, 40)).astype(np.uint8)
+    groups = group_pixels(class_pixels(mask)[None], LEVELS[level])[0]
+    expected = [0] * len(LEVELS[level].classes)
+    for value in mask.ravel():
+        if value != 255 and LEVELS[level].fine_to_group[value] != 255:
+            expected[LEVELS[level].fine_to_group[value]] += 1
+    assert groups.tolist() == expected

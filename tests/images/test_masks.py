@@ -1,0 +1,90 @@
+"""Reading annotations: every mode, and every value that is no class id."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.image_files import ImageFault
+from mmseg_heritage.images.masks import read_mask
+
+MASK = np.array([[0, 1, 15], [255, 9, 0]])
+
+
+@pytest.mark.parametrize(
+    ("mode", "suffix"),
+    [("L", ".png"), ("L", ".tif"), ("P", ".png"), ("P", ".tif"), ("I;16", ".png"),
+     ("I;16", ".tif"), ("I;16B", ".tif"), ("I", ".tif")],
+)  # fmt: skip
+def test_masks_keep_their_ids_in_every_mode(tmp_path, mode, suffix):
+    path = tmp_path / f"a{suffix}"
+    if mode == "P":
+        image = Image.fromarray(MASK.astype(np.uint8)).convert("P")
+        image.putpalette(np.random.default_rng(0).integers(0, 256, 768).tolist())
+    else:
+        dtype = {"L": "u1", "I;16": "<u2", "I;16B": ">u2", "I": "i4"}[mode]
+        image = Image.fromarray(MASK.astype(dtype))
+    image.save(path)
+    with Image.open(path) as stored:
+        assert stored.mode == mode or {stored.mode, mode} <= {"I", "I;16", "I;16B"}
+    mask = read_mask(path, (3, 2))
+    np.testing.assert_array_equal(mask, MASK)
+    assert mask.dtype == np.uint8
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "1", "CMYK"])
+def test_masks_of_several_channels_are_refused_by_mode(tmp_path, mode, saved):
+    path = saved(tmp_path / "a.tif", MASK.astype(np.uint8), mode)
+    with pytest.raises(
+        InputError, match=rf"a\.tif: expected a mask with one channel.*mode {mode};"
+    ):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("value", [16, 17, 100, 254])
+def test_values_between_the_classes_and_255_are_refused_and_named(tmp_path, value, saved):
+    mask = MASK.copy()
+    mask[0, 0] = value
+    path = saved(tmp_path / "a.png", mask.astype(np.uint8))
+    message = rf"a\.png: expected class ids 0..15 or 255, found {value} \(1 of 6 pixels\)"
+    with pytest.raises(ImageFault, match=message) as caught:
+        read_mask(path)
+    assert (caught.value.kind, caught.value.values) == ("ids", {value: 1})
+    assert ("16 is the background: map it to 255" in str(caught.value)) == (value == 16)
+
+
+@pytest.mark.parametrize("value", [16, 256, 65535, -1])
+def test_values_that_8_bits_would_wrap_are_refused_too(tmp_path, value, saved):
+    mask = MASK.astype(np.int32)
+    mask[0, 0] = value
+    path = saved(tmp_path / "a.tif", mask)
+    with pytest.raises(InputError, match=rf"found {value} \(1 of 6 pixels\)"):
+        read_mask(path)
+
+
+def test_at_most_five_illegal_values_are_listed_in_order(tmp_path, saved):
+    path = saved(tmp_path / "a.png", np.array([[22, 21, 20], [19, 18, 17]], np.uint8))
+    with pytest.raises(InputError, match=r"found 17, 18, 19, 20, 21, \.\.\. \(6 of 6 pixels\)$"):
+        read_mask(path)
+
+
+@pytest.mark.parametrize("size", [(2, 3), (3, 1), (4, 2)])
+def test_a_mask_of_another_size_names_both(tmp_path, size, saved):
+    path = saved(tmp_path / "a.png", MASK.astype(np.uint8))
+    with pytest.raises(InputError, match=rf"its image, {size[0]}x{size[1]}, found 3x2"):
+        read_mask(path, size)
+
+
+def test_illegal_pixels_are_counted_across_strips(tmp_path, saved):
+    rng = np.random.default_rng(0)
+    mask = rng.choice(np.array([0, 3, 15, 255], np.uint8), (2100, 2100))  # above 4 megapixels
+    wrong = {17: 3, 99: 5000, 254: 1}
+    places = rng.permutation(mask.size)[: sum(wrong.values())]
+    mask.flat[places] = np.repeat(list(wrong), list(wrong.values()))
+    for array in (mask, mask.astype(np.int32) + 256 * (mask == 99).astype(np.int32)):
+        path = saved(tmp_path / "a.tif", array)
+        with pytest.raises(ImageFault) as caught:
+            read_mask(path)
+        values, counts = np.unique(array, return_counts=True)
+        illegal = {v: c for v, c in zip(values, counts, strict=True) if v not in (0, 3, 15, 255)}
+        assert caught.value.values == illegal

@@ -1,0 +1,158 @@
+"""Weights to start from: a file, a download that was asked for, or a message."""
+
+import hashlib
+import io
+import urllib.error
+import urllib.request
+from email.message import Message
+
+import pytest
+import torch
+from mmengine.config import Config
+
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.runs import pretrained
+from mmseg_heritage.runs.pretrained import check_pretrained, resolve_pretrained
+
+NAME, URL = pretrained._FILES["mit_b3"]
+
+
+def make_config(wanted, name="mit_b3"):
+    backbone = {"type": "X"}
+    return Config({"pretrained": wanted, "pretrained_name": name, "model": {"backbone": backbone}})
+
+
+@pytest.fixture
+def weights(tmp_path):
+    torch.save(torch.nn.Linear(2, 3).state_dict(), tmp_path / "w.pth")
+    return tmp_path / "w.pth"
+
+
+@pytest.fixture
+def cache(tmp_path, monkeypatch):
+    monkeypatch.setenv("TORCH_HOME", str(tmp_path / "torch"))
+    return tmp_path / "torch" / "hub" / "checkpoints"
+
+
+def serve(monkeypatch, content):
+    class Answer(io.BytesIO):
+        headers = Message()
+
+    calls = []
+    monkeypatch.setattr(
+        urllib.request, "urlopen", lambda url, timeout: calls.append(url) or Answer(content)
+    )
+    return calls
+
+
+def test_none_leaves_the_backbone_alone():
+    cfg = make_config(None)
+    resolve_pretrained(cfg)
+    assert "init_cfg" not in cfg.model.backbone
+
+
+def test_a_local_file(weights):
+    cfg = make_config(str(weights))
+    resolve_pretrained(cfg)
+    assert cfg.model.backbone.init_cfg == {"type": "Pretrained", "checkpoint": str(weights)}
+    check_pretrained(cfg, torch.nn.Linear(2, 3))
+
+
+def test_the_backbone_is_taken_out_of_a_whole_model(tmp_path):
+    model = torch.nn.ModuleDict({"backbone": torch.nn.Linear(2, 3), "head": torch.nn.Linear(3, 1)})
+    torch.save({"state_dict": model.state_dict()}, tmp_path / "model.pth")
+    cfg = make_config(str(tmp_path / "model.pth"))
+    resolve_pretrained(cfg)
+    assert cfg.model.backbone.init_cfg.prefix == "backbone."
+    check_pretrained(cfg, torch.nn.Linear(2, 3))
+
+
+def test_weights_of_another_backbone_are_refused(weights):
+    cfg = make_config(str(weights))
+    resolve_pretrained(cfg)
+    with pytest.raises(InputError, match="only 0 of its 2 tensors are in the file"):
+        check_pretrained(cfg, torch.nn.Linear(7, 7))
+
+
+def save_and_resolve(model, path):
+    torch.save(model.state_dict(), path)
+    cfg = make_config(str(path))
+    resolve_pretrained(cfg)
+    return cfg
+
+
+def test_a_tensor_of_another_shape_would_stay_random_and_is_refused(tmp_path):
+    def network(channels):
+        layers = {f"layer{i}": torch.nn.Linear(2, 2) for i in range(9)}
+        return torch.nn.ModuleDict({"first": torch.nn.Conv2d(channels, 8, 3), **layers})
+
+    cfg = save_and_resolve(network(3), tmp_path / "rgb.pth")
+    check_pretrained(cfg, network(3))
+    with pytest.raises(InputError, match=r"rgb\.pth: .* would stay random") as caught:
+        check_pretrained(cfg, network(4))
+    assert caught.value.problems == [
+        "first.weight: (8, 3, 3, 3) in the file, (8, 4, 3, 3) in the model"
+    ]
+
+
+@pytest.mark.parametrize(
+    "name", ["pos_embed", "absolute_pos_embed", "relative_position_bias_table", "rel_pos_h"]
+)
+def test_position_tables_of_another_shape_are_the_backbones_own_business(name, tmp_path):
+    def network(positions):
+        module = torch.nn.Linear(2, 2)
+        module.register_parameter(name, torch.nn.Parameter(torch.zeros(positions)))
+        return module
+
+    cfg = save_and_resolve(network(4), tmp_path / "w.pth")
+    check_pretrained(cfg, network(9))
+
+
+@pytest.mark.parametrize("wanted", [True, 3, ["a"]])
+def test_other_values_are_refused(wanted):
+    with pytest.raises(InputError, match="pretrained must be a path, 'auto' or None"):
+        resolve_pretrained(make_config(wanted))
+
+
+def test_a_download_is_verified_and_kept(cache, weights, monkeypatch):
+    content = weights.read_bytes()
+    digest = hashlib.sha256(content).hexdigest()[:8]
+    name = f"mit_b3_x-{digest}.pth"
+    monkeypatch.setitem(pretrained._FILES, "mit_b3", (name, "https://example.org/" + name))
+    calls = serve(monkeypatch, content)
+    for _ in range(2):
+        cfg = make_config("auto")
+        resolve_pretrained(cfg)
+        assert cfg.model.backbone.init_cfg.checkpoint == str(cache / name)
+    assert calls == ["https://example.org/" + name]  # the second time from the cache
+    assert (cache / name).read_bytes() == content
+
+    (cache / name).write_bytes(b"damaged")
+    resolve_pretrained(make_config("auto"))
+    assert (cache / name).read_bytes() == content
+
+
+def test_a_damaged_download_is_not_kept(cache, monkeypatch):
+    serve(monkeypatch, b"not what was asked for")
+    with pytest.raises(InputError, match="the download is damaged"):
+        resolve_pretrained(make_config("auto"))
+    assert not list(cache.iterdir())
+
+
+def test_without_network_one_message_says_which_file_from_where_and_how_to_go_on(
+    cache, monkeypatch
+):
+    def fail(url, timeout):
+        raise urllib.error.URLError("no network")
+
+    monkeypatch.setattr(urllib.request, "urlopen", fail)
+    with pytest.raises(InputError) as caught:
+        resolve_pretrained(make_config("auto"))
+    for part in (NAME, URL, "no network", f"pretrained=PATH/{NAME}", "pretrained=None"):
+        assert part in str(caught.value)
+    assert not list(cache.iterdir())
+
+
+def test_a_backbone_without_known_weights():
+    with pytest.raises(InputError, match=r"no weights are known for 'x'.*pretrained=None"):
+        resolve_pretrained(make_config("auto", "x"))

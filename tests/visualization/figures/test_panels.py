@@ -1,0 +1,88 @@
+"""Class maps, overlays and panels."""
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.visualization.figures.panels import (
+    color_table,
+    overlay,
+    panel,
+    shrink,
+    write_class_map,
+    write_image,
+)
+
+CLASSES, PALETTE = LEVELS["fine"].classes, LEVELS["fine"].colors
+
+
+def _map(height=20, width=30, seed=0):
+    class_map = np.random.default_rng(seed).integers(0, 16, (height, width), dtype=np.uint8)
+    class_map[:2] = 255
+    return class_map
+
+
+def test_a_class_map_keeps_ids_and_shows_colours(tmp_path):
+    class_map = _map()
+    path = tmp_path / "deep" / "map.png"
+    write_class_map(path, class_map, PALETTE)
+    with Image.open(path) as image:
+        assert image.mode == "P"
+        assert np.array_equal(np.asarray(image), class_map)
+        colors = np.asarray(image.convert("RGB"))
+    assert np.array_equal(colors, color_table(PALETTE)[class_map])
+    assert colors[10, 10].tolist() == list(PALETTE[class_map[10, 10]])
+
+
+def test_the_overlay_leaves_clean_and_outside_as_they_are():
+    image = np.random.default_rng(1).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    class_map = _map()
+    tinted = overlay(image, class_map, PALETTE)
+    untouched = (class_map == 0) | (class_map == 255)
+    assert np.array_equal(tinted[untouched], image[untouched])
+    assert (tinted[~untouched] != image[~untouched]).any(axis=1).mean() > 0.9
+
+
+def test_the_overlay_tints_damage_and_outlines_it_within():
+    image = np.full((9, 9, 3), 200, dtype=np.uint8)
+    class_map = np.zeros((9, 9), dtype=np.uint8)
+    class_map[2:7, 2:7] = 9
+    tinted = overlay(image, class_map, PALETTE)
+    inner = np.s_[3:6, 3:6]
+    outline = class_map == 9
+    outline[inner] = False
+    assert (tinted[outline] == PALETTE[9]).all()
+    expected = (200 + np.array(PALETTE[9])) / 2
+    assert (np.abs(tinted[inner].reshape(-1, 3) - expected) <= 1).all()
+    assert (tinted[class_map == 0] == 200).all()
+    assert (overlay(image, class_map, PALETTE, clean=None)[class_map == 0] < 200).any()
+
+
+def test_a_panel_names_a_class_of_one_pixel_in_a_large_map():
+    class_map = np.zeros((1500, 1000), dtype=np.uint8)
+    image = np.zeros((1500, 1000, 3), dtype=np.uint8)
+    without = panel(image, [("Prediction", class_map)], CLASSES, PALETTE)
+    class_map[3, 3] = 12
+    with_sticker = panel(image, [("Prediction", class_map)], CLASSES, PALETTE)
+    legend = (with_sticker == np.array(PALETTE[12])).all(axis=2).sum()
+    assert legend > 50
+    assert not (without == np.array(PALETTE[12])).all(axis=2).any()
+
+
+@pytest.mark.parametrize("shape", [(1, 1), (3000, 10), (10, 3000), (33, 65)])
+def test_panels_of_any_shape(shape, tmp_path):
+    class_map = np.full(shape, 255, dtype=np.uint8)
+    image = np.zeros((*shape, 3), dtype=np.uint8)
+    picture = panel(image, [("Ground truth", class_map), ("b", class_map)], CLASSES, PALETTE)
+    write_image(tmp_path / "panel.png", picture)
+    with Image.open(tmp_path / "panel.png") as written:
+        assert np.array_equal(np.asarray(written), picture)
+
+
+def test_shrinking_keeps_small_arrays_and_class_ids():
+    class_map = _map(200, 100)
+    assert shrink(class_map, 500) is class_map
+    small = shrink(class_map, 50, nearest=True)
+    assert small.shape == (50, 25)
+    assert set(small.ravel().tolist()) <= set(class_map.ravel().tolist())
