@@ -16,7 +16,7 @@ from mmseg_heritage.dataprep.layout import list_images
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.launch import without_sync_bn
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.images.formats import IMAGE_SUFFIXES
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.runs.load_config import load_config
 from mmseg_heritage.runs.origin import check_same_model

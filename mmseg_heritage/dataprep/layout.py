@@ -10,7 +10,7 @@ from pathlib import Path
 
 from mmseg_heritage.dataprep.checks.faults import Fault
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.images.formats import IMAGE_SUFFIXES
 
 COLUMNS = ("id", "material", "content", "source_id", "group_id")
 """Columns of the metadata that are used."""

@@ -19,9 +19,9 @@ _LEVELS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 
-def strips(height: int, width: int) -> Iterator[slice]:
-    """Cuts the rows of an image into slices of about 4 megapixels."""
-    rows = max(1, _STRIP // max(1, width))
+def strips(height: int, width: int, pixels: int = _STRIP) -> Iterator[slice]:
+    """Cuts the rows of an image into slices of about so many pixels, by default 4 million."""
+    rows = max(1, pixels // max(1, width))
     for top in range(0, height, rows):
         yield slice(top, min(top + rows, height))
 
@@ -52,14 +52,16 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     :func:`profile_fault` tells.
 
     Args:
-        image: Modes L, LA, P, PA, 1, RGB, RGBA, RGBX, CMYK or YCbCr.
+        image: Modes L, LA, La, P, PA, 1, RGB, RGBA, RGBX, CMYK or YCbCr.
         profile: ICC profile, or None.
 
     Returns:
         An image of mode RGB.
     """
     model = _color_model(image.mode)
-    transform = _transform_for(profile, model) if profile else None
+    transform = srgb_transform(profile, model) if profile else None
+    if image.mode == "La":
+        image = image.convert("LA")
     if transform is None:
         return image if image.mode == "RGB" else image.convert("RGB")
     if model == "L":
@@ -87,7 +89,7 @@ def profile_fault(mode: str, profile: bytes | None) -> str | None:
         space = _open_profile(profile)[1]
         if _input_mode(space, _color_model(mode)) is None:
             return f"the colour profile is for {space}, the image is {mode}"
-        _transform_for.__wrapped__(profile, _color_model(mode), strict=True)
+        srgb_transform.__wrapped__(profile, _color_model(mode), strict=True)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
         return f"the colour profile cannot be used ({error})"
     return None
@@ -114,8 +116,14 @@ def _input_mode(space: str, model: str) -> str | None:
 
 
 @lru_cache(maxsize=32)  # one scanner, one profile; building the tables of CMYK takes long
-def _transform_for(profile: bytes, model: str, strict: bool = False) -> Any | None:
+def srgb_transform(profile: bytes, model: str, strict: bool = False) -> Any | None:
     """Builds the transform of a profile to sRGB; None where there is none, or it changes nothing.
+
+    Args:
+        profile: ICC profile.
+        model: "L", "RGB" or "CMYK", that of the image. A grey image may have an RGB profile: the
+            ``input_mode`` of the transform tells.
+        strict: Whether a damaged profile is an error.
 
     Raises:
         PyCMSError: With ``strict``, if the profile is damaged.

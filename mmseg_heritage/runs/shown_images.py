@@ -226,7 +226,7 @@ def _read_map(path: Path) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"{path}: no such class map; give the folder that test --out wrote")
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:
             if image.mode not in ("P", "L"):
                 raise ValueError(f"mode {image.mode}, expected ids with a palette")
             return np.array(image)

@@ -14,8 +14,7 @@ from PIL import Image
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images import deep_images
-from mmseg_heritage.images.deep_images import is_deep
-from mmseg_heritage.images.image_files import ImageFault, image_size
+from mmseg_heritage.images.image_files import ImageFault, image_header, image_size
 from mmseg_heritage.images.photographs import read_image
 
 ORIENTATION = (274, "H", 1)  # tag, type and count, as tifffile takes extra tags
@@ -160,8 +159,7 @@ def test_png_keeps_all_its_bits(tmp_path, deep, alpha, channels, orientation, up
     chunk = b"eXIf" + tags
     head = content[:33]  # signature and IHDR
     path.write_bytes(head + len(tags).to_bytes(4, "big") + chunk + _crc(chunk) + content[33:])
-    with Image.open(path) as image:
-        assert is_deep(image)
+    assert image_header(path).is_deep
     np.testing.assert_array_equal(read_image(path), upright(_rounded(deep), orientation))
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(ImageFault, match=r"a\.png: the image is truncated") as caught:

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.formats import IMAGE_SUFFIXES
 from mmseg_heritage.images.image_files import (
-    IMAGE_SUFFIXES,
     ImageFault,
     image_header,
     image_size,

@@ -17,7 +17,7 @@ from mmseg_heritage.dataprep.layout import COLUMNS, FolderContent, Sample, scan_
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.dataprep.statistics import Bar, no_bar
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.images.formats import IMAGE_SUFFIXES
 from mmseg_heritage.taxonomy import CONTENTS, MATERIALS
 
 DESCRIPTIONS = (

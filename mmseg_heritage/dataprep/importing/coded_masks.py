@@ -7,12 +7,11 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mmseg_heritage.dataprep.importing.label_mapping import LabelMapping
 from mmseg_heritage.dataprep.importing.mat_files import read_mat
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.deep_images import is_deep
+from mmseg_heritage.images.image_files import ImageHeader
 from mmseg_heritage.images.masks import check_mask_size, read_labels
 
 _COLOR_MODES = ("RGB", "P", "L", "1")
@@ -96,14 +95,14 @@ def read_coded_mask(path: Path, size: tuple[int, int] | None, coder: Coder) -> N
         check_mask_size(mask, size, str(path))
         return mask
 
-    def mode_of(image: Image.Image) -> str:
+    def mode_of(header: ImageHeader) -> str:
         modes = dict.fromkeys(_COLOR_MODES, "RGB") if coder.mapping.in_color else _GREY_MODES
-        if image.mode not in modes or is_deep(image):
-            deep = " with 16 bits" if is_deep(image) else ""
+        if header.mode not in modes or header.is_deep:
+            deep = " with 16 bits" if header.is_deep else ""
             raise InputError(
-                f"{path}: the mask has mode {image.mode}{deep}; expected one of {', '.join(modes)} "
-                "without transparency"
+                f"{path}: the mask has mode {header.mode}{deep}; expected one of "
+                f"{', '.join(modes)} without transparency"
             )
-        return modes[image.mode]
+        return modes[header.mode]
 
     return read_labels(path, mode_of, coder, size)
