@@ -12,11 +12,10 @@ from mmengine.config import Config
 from mmengine.dataset import Compose, pseudo_collate
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.dataprep.layout import list_images
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.launch import without_sync_bn
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.formats import IMAGE_SUFFIXES
+from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.runs.load_config import load_config
 from mmseg_heritage.runs.origin import check_same_model
@@ -200,9 +199,14 @@ def _photographs(path: Path) -> list[Path]:
         return [path]
     if not path.is_dir():
         raise InputError(f"{path}: no such photograph or folder")
-    photographs = list_images(path)
+    files = folder_files(path)
+    photographs, unread = files.images, files.not_read()
     if not photographs:
-        raise InputError(f"{path}: the folder holds no images ({', '.join(IMAGE_SUFFIXES)})")
+        endings = ", ".join(IMAGE_SUFFIXES)
+        also = f"; {unread}" if unread else ""
+        raise InputError(f"{path}: the folder holds no images ({endings}){also}")
+    if unread:
+        print(f"{path}: {unread}")
     names: dict[str, Path] = {}
     problems = []
     for photograph in photographs:

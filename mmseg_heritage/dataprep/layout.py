@@ -4,13 +4,13 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmseg_heritage.dataprep.checks.faults import Fault
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.formats import IMAGE_SUFFIXES
+from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files, unread_reason
 
 COLUMNS = ("id", "material", "content", "source_id", "group_id")
 """Columns of the metadata that are used."""
@@ -114,19 +114,28 @@ def scan_folder(
         raise InputError(f"{root}: expected the folders {images}/ and {annotations}/", missing)
 
     faults: list[Fault] = []
-    image_paths = files_by_id(list_images(root / images), faults)
+    photographs = folder_files(root / images)
+    image_paths = files_by_id(photographs.images, faults)
     mask_paths = files_by_id(list_images(root / annotations), faults)
     columns, rows = read_metadata(root / metadata, faults)
     if not image_paths and not mask_paths:
         raise InputError(
             f"{root / images}: the folder holds no images ({', '.join(IMAGE_SUFFIXES)})"
+            + (f"; {unread}" if (unread := photographs.not_read()) else "")
         )
+    unread_files = {path.stem: path for path in photographs.unread}
     faults += [
         Fault("unpaired", image_paths[i], f"no annotation with this id in {annotations}/")
         for i in sorted(image_paths.keys() - mask_paths.keys())
     ]
     faults += [
-        Fault("unpaired", mask_paths[i], f"no image with this id in {images}/")
+        Fault(
+            "unpaired",
+            mask_paths[i],
+            f"{unread_files[i].name} is {unread_reason(unread_files[i])}"
+            if i in unread_files
+            else f"no image with this id in {images}/",
+        )
         for i in sorted(mask_paths.keys() - image_paths.keys())
     ]
     if rows is not None:
@@ -175,15 +184,7 @@ def _first_source(sample_id: str, sources: dict[str, str]) -> str | None:
 
 def list_images(folder: str | Path) -> list[Path]:
     """Returns the image files directly in ``folder``, sorted by name; hidden files are left out."""
-    return sorted(_image_files(Path(folder)))
-
-
-def _image_files(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
-        if not path.is_dir():  # a link that leads nowhere stays, to be reported when it is read
-            yield path
+    return folder_files(folder).images
 
 
 def files_by_id(paths: Iterable[Path], faults: list[Fault], suffix: str = "") -> dict[str, Path]:

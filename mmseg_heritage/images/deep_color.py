@@ -71,8 +71,9 @@ def _converted(deep: NDArray[np.uint16], profile: bytes, transform: Any) -> NDAr
     if shaper is None:
         return _interpolated(deep, transform)
     curves, matrix = shaper
-    out = np.empty((*deep.shape[:2], 3), np.uint8)
-    for rows in strips(*deep.shape[:2], _STRIP):
+    height, width = deep.shape[:2]
+    out = np.empty((height, width, 3), np.uint8)
+    for rows in strips(height, width, _STRIP):
         linear = np.stack([curve[deep[rows, :, i]] for i, curve in enumerate(curves)], axis=-1)
         linear = np.clip(linear @ matrix.T, 0, 1)
         out[rows] = _ENCODED[np.rint(linear * 65535).astype(np.uint16)]
@@ -147,8 +148,9 @@ def _interpolated(deep: NDArray[np.uint16], transform: Any) -> NDArray[np.uint8]
     tetrahedral interpolation (Sakamoto and Itooka, US patent 4275413).
     """
     levels = transform.input_mode
-    out = np.empty((*deep.shape[:2], 3), np.uint8)
-    for rows in strips(*deep.shape[:2], _STRIP):
+    height, width = deep.shape[:2]
+    out = np.empty((height, width, 3), np.uint8)
+    for rows in strips(height, width, _STRIP):
         node = (deep[rows] // 257).astype(np.uint8)
         part = (deep[rows] % 257).astype(np.int32)
         order = np.argsort(-part, axis=-1)

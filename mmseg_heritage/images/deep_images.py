@@ -143,6 +143,8 @@ def _tiff_page(file: BinaryIO, label: str) -> Iterator[Any]:
     try:
         with tifffile.TiffFile(file) as tiff:
             page = next((p for p in tiff.pages if not p.is_reduced), None)
+            if not len(tiff.pages):
+                raise ValueError("no page in it")
             if page is None:
                 raise InputError(
                     f"{label}: holds a preview only, as raw files of cameras do; {_DEVELOP}"

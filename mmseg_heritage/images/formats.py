@@ -141,15 +141,16 @@ class FolderFiles:
     other: list[Path]
 
     def not_read(self) -> str:
-        """Says in a line what is not read, or nothing if there is nothing.
+        """Counts the pictures and folders that are not read; empty if there are none.
 
-        For example ``not read: 2 .heic, 1 .nef; export them as TIFF, PNG or JPEG``.
+        For example ``not read: 2 .heic, 1 .nef, 1 folder; export pictures as TIFF, PNG or JPEG``.
         """
-        if not self.unread:
-            return ""
-        counts = Counter(path.suffix.lower() for path in self.unread)
-        listed = ", ".join(f"{number} {suffix}" for suffix, number in sorted(counts.items()))
-        return f"not read: {listed}; export them as TIFF, PNG or JPEG"
+        counts = sorted(Counter(path.suffix.lower() for path in self.unread).items())
+        listed = [f"{number} {suffix}" for suffix, number in counts]
+        if folders := sum(path.is_dir() for path in self.other):
+            listed.append(f"{folders} folder{'s' * (folders > 1)}")
+        advice = "; export pictures as TIFF, PNG or JPEG" if counts else ""
+        return f"not read: {', '.join(listed)}{advice}" if listed else ""
 
 
 def folder_files(folder: str | Path) -> FolderFiles:

@@ -147,8 +147,9 @@ def test_a_truncated_file_is_named(tmp_path, suffix, saved):
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(InputError, match=rf"cut\{suffix}: .*(truncated|cannot be read)"):
         read_image(path)
-    with pytest.raises(InputError, match=rf"cut\{suffix}: .*(truncated|cannot be read)"):
-        read_mask(path)
+    if suffix != ".jpg":  # no format for masks
+        with pytest.raises(InputError, match=rf"cut\{suffix}: .*(truncated|cannot be read)"):
+            read_mask(path)
 
 
 @pytest.mark.parametrize("read", [read_image, read_mask, image_size])

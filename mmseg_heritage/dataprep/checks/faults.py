@@ -42,6 +42,7 @@ KINDS: Mapping[str, Kind] = {
     "duplicate": Kind("the same photograph under several ids"),
     "near-duplicate": Kind("photographs that look alike", is_warning=True),
     "no label": Kind("masks without a labelled pixel: all is 255", is_warning=True),
+    "orientation": Kind("masks that may lie on another side than their photo", is_warning=True),
     "unknown source": Kind("source_id of photographs that are not here", is_warning=True),
     "unknown column": Kind("columns of the metadata that nothing reads", is_warning=True),
     "unknown domain": Kind("materials or contents outside the data set's lists", is_warning=True),

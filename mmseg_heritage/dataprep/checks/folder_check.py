@@ -17,7 +17,7 @@ from mmseg_heritage.dataprep.layout import COLUMNS, FolderContent, Sample, scan_
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.dataprep.statistics import Bar, no_bar
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.formats import IMAGE_SUFFIXES
+from mmseg_heritage.images.formats import folder_files, unread_reason
 from mmseg_heritage.taxonomy import CONTENTS, MATERIALS
 
 DESCRIPTIONS = (
@@ -211,13 +211,8 @@ def _names(paths: Sequence[Path]) -> str:
 
 def _other_files(folder: Path) -> list[Fault]:
     """Lists what is in a folder of images but is not read; hidden files are passed over."""
-    faults = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            faults.append(Fault("other file", path, "a folder; images in it are not read"))
-        elif path.suffix.lower() not in IMAGE_SUFFIXES:
-            suffixes = ", ".join(IMAGE_SUFFIXES)
-            faults.append(Fault("other file", path, f"not read: expected one of {suffixes}"))
-    return faults
+    files = folder_files(folder)
+    return [
+        Fault("other file", path, unread_reason(path))
+        for path in sorted(files.unread + files.other)
+    ]
