@@ -70,12 +70,12 @@ def _converted(deep: NDArray[np.uint16], profile: bytes, transform: Any) -> NDAr
     shaper = _curves_and_matrix(profile)
     if shaper is None:
         return _interpolated(deep, transform)
-    curves, matrix = shaper
+    curves, matrix, black = shaper
     height, width = deep.shape[:2]
     out = np.empty((height, width, 3), np.uint8)
     for rows in strips(height, width, _STRIP):
         linear = np.stack([curve[deep[rows, :, i]] for i, curve in enumerate(curves)], axis=-1)
-        linear = np.clip(linear @ matrix.T, 0, 1)
+        linear = np.clip((linear @ matrix.T - black) / (1 - black), 0, 1)
         out[rows] = _ENCODED[np.rint(linear * 65535).astype(np.uint16)]
     return out
 
@@ -83,12 +83,12 @@ def _converted(deep: NDArray[np.uint16], profile: bytes, transform: Any) -> NDAr
 @lru_cache(maxsize=8)
 def _curves_and_matrix(
     profile: bytes,
-) -> tuple[list[NDArray[np.float32]], NDArray[np.float32]] | None:
+) -> tuple[list[NDArray[np.float32]], NDArray[np.float32], np.float32] | None:
     """Reads a profile that is made of curves and a matrix (ICC.1:2010, 8.3.3 and 8.6).
 
     Returns:
         (for each channel the linear value of every 16-bit level, matrix (3, channels) from these
-        to linear sRGB), or None if the profile is of another make.
+        to linear sRGB, luminance of black), or None if the profile is of another make.
     """
     try:
         (count,) = struct.unpack_from(">I", profile, 128)
@@ -99,11 +99,14 @@ def _curves_and_matrix(
         if profile[20:24] != b"XYZ " or any(n[:3] in (b"A2B", b"D2B") for n in tags):
             return None
         if profile[16:20] == b"GRAY":
-            return [_curve(tags[b"kTRC"])], np.ones((3, 1), np.float32)
-        columns = [_fixed(tags[color + b"XYZ"], 3, 8) for color in (b"r", b"g", b"b")]
-        matrix = np.linalg.inv(_SRGB_TO_XYZ) @ np.array(columns).T
-        curves = [_curve(tags[color + b"TRC"]) for color in (b"r", b"g", b"b")]
-        return curves, matrix.astype(np.float32)
+            curves, matrix = [_curve(tags[b"kTRC"])], np.ones((3, 1))
+        else:
+            columns = [_fixed(tags[color + b"XYZ"], 3, 8) for color in (b"r", b"g", b"b")]
+            matrix = np.linalg.inv(_SRGB_TO_XYZ) @ np.array(columns).T
+            curves = [_curve(tags[color + b"TRC"]) for color in (b"r", b"g", b"b")]
+        # As Little CMS detects black: of the darkest colour, but no lighter than L* = 50.
+        black = _SRGB_TO_XYZ[1] @ matrix @ [curve[0] for curve in curves]
+        return curves, matrix.astype(np.float32), np.float32(np.clip(black, 0, 0.1842))
     except (struct.error, ValueError, KeyError):
         return None
 

@@ -37,11 +37,12 @@ _FREE_INFLATION = 1 << 26  # bytes that a strip may become without being looked 
 
 
 def is_misread(image: Image.Image) -> bool:
-    """Whether Pillow takes the planes of a TIFF for something else: grey and alpha, in planes."""
-    return (
-        isinstance(image, TiffImagePlugin.TiffImageFile)
-        and image.mode in ("LA", "La")
-        and image.tag_v2.get(TiffImagePlugin.PLANAR_CONFIGURATION, 1) != 1
+    """Whether Pillow mistakes the planes of a TIFF: those of grey and alpha, or of two alphas."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    tags = image.tag_v2
+    return tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2 and (
+        image.mode in ("LA", "La") or len(tags.get(TiffImagePlugin.EXTRASAMPLES, ())) > 1
     )
 
 

@@ -235,9 +235,10 @@ def _opened(file: BinaryIO, label: str, suffix: str) -> OpenedImage:
         return _opened_by_tifffile(file, label)
     metadata = _metadata_of(image, metadata)
     width, height = _stored_size(image)
+    # Grey and alpha of 16 bits, Pillow calls RGBA; byte 25 is the colour type in IHDR.
     header = ImageHeader(
         size=(width, height) if metadata.orientation < 5 else (height, width),
-        mode=image.mode,
+        mode="LA" if image_format == "PNG" and head[25] == 4 else image.mode,
         format=image_format,
         profile=metadata.profile,
         orientation=metadata.orientation,
