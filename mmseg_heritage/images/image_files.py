@@ -192,7 +192,9 @@ def open_image(source: Source, label: str, what: str = "image") -> Iterator[Open
 
     Raises:
         ImageFault: If the file is missing, is no image, is too large, or fails to be decoded.
+        InputError: As :func:`max_pixels`.
     """
+    max_pixels()  # a wrong environment is no fault of the file
     if not isinstance(source, bytes) and not Path(source).is_file():
         raise ImageFault(f"{label}: no such file", "missing")
     try:

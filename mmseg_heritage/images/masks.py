@@ -63,10 +63,11 @@ def read_mask(
         illegal.update(_illegal_values(values))
         return values
 
-    mask = read_labels(source, mode_of, to_ids, size, name)
+    mask = read_labels(source, mode_of, to_ids, name=name)
     if channels > 1:
         found = "grey with alpha" if channels == 2 else f"{channels} channels, its colours equal"
         raise ImageFault(f"{label}: {_EXPECTED}, found {found}; save the grey alone", "mode")
+    check_mask_size(mask, size, label)
     if illegal:
         shown = ", ".join(map(str, sorted(illegal)[:5])) + (", ..." if len(illegal) > 5 else "")
         hint = (

@@ -91,6 +91,17 @@ def test_a_broken_photograph_does_not_stop_the_others(tiny_run, photographs, tmp
     assert not list((tmp_path / "out").glob("*broken*"))
 
 
+def test_what_of_a_folder_is_not_read_is_counted(tiny_run, photographs, tmp_path, capsys):
+    for name in ("a.HEIC", "b.heic", "c.NEF"):
+        (photographs / name).touch()
+    (photographs / "more").mkdir()
+    (photographs / "sample_0000.png").rename(photographs / "sample_0000.jfif")
+    assert main(command(tiny_run, photographs, tmp_path / "out")) == 0
+    printed = capsys.readouterr().out
+    assert f"{photographs}: not read: 2 .heic, 1 .nef, 1 folder; export" in printed
+    assert "3 photographs: class maps" in printed
+
+
 def test_where_no_photograph_can_be_read_there_are_no_others(
     tiny_run, photographs, tmp_path, capsys
 ):

@@ -73,6 +73,15 @@ def copy_photograph(root, change):
     save_mask(root, 5, lambda mask: np.zeros(read_image(image_of(root, 5)).shape[:2], np.uint8))
 
 
+def turn(path, orientation):
+    """Gives a file an EXIF orientation; its pixels stay as they are."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(path) as image:
+        image.load()
+    image.save(path, exif=exif)
+
+
 def circle(root):
     set_cell("source_id", "sample_0006", 5)(root)
     set_cell("source_id", "sample_0005", 6)(root)
@@ -130,6 +139,18 @@ INJECTED = {
     "colour mask": (
         lambda r: Image.open(mask_of(r, 3)).convert("RGB").save(mask_of(r, 3)),
         [("mode", "annotations/sample_0003.png")],
+    ),
+    "mask as JPEG": (
+        lambda r: Image.open(mask_of(r, 3)).save(mask_of(r, 3), "JPEG"),
+        [("mode", "annotations/sample_0003.png")],
+    ),
+    "turned photograph": (
+        lambda r: turn(image_of(r, 3), 3),
+        [("orientation", "annotations/sample_0003.png")],
+    ),
+    "turned photograph and mask": (
+        lambda r: (turn(image_of(r, 3), 3), turn(mask_of(r, 3), 3)),
+        [],
     ),
     "ids": (
         lambda r: save_mask(r, 3, with_values),
