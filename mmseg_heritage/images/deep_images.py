@@ -49,7 +49,7 @@ def is_misread(image: Image.Image) -> bool:
 def read_deep_png(file: BinaryIO) -> np.ndarray:
     """Reads a PNG of 16 bits with colours or alpha.
 
-    Holds 8 bytes for each pixel at once, and the file.
+    OpenCV holds up to 16 bytes for each pixel at once, and the file is held beside them.
 
     Returns:
         uint16 (H, W, 3), RGB order, not turned.

@@ -32,8 +32,8 @@ def read_image(source: Source, name: str | None = None) -> np.ndarray:
     becomes three equal channels, CMYK becomes RGB, and an alpha channel is dropped
     (:func:`mmseg_heritage.images.color.to_srgb`).
 
-    Memory, at most and for each pixel, beside 100 MB: 7 bytes; 19 for WebP; 11 for PNG of 16 bits,
-    and the file; for TIFF of 16 bits 3 and those of all channels, of which there may be 8.
+    Memory, at most and for each pixel, beside 100 MB: 7 bytes; 19 for WebP; 20 for PNG of 16 bits
+    with colours, and the file; for TIFF of 16 bits 3 and those of its channels, at most 16.
 
     Args:
         source: Path or content of the file.
