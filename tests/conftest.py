@@ -15,7 +15,7 @@ from mmseg_heritage.evaluation.components import SIZE_EDGES
 from mmseg_heritage.evaluation.levels import derived_levels
 from mmseg_heritage.evaluation.store import Counts, save_counts
 from mmseg_heritage.sample_set import make_sample_set
-from mmseg_heritage.taxonomy import FINE_LEVEL, LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT, FINE_LEVEL
 from mmseg_heritage.utils.files import write_json
 
 REAL_DATA_VARIABLE = "MMSEG_HERITAGE_REAL_DATA"
@@ -96,7 +96,7 @@ def tiny_run(
     return TinyRun(tiny_config, folder, folder / "iter_3.pth", sample_set)
 
 
-def _counts(images=12, classes=LEVELS[FINE_LEVEL].classes, seed=0, own=False, **changes):
+def _counts(images=12, classes=ARTEFACT.levels[FINE_LEVEL].classes, seed=0, own=False, **changes):
     """Returns random counts; two images of each group, some classes absent from some images.
 
     Args:

@@ -12,7 +12,7 @@ from mmseg_heritage.runs.load_config import load_config
 from mmseg_heritage.runs.model_stats import CONVENTION, measure_model, measure_models
 from mmseg_heritage.runs.model_tables import backbone_table, check_tables, config_table
 from mmseg_heritage.runs.prepare import check_parts
-from mmseg_heritage.taxonomy import FINE
+from mmseg_heritage.taxonomy import ARTEFACT
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
@@ -165,7 +165,9 @@ def test_it_lists_the_mappings_that_there_are():
 def test_its_counts_are_those_of_the_classes_and_add_up():
     rows = re.findall(r"\| (\d+) \| ([\w ]+) \| ([\d,]+) \| ([\d.]+) (?=\|)", DATA)
     counts = {int(i): (name, int(n.replace(",", "")), float(share)) for i, name, n, share in rows}
-    assert {i: name for i, (name, _, _) in counts.items()} == {c.id: c.name for c in FINE}
+    assert {i: name for i, (name, _, _) in counts.items()} == {
+        c.id: c.name for c in ARTEFACT.classes
+    }
     total = sum(n for _, n, _ in counts.values())
     for _, number, share in counts.values():
         assert 100 * number / total == pytest.approx(share, abs=6e-4)

@@ -46,6 +46,7 @@ class Predictor:
     Attributes:
         classes: Class names; the position is the id in the maps.
         palette: One RGB colour for each class.
+        mask_values: What written class maps hold for each class: its value in the masks.
         levels: Levels above the classes that the model predicts, by name; mostly none.
 
     Raises:
@@ -60,7 +61,7 @@ class Predictor:
         cfg.model = without_sync_bn(cfg.model)
         self.model = build_model(cfg)
         content = check_fits(self.model, checkpoint)
-        self.classes, self.palette = _classes(content, self.model, checkpoint)
+        self.classes, self.palette, self.mask_values = _classes(content, self.model, checkpoint)
         self.model.load_state_dict(weights_of(content, checkpoint))
         self.levels: dict[str, Level] = getattr(self.model.decode_head, "levels", {})
         self.model.to(self.device).eval()
@@ -108,7 +109,7 @@ def predict(
 ) -> list[Path]:
     """Writes, for every photograph, its class map, an overlay and the share of each class.
 
-    The files are ``<name>_classes.png`` (ids with palette), ``<name>_overlay.png``,
+    The files are ``<name>_classes.png`` (mask values with palette), ``<name>_overlay.png``,
     ``<name>_panel.png`` (photograph and class map with a legend) and ``<name>.json``; hierarchical
     models add ``<name>_<level>.png`` (ids with palette) for each level.
 
@@ -172,7 +173,7 @@ def _predict_one(predictor: Predictor, photograph: Path, out: Path) -> Path:
     classes, palette = predictor.classes, predictor.palette
     clean = classes.index("Clean") if "Clean" in classes else None
     name = photograph.stem
-    write_class_map(out / f"{name}_classes.png", class_map, palette)
+    write_class_map(out / f"{name}_classes.png", class_map, palette, predictor.mask_values)
     image = read_image(photograph)
     write_image(out / f"{name}_overlay.png", overlay(image, class_map, palette, clean))
     for level_name, level in predictor.levels.items():
@@ -243,8 +244,8 @@ def _device(name: str | None) -> torch.device:
 
 def _classes(
     content: Any, model: torch.nn.Module, checkpoint: str | Path
-) -> tuple[list[str], list[list[int]]]:
-    """Returns class names and colours: the checkpoint's own, or where it has none ARTeFACT's."""
+) -> tuple[list[str], list[list[int]], list[int] | None]:
+    """Returns names, colors and mask values: the checkpoint's, or where it has none ARTeFACT's."""
     meta = (content.get("meta") or {}).get("dataset_meta") or ARTeFACTDataset.METAINFO
     classes, palette = list(meta["classes"]), [list(color) for color in meta["palette"]]
     expected = model.num_classes
@@ -253,4 +254,4 @@ def _classes(
             f"{checkpoint}: the checkpoint knows {len(classes)} classes, "
             f"the config's head {expected}"
         )
-    return classes, palette
+    return classes, palette, meta.get("mask_values")

@@ -16,9 +16,7 @@ from mmseg_heritage.dataprep.layout import Sample
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
-from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX, Level
-
-NUM_CLASSES = len(FINE)
+from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList, Level
 
 Progress = Callable[[int, int], None]
 Bar = Callable[[str], AbstractContextManager[Progress | None]]
@@ -35,20 +33,21 @@ def no_bar(title: str) -> AbstractContextManager[None]:
     return nullcontext()
 
 
-def class_pixels(mask: np.ndarray) -> NDArray[np.int64]:
+def class_pixels(mask: np.ndarray, classes: ClassList = ARTEFACT) -> NDArray[np.int64]:
     """Counts the pixels of each class in one mask.
 
     Args:
-        mask: uint8 (H, W), class ids 0..15 or 255.
+        mask: uint8 (H, W), ids of classes or 255.
+        classes: Those that the mask can hold.
 
     Returns:
-        int64 (17,): the 16 classes in order of id, then the pixels outside the object (255).
+        int64 (classes + 1,): the classes in their order, then the pixels outside the object (255).
     """
     counts = np.zeros(256, dtype=np.int64)
     pixels = mask.ravel()
     for start in range(0, pixels.size, _BLOCK):
         counts += np.bincount(pixels[start : start + _BLOCK], minlength=256)
-    return counts[[*range(NUM_CLASSES), IGNORE_INDEX]]
+    return counts[[*classes.ids, IGNORE_INDEX]]
 
 
 def sample_pixels(
@@ -66,7 +65,11 @@ def sample_pixels(
     Raises:
         InputError: With all masks that cannot be read.
     """
-    return _of_each(samples, lambda s: class_pixels(read_mask(s.annotation)), progress)
+
+    def count(sample: Sample) -> NDArray[np.int64]:
+        return class_pixels(read_mask(sample.annotation, classes=sample.classes), sample.classes)
+
+    return _of_each(samples, count, progress)
 
 
 def sample_hashes(samples: Sequence[Sample], progress: Progress | None = None) -> dict[str, int]:
@@ -86,24 +89,24 @@ def sample_hashes(samples: Sequence[Sample], progress: Progress | None = None) -
 
 
 def present_classes(pixels: Mapping[str, NDArray[np.int64]]) -> dict[str, list[int]]:
-    """Returns sample id -> ids of the classes with at least one pixel, without 255."""
-    return {i: np.flatnonzero(counts[:NUM_CLASSES]).tolist() for i, counts in pixels.items()}
+    """Returns sample id -> positions of the classes with at least one pixel, without 255."""
+    return {i: np.flatnonzero(counts[:-1]).tolist() for i, counts in pixels.items()}
 
 
 def group_pixels(counts: NDArray[np.int64], level: Level) -> NDArray[np.int64]:
     """Sums the counts of classes into those of a level's groups.
 
     Args:
-        counts: int64 (..., 17), as :func:`class_pixels` returns them.
-        level: A level of the taxonomy.
+        counts: int64 (..., classes + 1), as :func:`class_pixels` returns them.
+        level: A level of these classes.
 
     Returns:
         int64 (..., groups); classes in no group, and 255, are left out.
     """
     groups = np.zeros((*counts.shape[:-1], len(level.classes)), dtype=np.int64)
-    for fine_id, group in enumerate(level.fine_to_group):
+    for position, group in enumerate(level.fine_to_group):
         if group != IGNORE_INDEX:
-            groups[..., group] += counts[..., fine_id]
+            groups[..., group] += counts[..., position]
     return groups
 
 

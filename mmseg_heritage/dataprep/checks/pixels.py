@@ -16,12 +16,13 @@ from numpy.typing import NDArray
 from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
 from mmseg_heritage.dataprep.checks.faults import Fault
 from mmseg_heritage.dataprep.layout import Sample
-from mmseg_heritage.dataprep.statistics import NUM_CLASSES, Progress, class_pixels
+from mmseg_heritage.dataprep.statistics import Progress, class_pixels
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.color import profile_fault
 from mmseg_heritage.images.image_files import ImageFault, image_header, image_size
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.taxonomy import ARTEFACT, ClassList
 
 _T = TypeVar("_T")
 _Result = TypeVar("_Result")
@@ -58,10 +59,13 @@ def check_pixels(samples: Sequence[Sample], progress: Progress | None = None) ->
     Raises:
         InputError: With the faults of all files.
     """
-    pairs = [(sample.image, sample.annotation) for sample in samples]
+
+    def faults_of(sample: Sample) -> list[Fault]:
+        return read_pair(sample.image, sample.annotation, sample.classes)[2]
+
     problems = [
         str(fault)
-        for faults in in_threads(lambda pair: read_pair(*pair)[2], pairs, progress=progress)
+        for faults in in_threads(faults_of, samples, progress=progress)
         for fault in faults
     ]
     if problems:
@@ -92,13 +96,14 @@ def in_threads(
 
 
 def read_pair(
-    image: Path | None, annotation: Path | None
+    image: Path | None, annotation: Path | None, classes: ClassList = ARTEFACT
 ) -> tuple[np.ndarray | None, np.ndarray | None, list[Fault]]:
     """Decodes a photograph and its mask as training does.
 
     Args:
         image: File of the photograph, if there is one.
         annotation: File of the mask, if there is one.
+        classes: Those that the mask can hold.
 
     Returns:
         :func:`mmseg_heritage.images.photographs.read_image` and
@@ -115,7 +120,7 @@ def read_pair(
             faults.append(_fault(image, error))
     if annotation is not None:
         try:
-            mask = read_mask(annotation, size)
+            mask = read_mask(annotation, size, classes=classes)
         except ImageFault as error:
             faults.append(_fault(annotation, error))
     return pixels, mask, faults
@@ -134,7 +139,7 @@ class Examined:
         faults: What is wrong with them.
         digest: SHA-256 of the decoded pixels and their shape; None without a readable photograph.
         hash: Perceptual hash; None without a readable photograph.
-        class_pixels: int64 (17,), as :func:`mmseg_heritage.dataprep.statistics.class_pixels`; None
+        class_pixels: As :func:`mmseg_heritage.dataprep.statistics.class_pixels`; None
             without a sound mask.
     """
 
@@ -144,14 +149,15 @@ class Examined:
     class_pixels: NDArray[np.int64] | None = None
 
 
-def examine(image: Path | None, annotation: Path | None) -> Examined:
+def examine(image: Path | None, annotation: Path | None, classes: ClassList = ARTEFACT) -> Examined:
     """Decodes a photograph and its mask, and computes what data sets are compared by.
 
     Args:
         image: File of the photograph, if there is one.
         annotation: File of the mask, if there is one.
+        classes: Those that the mask can hold.
     """
-    pixels, mask, faults = read_pair(image, annotation)
+    pixels, mask, faults = read_pair(image, annotation, classes)
     digest = phash = counts = None
     if image is not None and pixels is not None:
         digest = _digest(pixels)
@@ -160,8 +166,8 @@ def examine(image: Path | None, annotation: Path | None) -> Examined:
         if unused := profile_fault(header.mode, header.profile):
             faults.append(Fault("colour profile", image, f"{unused}; its numbers are read as sRGB"))
     if annotation is not None and mask is not None:
-        counts = class_pixels(mask)
-        if not counts[:NUM_CLASSES].any():
+        counts = class_pixels(mask, classes)
+        if not counts[:-1].any():
             faults.append(Fault("no label", annotation, "every pixel is 255, outside the object"))
     return Examined(tuple(faults), digest, phash, counts)
 

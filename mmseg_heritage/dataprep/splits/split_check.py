@@ -13,9 +13,8 @@ from prettytable import PrettyTable
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.dataprep.splits.split import SCORED_PARTS, Split, check_split, load_split
-from mmseg_heritage.dataprep.statistics import NUM_CLASSES, Bar, no_bar, sample_pixels
+from mmseg_heritage.dataprep.statistics import Bar, no_bar, sample_pixels
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import FINE
 
 
 def check_split_files(
@@ -118,10 +117,9 @@ def support_table(
     table = PrettyTable(["", *(f"{p} images" for p in parts), *(f"{p} pixels" for p in parts)])
     table.align = "r"
     table.align[""] = "l"
-    counts = [
-        np.array([pixels[i] for i in split.part(p)]).reshape(-1, NUM_CLASSES + 1) for p in parts
-    ]
-    for row, name in enumerate([*(c.name for c in FINE), "outside the object"]):
+    names = [*samples[0].classes.names, "outside the object"]
+    counts = [np.array([pixels[i] for i in split.part(p)]).reshape(-1, len(names)) for p in parts]
+    for row, name in enumerate(names):
         images = [int((c[:, row] > 0).sum()) for c in counts]
         table.add_row([name, *images, *(f"{int(c[:, row].sum()):,}" for c in counts)])
     by_id = {s.id: s for s in samples}

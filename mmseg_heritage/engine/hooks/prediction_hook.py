@@ -26,7 +26,8 @@ class PredictionHook(Hook):
 
     Args:
         show_dir: Folder of ``<id>.png`` panels: input, ground truth, prediction. None writes none.
-        out_dir: Folder of ``<id>.png`` class maps (ids with palette). None writes none.
+        out_dir: Folder of ``<id>.png`` class maps, which hold the mask values of the data set, with
+            its palette; those of levels hold positions of groups. None writes none.
     """
 
     priority = "LOW"
@@ -48,18 +49,24 @@ class PredictionHook(Hook):
             name = f"{Path(sample.img_path).stem}.png"
             truth = _class_map(sample.gt_sem_seg)
             prediction = _class_map(sample.pred_sem_seg)
-            self._write(name, sample, truth, prediction, meta["classes"], meta["palette"])
+            if self.out_dir is not None:
+                values = meta.get("mask_values")
+                write_class_map(self.out_dir / name, prediction, meta["palette"], values)
+            self._show(name, sample, truth, prediction, meta["classes"], meta["palette"])
             for level_name, level in sample.get("levels", {}).items():
-                self._write(
+                of_level = _class_map(sample.get(f"pred_sem_seg_{level_name}"))
+                if self.out_dir is not None:
+                    write_class_map(self.out_dir / level_name / name, of_level, level.colors)
+                self._show(
                     f"{level_name}/{name}",
                     sample,
                     np.array(level.lookup(), dtype=np.uint8)[truth],
-                    _class_map(sample.get(f"pred_sem_seg_{level_name}")),
+                    of_level,
                     level.classes,
                     level.colors,
                 )
 
-    def _write(
+    def _show(
         self,
         name: str,
         sample: Any,
@@ -68,9 +75,7 @@ class PredictionHook(Hook):
         classes: Sequence[str],
         palette: Palette,
     ) -> None:
-        """Writes the class map and the picture of one image at one level."""
-        if self.out_dir is not None:
-            write_class_map(self.out_dir / name, prediction, palette)
+        """Writes the picture of one image at one level."""
         if self.show_dir is not None:
             # Where the truth is ignored nothing is scored, and nothing is shown.
             shown = np.where(truth == IGNORE_INDEX, truth, prediction)

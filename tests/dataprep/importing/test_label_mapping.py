@@ -7,7 +7,7 @@ import pytest
 
 from mmseg_heritage.dataprep.importing.label_mapping import SCHEMA, SHIPPED, load_mapping
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import BACKGROUND, FINE
+from mmseg_heritage.taxonomy import ARTEFACT, BACKGROUND
 
 
 @pytest.fixture
@@ -151,7 +151,7 @@ def test_shipped_mappings_can_be_named_and_a_missing_one_lists_them(tmp_path, mo
 
 def test_the_colours_of_artefact_are_those_of_the_taxonomy():
     mapping = load_mapping("artefact_colours")
-    wanted = {c.color: c.id for c in FINE} | {BACKGROUND.color: 255}
+    wanted = {c.color: c.id for c in ARTEFACT.classes} | {BACKGROUND.color: 255}
     found = {
         tuple(int(code.text[i : i + 2], 16) for i in (1, 3, 5)): code.class_id
         for code in mapping.codes

@@ -10,9 +10,9 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmseg_heritage.engine.hooks import PredictionHook
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT
 
-FINE = LEVELS["fine"]
+FINE = ARTEFACT.levels["fine"]
 RUNNER = SimpleNamespace(
     test_evaluator=SimpleNamespace(
         dataset_meta={"classes": FINE.classes, "palette": [list(c) for c in FINE.colors]}

@@ -17,7 +17,7 @@ from mmseg.structures import SegDataSample
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.decode_heads import HierarchicalUPerHead
 from mmseg_heritage.models.decode_heads.hierarchy_scores import MODES
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT
 
 IN_CHANNELS = [4, 6, 8, 10]
 
@@ -85,7 +85,7 @@ def test_each_level_is_trained_on_its_own_labels(mode):
         logits = head.scores.logits(raw)
     for level, weight in (("binary", 2), ("coarse", 3), ("fine", 5)):
         table = torch.full((256,), 255)
-        table[:16] = torch.tensor(LEVELS[level].fine_to_group)
+        table[:16] = torch.tensor(ARTEFACT.levels[level].fine_to_group)
         mapped = table[label]
         expected = torch.nn.functional.cross_entropy(logits[level], mapped, ignore_index=255)
         torch.testing.assert_close(losses[f"loss_ce_{level}"], weight * expected)
