@@ -147,7 +147,7 @@ def _hint(classes: ClassList, illegal: Mapping[int, int]) -> str:
     """Returns what to do about values that ARTeFACT does not have."""
     if classes != ARTEFACT:
         return ""
-    if set(illegal) == {_BACKGROUND}:
+    if _BACKGROUND in illegal:
         return (
             f"; in data with 17 classes {_BACKGROUND} is the background: map it to 255 ('ignore') "
             "with import-data"

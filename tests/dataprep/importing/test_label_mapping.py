@@ -47,6 +47,27 @@ def test_values_may_be_numbers_and_limits_together(load):
     assert ids_of(mapping, [0, 9, 10, 15, 19, 20]) == [0, 0, None, 255, None, 9]
 
 
+def test_values_may_mean_classes_of_the_mapping(load):
+    mapping = load(
+        classes=["Sound", {"name": "Rotten", "id": 40}],
+        values={"255": "Rotten", "0": "Sound", "7": "ignore"},
+    )
+    assert ids_of(mapping, [0, 7, 255]) == [0, 255, 40]
+    assert mapping.classes.names == ("Sound", "Rotten")
+
+
+def test_problems_of_classes_and_values_are_said_together(load):
+    with pytest.raises(InputError) as caught:
+        load(classes=["Sound", {"name": "Rotten", "id": 300}], sufix="")
+    assert [problem.split(":")[0] for problem in caught.value.problems][:2] == [
+        "unknown key 'sufix'; known", "class 1 'Rotten'",
+    ]  # fmt: skip
+    with pytest.raises(InputError) as caught:
+        load(classes=["Sound", "Rotten"], values={"0": "Roten", "1": "Cracks"})
+    assert "did you mean Rotten" in caught.value.problems[0]
+    assert "'1' means 'Cracks', which is no class" in caught.value.problems[1]
+
+
 def test_all_else_has_a_default(load):
     mapping = load()
     assert mapping.name == "mine"
