@@ -67,8 +67,8 @@ def test_where_clean_is_ignored_it_is_refused():
 
 
 def test_own_classes_are_marked_by_name_and_none_is_made_up():
-    own = own_classes([DamageClass(7, "Hair", (9, 9, 9)), DamageClass(3, "Clean", (0, 0, 0))])
-    data = {**scene(), "mask_classes": own, "label_map": {7: 0, 3: 1}}
+    own = own_classes([DamageClass(0, "Hair", (9, 9, 9)), DamageClass(3, "Clean", (0, 0, 0))])
+    data = {**scene(), "mask_classes": own, "label_map": {0: 0, 3: 1}}
     data["gt_seg_map"] = np.where(data["gt_seg_map"] == 0, 1, 255).astype(np.uint8)
     np.random.seed(0)
     after = RandomPaintedDamage(["Hair"])(data)["gt_seg_map"]
