@@ -65,9 +65,7 @@ def read_classes(path: str | Path) -> ClassList:
     try:
         content = read_json(path, SCHEMA, "a list of classes")
     except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: expected a list of classes, but there is no such file"
-        ) from error
+        raise InputError(f"{path}: no such file; expected a list of classes") from error
     problems = list(unknown_keys(content, ("schema", "classes")))
     classes, wrong = parse_classes(content.get("classes"))
     if problems or wrong:

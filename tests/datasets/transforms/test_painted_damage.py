@@ -71,7 +71,7 @@ def test_own_classes_are_marked_by_name_and_none_is_made_up():
     data = {**scene(), "mask_classes": own, "label_map": {0: 0, 3: 1}}
     data["gt_seg_map"] = np.where(data["gt_seg_map"] == 0, 1, 255).astype(np.uint8)
     np.random.seed(0)
-    after = RandomPaintedDamage(["Hair"])(data)["gt_seg_map"]
+    after = RandomPaintedDamage(["Hair"])(dict(data))["gt_seg_map"]
     assert set(after[after != data["gt_seg_map"]]) == {0}
     with pytest.raises(InputError, match="paints classes of ARTeFACT") as caught:
         RandomPaintedDamage()(data)
