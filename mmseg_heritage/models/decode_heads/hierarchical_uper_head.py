@@ -265,8 +265,9 @@ def _class_list(entries: Sequence[str | Mapping[str, Any]] | None) -> ClassList:
     classes, problems = parse_classes(entries)
     if problems:
         raise InputError("HierarchicalUPerHead cannot be built", problems)
-    # What ARTeFACT calls so has its groups and colors, also where only names are given.
-    return named_classes(classes.names) if set(classes.names) <= set(ARTEFACT.names) else classes
+    # Of names alone, ARTeFACT's bring their groups.
+    only_names = all(isinstance(entry, str) for entry in entries)
+    return named_classes(classes.names) if only_names else classes
 
 
 def _losses(config: LossConfig) -> nn.ModuleList:
