@@ -32,7 +32,7 @@ from mmseg_heritage.runs.prepare import (
     output_folder,
 )
 from mmseg_heritage.runs.provenance import run_stamp
-from mmseg_heritage.utils.checkpoint import check_fits, trusting_checkpoints
+from mmseg_heritage.utils.checkpoint import check_fits, checkpoint_reading
 from mmseg_heritage.utils.distributed import alone
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.visualization.figures.score_figures import write_figures
@@ -104,7 +104,7 @@ def test(
         check_unseen(seen, split, checkpoint)
     _spare_the_data(outputs, datasets[0])
     _write_results_to(cfg, results, outputs)
-    with trusting_checkpoints(trust_checkpoint):
+    with checkpoint_reading(trust_checkpoint):
         content = check_fits(check_parts(cfg, ("test",)), checkpoint)
         _check_same_classes(content, datasets[0], checkpoint)
         if not skip_data_check:

@@ -46,7 +46,7 @@ from mmseg_heritage.runs.resume import (
     read_environment,
     training_config,
 )
-from mmseg_heritage.utils.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
+from mmseg_heritage.utils.checkpoint import check_fits, checkpoint_reading, load_checkpoint_file
 from mmseg_heritage.utils.distributed import alone
 from mmseg_heritage.utils.files import write_json
 
@@ -95,7 +95,7 @@ def train(
     cfg.work_dir = str(folder)
     if amp:
         _turn_amp_on(cfg)
-    with trusting_checkpoints(trust_checkpoint):
+    with checkpoint_reading(trust_checkpoint):
         _set_resume(cfg, folder, resume, overwrite)
     prepare_distributed(cfg)
     divide_batch(cfg)
@@ -107,7 +107,7 @@ def train(
     if cfg.resume and resume == AUTO:
         check_same_run(folder, training, split)
     check_weights(cfg.get("class_weights"), split)
-    with trusting_checkpoints(trust_checkpoint):
+    with checkpoint_reading(trust_checkpoint):
         if not cfg.resume:
             resolve_pretrained(cfg)
         model = check_parts(cfg, ("train", "val"))
