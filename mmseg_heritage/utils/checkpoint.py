@@ -61,21 +61,27 @@ def load_checkpoint_file(path: str | Path, map_location: MapLocation | None = "c
         checkpoint = read_torch_file(file, device)
     except Refused as error:
         raise InputError(
-            f"{path}: refused, because this checkpoint asks for '{error}', which no weights "
-            "need. If you made the file yourself or trust who did, add --trust-checkpoint"
+            f"{path}: refused, because this checkpoint asks for '{_printable(error)}', which no "
+            "weights need. If you made the file yourself or trust who did, add --trust-checkpoint"
         ) from error
     except (MemoryError, torch.cuda.OutOfMemoryError):
         raise
     except OSError as error:
         raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:  # damaged bytes read as instructions can fail in any way
-        reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
+        reason = _printable(error).split(". ")[0] or type(error).__name__
         raise DamagedCheckpoint(
             f"{path}: not a whole checkpoint file: {reason}. Copy or fetch it again"
         ) from error
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get("meta"), dict):
         checkpoint["meta"].pop("config", None)
     return checkpoint
+
+
+def _printable(error: Exception) -> str:
+    """Returns the first line of a message, which may quote the file, as text for a terminal."""
+    line = next(iter(str(error).splitlines()), "")[:200]
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
 def load_from_local(filename: str, map_location: Any = None) -> Any:

@@ -40,7 +40,7 @@ from mmseg_heritage.utils.safe_builders import (
 )
 
 MAX_INSTRUCTIONS = 10_000_000  # a checkpoint of the largest shipped model has about 40,000
-MAX_VALUES = 1_000_000
+MAX_VALUES = 300_000
 MAX_DEPTH = 100
 _MAX_INTEGER_BITS = 256
 _HARMLESS = (

@@ -67,18 +67,18 @@ def read_torch_file(path: Path, map_location: MapLocation) -> Any:
 
 
 class _BoundedReader(io.BufferedReader):
-    """A file that gives no more than it has, in pieces that fit into memory."""
+    """A file that is read in pieces that fit into memory, whatever it asks for."""
 
     def __init__(self, path: Path) -> None:
         super().__init__(io.FileIO(path))
         self.size = path.stat().st_size
 
     def read(self, size: int | None = -1, /) -> bytes:
-        left = max(0, self.size - self.tell())
-        wanted = left if size is None or size < 0 else min(size, left)
-        if wanted > _MAX_READ:
-            raise Malformed(f"asks for {wanted} bytes in one piece")
-        return super().read(wanted)
+        if size is None or size < 0:
+            size = max(0, self.size - self.tell())
+        if size > _MAX_READ:
+            raise Malformed(f"asks for {size} bytes in one piece")
+        return super().read(size)
 
     def readline(self, size: int | None = -1, /) -> bytes:
         return super().readline(_MAX_LINE)
@@ -120,24 +120,25 @@ class _ZipStorages:
     def __call__(
         self, kind: StorageType, key: str, location: str, elements: int, rest: tuple[Any, ...]
     ) -> Storage:
-        info = self._archive.getinfo(f"{self._prefix}data/{key}")
+        info = _record(self._archive, f"{self._prefix}data/{key}")
         if elements * kind.dtype.itemsize != info.file_size or rest:
             raise Malformed(f"storage {key}: {elements} elements of {kind.dtype} are not stored")
         if key not in self._read:
             self._left -= info.file_size  # records may overlap in the file
             if self._left < 0:
                 raise Malformed("the storages are larger than the file")
-            with _open_record(self._archive, info) as stream:
+            with self._archive.open(info) as stream:  # at its end the check sum is verified
                 storage = _fill(info.file_size, stream)
             self._read[key] = _restored(storage, location, self._to)
         return Storage(self._read[key], kind.dtype)
 
 
-def _open_record(archive: zipfile.ZipFile, info: zipfile.ZipInfo) -> Any:
-    """Opens a record; reading it to its end verifies its check sum."""
+def _record(archive: zipfile.ZipFile, name: str) -> zipfile.ZipInfo:
+    """Returns the entry of a record that is stored as it is."""
+    info = archive.getinfo(name)
     if info.compress_type != zipfile.ZIP_STORED:
-        raise Malformed(f"{info.filename} is compressed")  # a small file could become any size
-    return archive.open(info)
+        raise Malformed(f"{name} is compressed")  # a small file could become any size
+    return info
 
 
 def _read_zip(stream: _BoundedReader, map_location: MapLocation) -> Any:
@@ -151,12 +152,12 @@ def _read_zip(stream: _BoundedReader, map_location: MapLocation) -> Any:
         if f"{prefix}constants.pkl" in names:
             raise Refused("TorchScript")
         if f"{prefix}byteorder" in names:
-            with _open_record(archive, archive.getinfo(f"{prefix}byteorder")) as record:
+            with archive.open(_record(archive, f"{prefix}byteorder")) as record:
                 _check_byte_order(record.read(16).decode())
-        info = archive.getinfo(pickles[0])
+        info = _record(archive, pickles[0])
         if info.file_size > _MAX_PICKLE:
             raise Malformed(f"{info.file_size} bytes beside the tensors; expected {_MAX_PICKLE}")
-        with _open_record(archive, info) as record:
+        with archive.open(info) as record:
             pickled = io.BytesIO(record.read())
         storages = _ZipStorages(archive, prefix, stream.size, map_location)
         return SafeUnpickler(pickled, storages, stream.size).load()
