@@ -1,7 +1,12 @@
 """What the training loop reads: the data set and its transforms."""
 
 from mmseg_heritage.datasets.artefact import ARTeFACTDataset
-from mmseg_heritage.datasets.seeded import NumberedSampler, SeededDataset
+from mmseg_heritage.datasets.photograph_backend import PhotographBackend
+from mmseg_heritage.datasets.seeded import (
+    NumberedInfiniteSampler,
+    NumberedSampler,
+    SeededDataset,
+)
 from mmseg_heritage.datasets.transforms import (
     HeritageAugmentation,
     LimitLongEdge,
@@ -17,7 +22,9 @@ __all__ = [
     "LimitLongEdge",
     "LoadARTeFACTAnnotations",
     "LoadHeritageImage",
+    "NumberedInfiniteSampler",
     "NumberedSampler",
+    "PhotographBackend",
     "RandomSquareCrop",
     "RareClassCrop",
     "SeededDataset",
