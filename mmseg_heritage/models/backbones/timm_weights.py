@@ -18,7 +18,7 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmseg_heritage.errors import MAX_LISTED, InputError
-from mmseg_heritage.utils.checkpoint import load_checkpoint_file, weights_of
+from mmseg_heritage.utils.checkpoint import checkpoint_reading, load_checkpoint_file, weights_of
 
 _Result = TypeVar("_Result")
 
@@ -308,7 +308,8 @@ def _read(path: str | Path) -> dict[str, Tensor]:
                 f"{path}: not a whole safetensors file ({error}); copy it again"
             ) from error
     if "://" in str(path):
-        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location="cpu")
+        with checkpoint_reading():
+            checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location="cpu")
     else:
         checkpoint = load_checkpoint_file(path)
     if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("model"), Mapping):
