@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_heritage.cli.common import bar
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", default="data/artefact", help="default: %(default)s")
@@ -49,7 +47,7 @@ def run(args: argparse.Namespace) -> None:
         args.max_ratio,
         args.level,
         args.overwrite,
-        bar,
+        progress_bar,
     )
     for path in paths:
         content = read_weight_file(path)

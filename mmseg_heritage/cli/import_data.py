@@ -6,7 +6,7 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING
 
-from mmseg_heritage.cli.common import bar
+from mmseg_heritage.utils.progress import progress_bar
 
 if TYPE_CHECKING:
     from mmseg_heritage.dataprep.importing.import_folder import Imported
@@ -49,7 +49,7 @@ def run(args: argparse.Namespace) -> None:
         table=args.table,
         skip_faulty=args.skip_faulty,
         workers=args.workers,
-        bar=bar,
+        bar=progress_bar,
     )
     print(_summary(imported))
 

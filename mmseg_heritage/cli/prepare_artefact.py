@@ -5,7 +5,7 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mmseg_heritage.cli.common import bar
+from mmseg_heritage.utils.progress import progress_bar
 
 if TYPE_CHECKING:
     from mmseg_heritage.dataprep.hub import Prepared
@@ -58,7 +58,7 @@ def run(args: argparse.Namespace) -> None:
         revision=args.revision,
         num_rows=args.num_rows,
         skip_faulty=args.skip_faulty,
-        bar=bar,
+        bar=progress_bar,
     )
     print(_summary(prepared))
 

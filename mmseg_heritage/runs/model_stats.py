@@ -21,11 +21,11 @@ from mmengine.config import Config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmseg_heritage.dataprep.statistics import Bar, no_bar
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
 from mmseg_heritage.runs.load_config import load_config
 from mmseg_heritage.runs.prepare import build_model
+from mmseg_heritage.utils.progress import Bar, no_bar
 
 CONVENTION = (
     "FLOPs are 2 x the multiply-adds of convolutions, matrix products and attention in one forward "

@@ -13,9 +13,10 @@ from prettytable import PrettyTable
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.dataprep.splits.split import SCORED_PARTS, Split, check_split, load_split
-from mmseg_heritage.dataprep.statistics import NUM_CLASSES, Bar, no_bar, sample_pixels
+from mmseg_heritage.dataprep.statistics import NUM_CLASSES, sample_pixels
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import FINE
+from mmseg_heritage.utils.progress import Bar, no_bar
 
 
 def check_split_files(
