@@ -35,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from mmseg_heritage.apis.augment import augment
+    from mmseg_heritage.utils.progress import progress_bar
 
     made = augment(
         args.data_root,

@@ -37,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
         make_weight_files,
         read_weight_file,
     )
+    from mmseg_heritage.utils.progress import progress_bar
     from mmseg_heritage.visualization.figures.weight_figure import plot_class_weights, weight_table
 
     paths = make_weight_files(
