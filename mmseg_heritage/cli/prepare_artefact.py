@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from mmseg_heritage.utils.progress import progress_bar
+from mmseg_heritage.utils.text import readable_size
 
 if TYPE_CHECKING:
     from mmseg_heritage.dataprep.hub import Prepared
@@ -71,7 +72,7 @@ def _summary(prepared: Prepared) -> str:
     if prepared.losses:
         lines += ["what --max-side did to the classes:", _loss_table(prepared)]
     lines += [
-        f"{prepared.num_samples} photographs with annotation, {prepared.num_bytes / 1e6:.1f} MB, "
+        f"{prepared.num_samples} photographs with annotation, {readable_size(prepared.num_bytes)}, "
         f"revision {prepared.revision or 'not known'}: {prepared.root}",
         f"{prepared.num_written} files written now, {prepared.num_kept} were there and are "
         "as they were written",

@@ -10,8 +10,9 @@ from typing import Any
 
 from mmengine.config import Config, ConfigDict
 
-from mmseg_heritage.errors import InputError, did_you_mean
+from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.variables import value_problems
+from mmseg_heritage.utils.text import did_you_mean
 
 _SUFFIX = "_variables"
 

@@ -132,7 +132,7 @@ def test_a_variable_that_no_field_holds_is_suggested():
     with pytest.raises(InputError, match="num_workers, pretrained, pretrained_name") as caught:
         load_config("quickstart_artefact", {"pretraned": None})
     assert caught.value.problems == [
-        "pretraned: no such variable or field; did you mean pretrained?"
+        "pretraned: no such variable or field; did you mean pretrained or pretrained_name?"
     ]
 
 

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmseg_heritage.errors import InputError, did_you_mean
+from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX
+from mmseg_heritage.utils.text import did_you_mean
 
 SCHEMA = "mmseg_heritage/mapping/1"
 SHIPPED = Path(__file__).with_name("mappings")

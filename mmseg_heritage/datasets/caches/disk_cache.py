@@ -21,11 +21,11 @@ from mmseg_heritage.datasets.caches.pixel_cache import (
     PixelCache,
     Place,
     label_table,
-    readable_size,
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.files import replacing, sha256
 from mmseg_heritage.utils.progress import Progress
+from mmseg_heritage.utils.text import readable_size
 from mmseg_heritage.utils.threads import run_in_threads
 
 # They decide which pixels a file has, as mmseg_heritage.images does: a change outdates caches.

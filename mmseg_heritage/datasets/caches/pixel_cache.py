@@ -24,6 +24,7 @@ from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.utils.memory import available_memory
 from mmseg_heritage.utils.progress import Progress
+from mmseg_heritage.utils.text import readable_size
 from mmseg_heritage.utils.threads import DEFAULT_WORKERS, run_in_threads
 
 CACHES = ("none", "ram", "disk")
@@ -134,11 +135,6 @@ def check_memory(items: Sequence[CacheItem]) -> None:
             f"Available here are {readable_size(available)}, of which a tenth is left for the "
             "training itself. Use cache='disk', or fewer or smaller photographs"
         )
-
-
-def readable_size(nbytes: float) -> str:
-    """Returns a number of bytes in GB or MB."""
-    return f"{nbytes / 1e9:.1f} GB" if nbytes >= 1e8 else f"{nbytes / 1e6:.1f} MB"
 
 
 class SharedMemory:
