@@ -12,7 +12,6 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.dist import barrier
-from prettytable import PrettyTable
 
 from mmseg_heritage.apis.quickstart import best_checkpoint
 from mmseg_heritage.apis.test import test
@@ -28,6 +27,7 @@ from mmseg_heritage.runs.load_config import as_list, load_config
 from mmseg_heritage.runs.prepare import build_datasets, check_parts, work_dir_of
 from mmseg_heritage.taxonomy import FINE_LEVEL
 from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.utils.tables import plain_table
 
 SCHEMA = "mmseg_heritage/folds/1"
 ALL = "all"
@@ -166,15 +166,14 @@ def fold_table(results: str | Path) -> str:
     """Lays out ``folds.json``: a line for each fold, mean and spread, and all pooled."""
     content = json.loads(Path(results).read_text(encoding="utf-8"))
     keys = [key for key in content["overall"] if key in _COLUMNS or key.endswith("_head_mIoU")]
-    table = PrettyTable(["fold", "images", *keys])
-    table.align = "r"
-    table.align["fold"] = "l"
-    for name, fold in content["folds"].items():
-        table.add_row([name, fold["images"], *(_cell(fold["overall"][key]) for key in keys)])
+    rows = [
+        [name, fold["images"], *(_cell(fold["overall"][key]) for key in keys)]
+        for name, fold in content["folds"].items()
+    ]
     for row in ("mean", "std"):
-        table.add_row([row, "", *(_cell(content["overall"][key][row]) for key in keys)])
-    table.add_row(["pooled", "", *(_cell(content["pooled"].get(key)) for key in keys)])
-    lines = [table.get_string()]
+        rows.append([row, "", *(_cell(content["overall"][key][row]) for key in keys)])
+    rows.append(["pooled", "", *(_cell(content["pooled"].get(key)) for key in keys)])
+    lines = [plain_table(["fold", "images", *keys], rows)]
     if content["not_tested"]:
         lines.append(f"not tested: {', '.join(content['not_tested'])}")
     return "\n".join(lines)

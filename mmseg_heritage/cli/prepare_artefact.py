@@ -6,6 +6,7 @@ import argparse
 from typing import TYPE_CHECKING
 
 from mmseg_heritage.utils.progress import progress_bar
+from mmseg_heritage.utils.tables import plain_table
 from mmseg_heritage.utils.text import readable_size
 
 if TYPE_CHECKING:
@@ -82,14 +83,11 @@ def _summary(prepared: Prepared) -> str:
 
 
 def _loss_table(prepared: Prepared) -> str:
-    from prettytable import PrettyTable
-
-    table = PrettyTable(["class", "masks", "lost in", "pixels by share", "pixels", "kept %"])
+    rows = []
     for loss in prepared.losses:
         kept = f"{100 * loss.kept / loss.expected:.1f}"
-        table.add_row(
+        rows.append(
             [loss.name, loss.images, loss.lost_in, f"{loss.expected:,}", f"{loss.kept:,}", kept]
         )
-    table.align = "r"
-    table.align["class"] = "l"
-    return table.get_string()
+    header = ["class", "masks", "lost in", "pixels by share", "pixels", "kept %"]
+    return plain_table(header, rows)

@@ -12,9 +12,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from numpy.typing import NDArray
-from prettytable import PrettyTable
 
 from mmseg_heritage.taxonomy import IGNORE_INDEX
+from mmseg_heritage.utils.tables import plain_table
 
 
 @HOOKS.register_module()
@@ -111,9 +111,5 @@ def pixel_shares(pixels: NDArray[np.int64], num_classes: int) -> NDArray[np.floa
 
 def _table(classes: Sequence[str], shares: NDArray[np.float64], images: NDArray[np.int64]) -> str:
     """Lays out shares and images of the classes."""
-    table = PrettyTable(["class", "percent of pixels", "images"])
-    for i, name in enumerate(classes):
-        table.add_row([name, f"{shares[i]:.4f}", int(images[i])])
-    table.align = "r"
-    table.align["class"] = "l"
-    return str(table.get_string())
+    rows = [[name, f"{shares[i]:.4f}", int(images[i])] for i, name in enumerate(classes)]
+    return plain_table(["class", "percent of pixels", "images"], rows)
