@@ -17,7 +17,6 @@ from mmseg_heritage.apis.quickstart import best_checkpoint
 from mmseg_heritage.apis.test import test
 from mmseg_heritage.apis.train import AUTO, check_weights, train
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, load_split
-from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import pooled_means
 from mmseg_heritage.evaluation.store import Counts, load_counts
@@ -26,6 +25,7 @@ from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
 from mmseg_heritage.runs.load_config import as_list, load_config
 from mmseg_heritage.runs.prepare import build_datasets, check_parts, work_dir_of
 from mmseg_heritage.taxonomy import FINE_LEVEL
+from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.utils.tables import plain_table
 

@@ -27,8 +27,6 @@ from mmseg_heritage.utils.distributed import (
     read_ranks,
 )
 
-__all__ = ["is_main_process", "prepare_distributed", "watching_processes", "without_sync_bn"]
-
 # How the backends say that the other end of a connection is gone; gloo has no exception of its own.
 _LOST = re.compile(
     r"connection (was )?(closed|reset|refused)|broken pipe|socket closed|timed out|timeout|"

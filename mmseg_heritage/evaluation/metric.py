@@ -9,7 +9,6 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
@@ -31,6 +30,7 @@ from mmseg_heritage.evaluation.summary import (
     write_per_class,
 )
 from mmseg_heritage.taxonomy import IGNORE_INDEX, Level
+from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.utils.tables import plain_table
 

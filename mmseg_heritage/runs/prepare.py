@@ -33,11 +33,11 @@ from mmseg_heritage.dataprep.layout import Sample
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.datasets.caches.pixel_cache import check_memory
 from mmseg_heritage.datasets.transforms import LoadHeritageImage
-from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones.timm_weights import RGB
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
 from mmseg_heritage.runs.load_config import as_list, check_classes
+from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.progress import progress_bar
 
 

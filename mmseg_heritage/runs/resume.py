@@ -12,11 +12,11 @@ from mmengine.config import Config
 
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, Split
 from mmseg_heritage.engine.checkpoint_files import LAST, listed, located
-from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.engine.loops import make_resumable
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.batches import images_per_step
 from mmseg_heritage.utils.checkpoint import DamagedCheckpoint, load_checkpoint_file
+from mmseg_heritage.utils.distributed import is_main_process
 
 ENVIRONMENT = "environment.json"
 """File in the run's folder, see :func:`mmseg_heritage.runs.environment.environment`."""

@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import socket
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -174,7 +175,14 @@ def _port(launcher: str) -> int:
 
 
 def is_main_process() -> bool:
-    """Whether this process reports and writes, told from the environment before torch is set up."""
+    """Whether this process is the one that reports and writes: the one of rank 0.
+
+    May be asked at any time. Once torch's process group exists, the rank in it counts. Before that,
+    and in a run of one process, the variables count that launchers set; without any, it is True.
+    """
+    groups = sys.modules.get("torch.distributed")  # not imported here: that takes seconds
+    if groups is not None and groups.is_available() and groups.is_initialized():
+        return bool(groups.get_rank() == 0)
     names = [names[0] for names in _RANKS.values()]
     return next((os.environ[name] for name in names if os.environ.get(name)), "0") == "0"
 

@@ -61,25 +61,6 @@ def test_a_launcher_that_did_not_start_this_process_is_refused(launcher, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, True),
-        ({"RANK": "0"}, True),
-        ({"RANK": "1"}, False),
-        ({"SLURM_PROCID": "3"}, False),
-        ({"RANK": "0", "SLURM_PROCID": "3"}, True),
-        ({"OMPI_COMM_WORLD_RANK": "2"}, False),
-    ],
-)
-def test_the_main_process_is_known_before_torch_is_set_up(environment, expected, monkeypatch):
-    for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert launch.is_main_process() is expected
-
-
-@pytest.mark.parametrize(
     ("launcher", "local_rank", "visible", "expected"),
     [
         ("pytorch", 3, 4, 3),

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import get_world_size, is_main_process
+from mmengine.dist import get_world_size
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
@@ -13,6 +13,7 @@ from mmseg.registry import HOOKS
 from mmseg_heritage.engine.checkpoint_files import WHOLE, enlist, remove_halves
 from mmseg_heritage.engine.loops import EPOCH_START
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.distributed import is_main_process
 
 _VALIDATED = "last_validated_iter"
 
