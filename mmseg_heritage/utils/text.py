@@ -10,13 +10,16 @@ from mmseg_heritage.errors import InputError
 _FEW = 30
 
 
-def did_you_mean(name: str, known: Iterable[str]) -> str:
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
     """Returns "; did you mean A or B?" with up to three similar names, or nothing if none is.
 
-    Upper and lower case count as equal.
+    Args:
+        name: As given. Upper and lower case count as equal.
+        known: All that exist.
+        cutoff: From which similarity on, 0 to 1, as :func:`difflib.get_close_matches` measures it.
     """
     by_lower = {other.lower(): other for other in known}
-    near = difflib.get_close_matches(name.lower(), list(by_lower))
+    near = difflib.get_close_matches(name.lower(), list(by_lower), cutoff=cutoff)
     return f"; did you mean {' or '.join(by_lower[other] for other in near)}?" if near else ""
 
 
