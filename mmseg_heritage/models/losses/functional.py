@@ -89,11 +89,16 @@ class _SoftClassSums(torch.autograd.Function):
         # The last bin collects the pixels that weigh nothing.
         intersection, predicted, labelled = logits.new_zeros(3, num_classes + 1, dtype=wide)
         for scores, classes, weight in _pieces(logits, labels, pixel_weight):
-            probs, bins, mass = _probs_bins_mass(scores, classes, weight)
-            own = _take_own(probs, bins) * mass
-            predicted[:-1] += probs.mul_(mass).sum(1)
-            intersection.index_add_(0, bins, own.to(wide))
-            labelled.index_add_(0, bins, mass.to(wide))
+            probs, bins, valid = _probs_bins_valid(scores, classes)
+            # Not a product with 0, which would be NaN for logits that are not finite.
+            probs.masked_fill_(~valid, 0.0)
+            mass = valid.to(wide)
+            if weight is not None:
+                probs.mul_(weight)
+                mass *= weight
+            predicted[:-1] += probs.sum(1)
+            intersection.index_add_(0, bins, _take_own(probs, bins).to(wide))
+            labelled.index_add_(0, bins, mass)
         dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
         sums = [s[:-1].to(dtype) for s in (intersection, predicted, labelled)]
         ctx.mark_non_differentiable(sums[2])
@@ -111,14 +116,16 @@ class _SoftClassSums(torch.autograd.Function):
         # One more entry for the bin of the pixels that weigh nothing.
         own_factor = torch.cat([grad_intersection, grad_intersection.new_zeros(1)])
         for scores, classes, weight, grad_piece in _pieces(logits, labels, pixel_weight, grad):
-            probs, bins, mass = _probs_bins_mass(scores, classes, weight)
+            probs, bins, valid = _probs_bins_valid(scores, classes)
             own = _take_own(probs, bins) * own_factor[bins]
             result = probs * per_class
             mean = result.sum(0) + own
             result.addcmul_(probs, mean, value=-1)
             # One entry per pixel: no two additions meet, so the order cannot matter.
             result.scatter_add_(0, _rows(bins, len(probs)), own[None])
-            torch.mul(result, mass, out=grad_piece)
+            if weight is not None:
+                result.mul_(weight)
+            grad_piece.copy_(torch.where(valid, result, 0.0))
         return grad, None, None
 
 
@@ -140,18 +147,11 @@ def _pieces(logits: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]
     return zip(*columns, strict=False)  # repeat() has no end
 
 
-def _probs_bins_mass(
-    scores: Tensor, classes: Tensor, weight: Tensor | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns a piece's probabilities (C, L), and per pixel its bin in 0..C and its weight."""
-    scores = working_precision(scores)
+def _probs_bins_valid(scores: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns a piece's probabilities (C, L), the bins (0..C) of its pixels, and which of them count."""
     valid = (classes >= 0) & (classes < len(scores))
-    # 0 rather than anything times a weight of 0, which would be NaN for logits that are not finite.
-    probs = scores.softmax(0).masked_fill_(~valid, 0.0)
-    mass = valid.to(probs.dtype)
-    if weight is not None:
-        mass *= weight
-    return probs, torch.where(valid, classes, len(scores)), mass
+    bins = torch.where(valid, classes, len(scores))
+    return working_precision(scores).softmax(0), bins, valid
 
 
 def _rows(bins: Tensor, num_classes: int) -> Tensor:

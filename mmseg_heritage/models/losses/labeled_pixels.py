@@ -43,7 +43,8 @@ class LabeledPixels:
         Returns:
             Logits of the same shape, float64 if they were, else float32.
         """
-        return working_precision(logits).masked_fill((self.labels == NO_CLASS)[:, None], 0.0)
+        takes_part = (self.labels != NO_CLASS)[:, None]
+        return torch.where(takes_part, working_precision(logits), 0.0)
 
     def average(self, terms: Tensor, normalize: str) -> Tensor:
         """Weighs the terms of the pixels and reduces them.
