@@ -148,7 +148,7 @@ def _pieces(logits: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]
 
 
 def _probs_bins_valid(scores: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns a piece's probabilities (C, L), the bins (0..C) of its pixels, and which of them count."""
+    """Returns a piece's probabilities (C, L), the bin (0..C) of each pixel, and which count."""
     valid = (classes >= 0) & (classes < len(scores))
     bins = torch.where(valid, classes, len(scores))
     return working_precision(scores).softmax(0), bins, valid
