@@ -47,7 +47,7 @@ def print_report(facts: Facts, findings: Sequence[Finding]) -> None:
     print(plain_table(["here", ""], [*version_rows(facts), *machine_rows(facts)], labels=2) + "\n")
     print(plain_table(["works", ""], ability_rows(facts, findings), labels=2) + "\n")
     for finding in findings:
-        print(f"{finding.severity}: {finding.message}\n  -> {finding.mend}\n")
+        print(f"{finding.severity}: {finding.message}\n  -> {finding.fix}\n")
     print(verdict(findings))
 
 

@@ -100,7 +100,7 @@ def measure_model(
     """
     cfg = load_config(path, options)
     height, width = _size(cfg, path, size)
-    _leave_weights_out(cfg)
+    _remove_pretrained(cfg)
     model = build_model(cfg).eval().to("meta")
     try:
         image = torch.empty(1, image_channels(model.backbone), height, width, device="meta")
@@ -187,7 +187,7 @@ def _size(cfg: Config, path: str | Path, size: int | Sequence[int] | None) -> tu
     return sides[0], sides[-1]
 
 
-def _leave_weights_out(cfg: Config) -> None:
+def _remove_pretrained(cfg: Config) -> None:
     """Takes out of a config what would load weights, or save memory in a backward pass."""
     model = cfg.get("model") or {}
     backbone = model.get("backbone") or {}
@@ -195,7 +195,7 @@ def _leave_weights_out(cfg: Config) -> None:
         for name in _LEFT_OUT:
             part.pop(name, None)
     if str(backbone.get("type")).endswith("TIMMBackbone"):
-        backbone["pretrained"] = False  # mmseg's downloads unless told
+        backbone["pretrained"] = False  # mmseg's downloads unless turned off
 
 
 def _levels(backbone: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -39,7 +39,7 @@ def latest_checkpoint(folder: Path) -> Path | None:
     if not latest.is_file():
         raise InputError(
             f"{record}: names {written}, which is gone. Give --resume a checkpoint file, or start "
-            "anew with --overwrite"
+            "again with --overwrite"
         )
     return latest
 
@@ -69,7 +69,7 @@ def latest_whole_checkpoint(folder: Path) -> Path | None:
         return path
     raise InputError(
         f"{folder}: none of this run's checkpoints can be read. Give --resume another file, or "
-        "start anew with --overwrite",
+        "start again with --overwrite",
         problems,
     )
 

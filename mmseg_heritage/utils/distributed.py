@@ -1,4 +1,4 @@
-"""Which process of a run this is and where the processes meet, told from the environment.
+"""Which process of a run this is and where the processes meet, read from the environment.
 
 Needs no torch: the command line asks before anything is imported.
 """
@@ -73,7 +73,7 @@ class Ranks:
 
 
 def check_launcher(launcher: str) -> None:
-    """Refuses a launcher that did not start this process: runs would hang or fight for files.
+    """Refuses a launcher that did not start this process: runs would hang or mix their files.
 
     Raises:
         InputError: If the launcher is unknown, or 'none' for one of several processes.
@@ -188,7 +188,7 @@ def is_main_process() -> bool:
 
 
 def is_first_of_node(launcher: str) -> bool:
-    """Whether this process speaks for its node.
+    """Whether this process reports for its node.
 
     Until a run starts, the processes of a node read the same files and arguments and meet the same
     faults. Those of another node may not: its disks are others.

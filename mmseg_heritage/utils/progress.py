@@ -1,4 +1,4 @@
-"""One look for everything that takes long: a bar with counts and the time left."""
+"""The progress bar of everything that takes long: a bar with counts and the time left."""
 
 from __future__ import annotations
 

@@ -53,5 +53,5 @@ def run_in_threads(
             if progress is not None:
                 progress(done, len(items))
     if problems:
-        raise InputError("the data set has faulty files; mend or remove them", problems)
+        raise InputError("the data set has faulty files; fix or remove them", problems)
     return results

@@ -100,11 +100,15 @@ def test_a_port_in_use_and_a_failed_meeting_say_what_to_do(monkeypatch):
         for name, value in place.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(InputError, match=r"port \d+ is in use on .*: set MASTER_PORT"):
-            launch._meet(Config({}), Ranks(0, 2, 0, "127.0.0.1", int(place["MASTER_PORT"])), False)
+            launch._init_process_group(
+                Config({}), Ranks(0, 2, 0, "127.0.0.1", int(place["MASTER_PORT"])), False
+            )
     monkeypatch.setenv("RANK", "1")  # nobody listens there any more
     cfg = Config({"env_cfg": {"dist_cfg": {"backend": "gloo", "timeout": 1}}})
     with pytest.raises(InputError, match=r"could not meet the others .*GLOO_SOCKET_IFNAME"):
-        launch._meet(cfg, Ranks(1, 2, 1, "127.0.0.1", int(place["MASTER_PORT"])), False)
+        launch._init_process_group(
+            cfg, Ranks(1, 2, 1, "127.0.0.1", int(place["MASTER_PORT"])), False
+        )
     message = launch._rendezvous_message(Ranks(1, 2, 1, "n1", 5), "nccl", "timed out")
     assert "NCCL_SOCKET_IFNAME" in message
 

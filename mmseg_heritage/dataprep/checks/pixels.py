@@ -57,7 +57,7 @@ def check_pixels(samples: Sequence[Sample], progress: Progress | None = None) ->
     found = run_in_threads(lambda s: read_pair(s.image, s.annotation)[2], samples, progress)
     problems = [str(fault) for faults in found for fault in faults]
     if problems:
-        raise InputError("the data set has faulty files; mend or remove them", problems)
+        raise InputError("the data set has faulty files; fix or remove them", problems)
 
 
 def read_pair(

@@ -155,7 +155,7 @@ class Journal:
             )
 
     def start(self) -> None:
-        """Writes the journal anew, with what is known, and without the half line of a kill."""
+        """Writes the journal again, with what is known, and without the half line of a kill."""
         head = {**self.origin, "metadata_sha256": self.metadata_sha256}
         lines = [head, *map(asdict, self.written.values())]
         with replacing(self.root / JOURNAL) as temporary:

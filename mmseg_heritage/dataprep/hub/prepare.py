@@ -116,7 +116,7 @@ def prepare(
         raise InputError(
             f"{error.filename or out}: cannot be written ({error.strerror or error}). "
             f"{len(journal.written)} of {len(IMAGE_COLUMNS) * len(rows)} files are done. Make room "
-            "or mend it, and run this again: it goes on from there"
+            "or fix it, and run this again: it goes on from there"
         ) from error
 
 

@@ -79,7 +79,7 @@ def import_data(
 
     Photographs keep their bytes. Masks become 8-bit PNG of class ids. Every file is decoded and
     checked. The folder appears when it is complete: a call that fails or is stopped leaves nothing
-    under its name, and the next one begins anew.
+    under its name, and the next one begins again.
 
     Args:
         mapping: As :func:`mmseg_heritage.dataprep.importing.label_mapping.load_mapping` takes it.
@@ -128,7 +128,7 @@ def import_data(
     except OSError as error:
         raise InputError(
             f"{error.filename or out}: cannot be read or written ({error.strerror or error}). "
-            "Nothing is left behind; make room or mend it, and run this again"
+            "Nothing is left behind; make room or fix it, and run this again"
         ) from error
     return imported
 
@@ -140,7 +140,7 @@ def _lines(left_out: Mapping[str, Sequence[str]]) -> list[str]:
 def _refuse(left_out: Mapping[str, Sequence[str]], skip_faulty: bool) -> None:
     if left_out and not skip_faulty:
         raise InputError(
-            f"{len(left_out)} images or masks cannot be used; nothing is written. Mend them, or "
+            f"{len(left_out)} images or masks cannot be used; nothing is written. Fix them, or "
             "leave them out with --skip-faulty",
             _lines(left_out),
         )

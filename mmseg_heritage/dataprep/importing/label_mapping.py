@@ -156,7 +156,7 @@ def load_mapping(source: str | Path) -> LabelMapping:
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds a JSON object; of keys that are there twice, one would be lost without a word."""
+    """Builds a JSON object; of keys that are there twice, one would be lost silently."""
     keys = [key for key, _ in pairs]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:

@@ -204,7 +204,7 @@ class PixelCache:
         self.memory = memory
 
     def array(self, path: str) -> np.ndarray:
-        """Maps the array of a file, copy-on-write: what is written to it reaches nobody else.
+        """Maps the array of a file, copy-on-write: no other process sees what is written to it.
 
         Raises:
             InputError: If the cache's file was removed.
@@ -216,7 +216,7 @@ class PixelCache:
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{file}: the cached pixels of {path} are gone ({error}); start the run again, "
-                "which decodes them anew"
+                "which decodes them again"
             ) from error
         return array.view(np.ndarray)
 

@@ -258,7 +258,7 @@ def main_process_first(load: Callable[[], _Result]) -> _Result:
         if is_main_process():
             results.append(load())
     finally:
-        barrier()  # after a failure too: the others must not wait for ever
+        barrier()  # after a failure too: the others must not wait forever
     return results[0] if results else load()
 
 
