@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmseg_heritage.cli.common import bar
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.progress import progress_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -47,7 +47,7 @@ def run(args: argparse.Namespace) -> int:
         args.data_root,
         max_distance=None if distance < 0 else distance,
         workers=args.workers,
-        bar=bar,
+        bar=progress_bar,
     )
     print(report_text(report, args.strict))
     if args.json is not None:

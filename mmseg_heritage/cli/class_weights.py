@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_heritage.cli.common import bar
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", default="data/artefact", help="default: %(default)s")
@@ -39,6 +37,7 @@ def run(args: argparse.Namespace) -> None:
         make_weight_files,
         read_weight_file,
     )
+    from mmseg_heritage.utils.progress import progress_bar
     from mmseg_heritage.visualization.figures.weight_figure import plot_class_weights, weight_table
 
     paths = make_weight_files(
@@ -49,7 +48,7 @@ def run(args: argparse.Namespace) -> None:
         args.max_ratio,
         args.level,
         args.overwrite,
-        bar,
+        progress_bar,
     )
     for path in paths:
         content = read_weight_file(path)

@@ -66,7 +66,7 @@ def check_weights(cfg: Any, split: Split) -> None:
         return
     name = counted.get("name")
     now = (
-        "but the run's split of this name has other parts: made anew, or of other folds"
+        "but the run's split of this name has other parts: made again, or of other folds"
         if name == split.name
         else f"but the run uses split '{split.name}', whose parts are others"
     )

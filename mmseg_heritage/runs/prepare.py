@@ -37,7 +37,7 @@ from mmseg_heritage.dataprep.splits.split import Split
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.datasets.caches.pixel_cache import check_memory
 from mmseg_heritage.datasets.transforms import LoadHeritageImage
-from mmseg_heritage.engine.launch import is_main_process, prepare_distributed
+from mmseg_heritage.engine.launch import prepare_distributed
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones.timm_weights import RGB
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
@@ -46,6 +46,7 @@ from mmseg_heritage.runs.contradictions import check_classes
 from mmseg_heritage.runs.iterations import as_list
 from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders
 from mmseg_heritage.runs.variables import innermost_datasets
+from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.progress import progress_bar
 
 

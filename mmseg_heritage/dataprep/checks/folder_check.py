@@ -12,13 +12,14 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import MAX_DISTANCE, near_duplicate_groups
 from mmseg_heritage.dataprep.checks.faults import KINDS, Fault
-from mmseg_heritage.dataprep.checks.pixels import Examined, examine, in_threads
+from mmseg_heritage.dataprep.checks.pixels import Examined, examine
 from mmseg_heritage.dataprep.layout import COLUMNS, FolderContent, Sample, scan_folder
 from mmseg_heritage.dataprep.splits.groups import split_units
-from mmseg_heritage.dataprep.statistics import Bar, no_bar
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
 from mmseg_heritage.taxonomy import CONTENTS, MATERIALS
+from mmseg_heritage.utils.progress import Bar, no_bar
+from mmseg_heritage.utils.threads import run_in_threads
 
 DESCRIPTIONS = (
     "type",
@@ -101,7 +102,7 @@ def check_folder(
     ids = sorted(content.images.keys() | content.annotations.keys())
     pairs = [(content.images.get(i), content.annotations.get(i)) for i in ids]
     with bar("checking images and masks") as report:
-        results = in_threads(lambda pair: examine(*pair), pairs, workers, report)
+        results = run_in_threads(lambda pair: examine(*pair), pairs, report, workers)
         examined = dict(zip(ids, results, strict=True))
 
     faults = list(content.faults)

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
@@ -16,15 +13,14 @@ from numpy.typing import NDArray
 from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
 from mmseg_heritage.dataprep.checks.faults import Fault
 from mmseg_heritage.dataprep.layout import Sample
-from mmseg_heritage.dataprep.statistics import NUM_CLASSES, Progress, class_pixels
+from mmseg_heritage.dataprep.statistics import NUM_CLASSES, class_pixels
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.color import profile_fault
 from mmseg_heritage.images.image_files import ImageFault, image_header, image_size
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
-
-_T = TypeVar("_T")
-_Result = TypeVar("_Result")
+from mmseg_heritage.utils.progress import Progress
+from mmseg_heritage.utils.threads import run_in_threads
 
 
 def check_sizes(samples: Sequence[Sample]) -> None:
@@ -58,37 +54,10 @@ def check_pixels(samples: Sequence[Sample], progress: Progress | None = None) ->
     Raises:
         InputError: With the faults of all files.
     """
-    pairs = [(sample.image, sample.annotation) for sample in samples]
-    problems = [
-        str(fault)
-        for faults in in_threads(lambda pair: read_pair(*pair)[2], pairs, progress=progress)
-        for fault in faults
-    ]
+    found = run_in_threads(lambda s: read_pair(s.image, s.annotation)[2], samples, progress)
+    problems = [str(fault) for faults in found for fault in faults]
     if problems:
-        raise InputError("the data set has faulty files; mend or remove them", problems)
-
-
-def in_threads(
-    function: Callable[[_T], _Result],
-    items: Sequence[_T],
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> Iterator[_Result]:
-    """Yields ``function(item)`` for each item in order, computed in threads.
-
-    Args:
-        function: What to compute; Pillow, OpenCV and hashlib let go of the GIL in it.
-        items: What to compute it of.
-        workers: Number of threads; by default the cores, at most 8.
-        progress: Called with (done, total) after each item.
-    """
-    # More threads than cores only cost memory.
-    workers = min(8, os.cpu_count() or 1) if workers is None else workers
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        for done, result in enumerate(pool.map(function, items), start=1):
-            yield result
-            if progress is not None:
-                progress(done, len(items))
+        raise InputError("the data set has faulty files; fix or remove them", problems)
 
 
 def read_pair(

@@ -12,10 +12,11 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.split import Split, check_split, default_split, load_split
-from mmseg_heritage.dataprep.statistics import Bar, group_pixels, no_bar, sample_pixels
+from mmseg_heritage.dataprep.statistics import group_pixels, sample_pixels
 from mmseg_heritage.dataprep.weights.weight_formulas import class_weights, save_class_weights
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.utils.progress import Bar, no_bar
 
 FOLDER = "class_weights"
 """Folder below the data root where weights go unless another place is named."""

@@ -18,6 +18,7 @@ from mmseg_heritage.datasets.caches import pixel_cache as decoding
 from mmseg_heritage.datasets.caches.disk_cache import cache_files, fill_disk, outdated_files
 from mmseg_heritage.datasets.caches.pixel_cache import decode_image, decode_mask, plan_cache
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils import threads
 
 
 def _pairs(root):
@@ -195,7 +196,10 @@ def test_an_unfinished_file_that_is_renamed_meanwhile_disturbs_nobody(
     items = plan_cache(_pairs(sample_set)[:1])
     name = cache_files(items, tmp_path)[items[0].path].stem[:32]
     listed = [tmp_path / f".{name}-abcdefgh.npy"]
-    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter(listed))
+    glob = Path.glob
+    monkeypatch.setattr(
+        Path, "glob", lambda self, pattern: listed if self == tmp_path else glob(self, pattern)
+    )
     assert len(fill_disk(items, tmp_path).places) == 2
 
 
@@ -227,7 +231,7 @@ def test_a_disk_that_fills_up_keeps_what_is_there(sample_set, tmp_path, monkeypa
         save(stream, array)
 
     monkeypatch.setattr(module.np, "save", until_full)
-    monkeypatch.setattr(decoding, "_THREADS", 1)
+    monkeypatch.setattr(threads, "DEFAULT_WORKERS", 1)
     with pytest.raises(InputError, match=r"No space left on device.*is kept, and the next start"):
         fill_disk(items, tmp_path)
     assert len(list(tmp_path.iterdir())) == 6
