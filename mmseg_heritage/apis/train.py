@@ -15,8 +15,7 @@ from mmengine.runner import Runner
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, Split
-from mmseg_heritage.dataprep.weights.weight_files import read_weight_file
-from mmseg_heritage.dataprep.weights.weight_formulas import load_class_weights
+from mmseg_heritage.dataprep.weights.weight_formulas import load_class_weights, read_weight_file
 from mmseg_heritage.engine.checkpoint_files import LAST, LIST
 from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_workers
 from mmseg_heritage.engine.launch import (

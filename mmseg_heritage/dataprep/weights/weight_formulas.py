@@ -20,6 +20,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.file_state import WhileUnchanged
 from mmseg_heritage.utils.files import write_json
 
 SCHEMA = "mmseg_heritage/class_weights/1"
@@ -164,6 +165,27 @@ def _shares_of_images(
     return counts / np.maximum(totals, 1)
 
 
+_FILES: WhileUnchanged[Any] = WhileUnchanged()
+
+
+def read_weight_file(path: str | os.PathLike[str]) -> Any:
+    """Returns what a JSON file of class weights holds, unchecked; a process reads it once.
+
+    Raises:
+        InputError: If it cannot be read.
+    """
+
+    def read() -> Any:
+        try:
+            return json.loads(Path(path).read_text(encoding="utf-8"))
+        except (OSError, ValueError) as error:
+            raise InputError(
+                f"The class weights cannot be read from {path}", [str(error)]
+            ) from error
+
+    return _FILES.get(os.fspath(path), [Path(path)], read)
+
+
 def load_class_weights(
     source: Sequence[float] | NDArray[Any] | str | os.PathLike[str],
     num_classes: int | None = None,
@@ -204,7 +226,7 @@ def save_class_weights(
     max_ratio: float | None = None,
     details: Mapping[str, Any] | None = None,
     overwrite: bool = False,
-) -> list[float]:
+) -> dict[str, Any]:
     """Computes class weights and writes them with what they were made from.
 
     The file appears whole or not at all (:func:`mmseg_heritage.utils.files.write_json`).
@@ -220,7 +242,7 @@ def save_class_weights(
         overwrite: Replace a file that is already there, instead of refusing.
 
     Returns:
-        The weights written, see :func:`class_weights`.
+        What was written; under ``class_weights`` the weights, see :func:`class_weights`.
 
     Raises:
         InputError: If counts, names or formula do not fit, or the file exists and ``overwrite`` is
@@ -250,7 +272,7 @@ def save_class_weights(
         "class_weights": weights,
     }
     write_json(target, content)
-    return weights
+    return content
 
 
 def _is_count(value: object) -> bool:
@@ -281,11 +303,7 @@ def _weight_problems(values: Sequence[object], num_classes: int | None) -> list[
 
 def _read_weights(path: Path) -> list[Any]:
     """Returns the unchecked list of weights in a JSON file."""
-    try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise InputError(f"The class weights cannot be read from {path}", [str(error)]) from error
-    values = content
+    values = content = read_weight_file(path)
     problems = []
     if isinstance(content, Mapping):
         values = content.get("class_weights")

@@ -8,8 +8,12 @@ import pytest
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.dataprep.splits.split import default_split, load_split
 from mmseg_heritage.dataprep.splits.split_files import make_split_files
-from mmseg_heritage.dataprep.weights.weight_files import make_weight_files, read_weight_file
-from mmseg_heritage.dataprep.weights.weight_formulas import class_weights, load_class_weights
+from mmseg_heritage.dataprep.weights.weight_files import make_weight_files
+from mmseg_heritage.dataprep.weights.weight_formulas import (
+    class_weights,
+    load_class_weights,
+    read_weight_file,
+)
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.taxonomy import LEVELS

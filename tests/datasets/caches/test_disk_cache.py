@@ -102,7 +102,7 @@ def test_label_maps_share_the_photographs_but_not_the_masks(sample_set, tmp_path
 def test_another_reader_decodes_anew(sample_set, tmp_path, decoded, monkeypatch):
     items = plan_cache(_pairs(sample_set)[:1])
     fill_disk(items, tmp_path)
-    monkeypatch.setattr(module, "_reader", lambda: "another version")
+    monkeypatch.setattr(module, "reader_version", lambda: "another version")
     fill_disk(items, tmp_path)
     assert len(decoded) == 4
     assert len(outdated_files(items, tmp_path)) == 2
