@@ -169,6 +169,10 @@ class ARTeFACTDataset(BaseSegDataset):
             )
         return self._folder
 
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the folder behind, with its list of all files: workers need their own part only."""
+        return {**self.__dict__, "_folder": None}
+
     def read_split(self) -> tuple[Split, list[Sample]]:
         """Returns the split and all samples of the data set, before any filter, both verified."""
         if self._split is None:

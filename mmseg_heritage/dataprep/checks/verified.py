@@ -14,7 +14,6 @@ import hashlib
 import json
 import logging
 import os
-import threading
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
@@ -69,7 +68,6 @@ class VerifiedFiles:
         self._reader = _reader()
         self._entries: dict[_Key, _Entry] = {} if full else self._load()
         self._judged: dict[_Key, _Entry | None] = {}  # None is not sound
-        self._lock = threading.Lock()
 
     @property
     def file(self) -> Path:
@@ -99,10 +97,9 @@ class VerifiedFiles:
         found = examine(image, annotation)
         is_sound = states is not None and all(KINDS[f.kind].is_warning for f in found.faults)
         key = self._key(image, annotation)
-        with self._lock:
-            self._judged[key] = None
-            if states is not None and is_sound:
-                self._entries[key] = self._judged[key] = _Entry(*states, found)
+        self._judged[key] = None
+        if states is not None and is_sound:
+            self._entries[key] = self._judged[key] = _Entry(*states, found)
         return found
 
     def save(self) -> None:

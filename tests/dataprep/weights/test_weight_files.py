@@ -88,7 +88,7 @@ def test_a_family_of_folds_gives_one_file_for_each(copied_sample_set):
     root = copied_sample_set
     folds = make_split_files(root, None, ("kfold",), folds=3)
     paths = make_weight_files(root, "splits/kfold-3", formula="median_frequency")
-    assert paths == [root / "class_weights" / "kfold-3" / f"fold-{i}.json" for i in (1, 2, 3)]
+    assert list(paths) == [root / "class_weights" / "kfold-3" / f"fold-{i}.json" for i in (1, 2, 3)]
     for path, fold in zip(paths, folds, strict=True):
         content = read_weight_file(path)
         assert content["split"]["sha256"] == load_split(fold).digest()

@@ -195,7 +195,10 @@ def test_an_unfinished_file_that_is_renamed_meanwhile_disturbs_nobody(
     items = plan_cache(_pairs(sample_set)[:1])
     name = cache_files(items, tmp_path)[items[0].path].stem[:32]
     listed = [tmp_path / f".{name}-abcdefgh.npy"]
-    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter(listed))
+    glob = Path.glob
+    monkeypatch.setattr(
+        Path, "glob", lambda folder, name: listed if folder == tmp_path else glob(folder, name)
+    )
     assert len(fill_disk(items, tmp_path).places) == 2
 
 
