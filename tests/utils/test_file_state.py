@@ -71,15 +71,15 @@ def test_a_changed_file_is_read_again(file, change):
 @pytest.mark.parametrize("change", ["add", "remove", "rename"])
 def test_a_changed_folder_is_read_again(file, change):
     memory, folder = WhileUnchanged(), file.parent
-    before = memory.get("key", [folder], lambda: sorted(os.listdir(folder)))
+    before = memory.get("key", [folder], lambda: sorted(folder.iterdir()))
     actions = {
         "add": lambda: (folder / "new").touch(),
         "remove": file.unlink,
         "rename": lambda: file.rename(folder / "renamed"),
     }
     actions[change]()
-    after = memory.get("key", [folder], lambda: sorted(os.listdir(folder)))
-    assert after == sorted(os.listdir(folder)) != before
+    after = memory.get("key", [folder], lambda: sorted(folder.iterdir()))
+    assert after == sorted(folder.iterdir()) != before
 
 
 def test_what_changed_just_now_is_not_remembered(file):

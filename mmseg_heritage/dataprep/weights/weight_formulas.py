@@ -8,10 +8,12 @@ listed; the weight is never infinite. What to count is for
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -20,7 +22,6 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.utils.file_state import WhileUnchanged
 from mmseg_heritage.utils.files import write_json
 
 SCHEMA = "mmseg_heritage/class_weights/1"
@@ -165,25 +166,19 @@ def _shares_of_images(
     return counts / np.maximum(totals, 1)
 
 
-_FILES: WhileUnchanged[Any] = WhileUnchanged()
+@dataclass(frozen=True)
+class WeightFile:
+    """A file of class weights, as it was read at one time.
 
-
-def read_weight_file(path: str | os.PathLike[str]) -> Any:
-    """Returns what a JSON file of class weights holds, unchecked; a process reads it once.
-
-    Raises:
-        InputError: If it cannot be read.
+    Attributes:
+        weights: In class order, as :func:`load_class_weights` returns them.
+        details: The other keys of the file; empty for a bare list.
+        sha256: Of the file, as hex.
     """
 
-    def read() -> Any:
-        try:
-            return json.loads(Path(path).read_text(encoding="utf-8"))
-        except (OSError, ValueError) as error:
-            raise InputError(
-                f"The class weights cannot be read from {path}", [str(error)]
-            ) from error
-
-    return _FILES.get(os.fspath(path), [Path(path)], read)
+    weights: list[float]
+    details: dict[str, Any]
+    sha256: str
 
 
 def load_class_weights(
@@ -205,11 +200,12 @@ def load_class_weights(
         InputError: With everything that is wrong, naming the file.
     """
     if isinstance(source, (str, os.PathLike)):
-        origin = os.fspath(source)
-        values = _read_weights(Path(source))
-    else:
-        origin = "the list of class weights"
-        values = list(source)
+        return read_weight_file(source, num_classes).weights
+    return _verified(list(source), num_classes, "the list of class weights")
+
+
+def _verified(values: Sequence[Any], num_classes: int | None, origin: object) -> list[float]:
+    """Returns weights as floats, or raises everything that is wrong with them."""
     problems = _weight_problems(values, num_classes)
     if problems:
         raise InputError(f"The class weights cannot be used: {origin}", problems)
@@ -301,21 +297,35 @@ def _weight_problems(values: Sequence[object], num_classes: int | None) -> list[
     return problems
 
 
-def _read_weights(path: Path) -> list[Any]:
-    """Returns the unchecked list of weights in a JSON file."""
-    values = content = read_weight_file(path)
+def read_weight_file(path: str | os.PathLike[str], num_classes: int | None = None) -> WeightFile:
+    """Reads a JSON file of class weights, once for all that is asked about it.
+
+    Args:
+        path: The file; it holds the weights under the key ``class_weights``, or as a bare list.
+        num_classes: See :func:`load_class_weights`.
+
+    Raises:
+        InputError: With everything that is wrong, naming the file.
+    """
+    path = Path(path).expanduser()
+    try:
+        data = path.read_bytes()
+        content = json.loads(data.decode("utf-8"))
+    except (OSError, ValueError) as error:
+        raise InputError(f"The class weights cannot be read from {path}", [str(error)]) from error
+    details = dict(content) if isinstance(content, Mapping) else {}
+    values = details.pop("class_weights", None) if isinstance(content, Mapping) else content
     problems = []
-    if isinstance(content, Mapping):
-        values = content.get("class_weights")
-        if content.get("schema", SCHEMA) != SCHEMA:
-            problems.append(f"schema is {content['schema']!r}, expected {SCHEMA!r}")
-        classes = content.get("classes")
-        if isinstance(classes, list) and isinstance(values, list) and len(classes) != len(values):
-            problems.append(f"{len(classes)} classes but {len(values)} class_weights")
+    if details.get("schema", SCHEMA) != SCHEMA:
+        problems.append(f"schema is {details['schema']!r}, expected {SCHEMA!r}")
+    classes = details.get("classes")
+    if isinstance(classes, list) and isinstance(values, list) and len(classes) != len(values):
+        problems.append(f"{len(classes)} classes but {len(values)} class_weights")
     if not isinstance(values, list):
         problems.append(f"found {type(values).__name__} where the list of weights should be")
     if problems:
         raise InputError(
             f"Expected a JSON file with a list under the key 'class_weights': {path}", problems
         )
-    return list(values)
+    weights = _verified(values, num_classes, path)
+    return WeightFile(weights, details, hashlib.sha256(data).hexdigest())
