@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="near-duplicates differ in at most so many of 63 bits (default: 12; "
         "-1 does not look for any)",
     )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="decode also the files that an earlier check found sound and whose size and time are "
+        "unchanged",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier report")
 
 
@@ -47,6 +53,7 @@ def run(args: argparse.Namespace) -> int:
         args.data_root,
         max_distance=None if distance < 0 else distance,
         workers=args.workers,
+        full=args.full,
         bar=progress_bar,
     )
     print(report_text(report, args.strict))

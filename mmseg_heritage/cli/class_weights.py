@@ -32,15 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmseg_heritage.dataprep.weights.weight_files import (
-        chart_of,
-        make_weight_files,
-        read_weight_file,
-    )
+    from mmseg_heritage.dataprep.weights.weight_files import chart_of, make_weight_files
     from mmseg_heritage.utils.progress import progress_bar
     from mmseg_heritage.visualization.figures.weight_figure import plot_class_weights, weight_table
 
-    paths = make_weight_files(
+    written = make_weight_files(
         args.data_root,
         args.split_file,
         args.out,
@@ -50,7 +46,6 @@ def run(args: argparse.Namespace) -> None:
         args.overwrite,
         progress_bar,
     )
-    for path in paths:
-        content = read_weight_file(path)
+    for path, content in written.items():
         plot_class_weights(chart_of(path), content)
         print(f"{weight_table(content)}\nweights and chart: {path}, {chart_of(path)}")

@@ -19,7 +19,7 @@ from pathlib import Path
 import numpy as np
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.image_files import image_size
+from mmseg_heritage.images.known_sizes import known_size
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.utils.memory import available_memory
@@ -110,7 +110,7 @@ def plan_cache(
     """
     items: dict[str, CacheItem] = {}
     for image, mask in pairs:
-        width, height = image_size(image)
+        width, height = known_size(image)
         items[image] = CacheItem(image, (height, width, 3))
         items[mask] = CacheItem(mask, (height, width), label_map)
     return list(items.values())

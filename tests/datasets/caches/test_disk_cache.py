@@ -103,7 +103,7 @@ def test_label_maps_share_the_photographs_but_not_the_masks(sample_set, tmp_path
 def test_another_reader_decodes_anew(sample_set, tmp_path, decoded, monkeypatch):
     items = plan_cache(_pairs(sample_set)[:1])
     fill_disk(items, tmp_path)
-    monkeypatch.setattr(module, "_reader", lambda: "another version")
+    monkeypatch.setattr(module, "reader_version", lambda: "another version")
     fill_disk(items, tmp_path)
     assert len(decoded) == 4
     assert len(outdated_files(items, tmp_path)) == 2
@@ -198,7 +198,7 @@ def test_an_unfinished_file_that_is_renamed_meanwhile_disturbs_nobody(
     listed = [tmp_path / f".{name}-abcdefgh.npy"]
     glob = Path.glob
     monkeypatch.setattr(
-        Path, "glob", lambda self, pattern: listed if self == tmp_path else glob(self, pattern)
+        Path, "glob", lambda folder, name: listed if folder == tmp_path else glob(folder, name)
     )
     assert len(fill_disk(items, tmp_path).places) == 2
 
