@@ -7,7 +7,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from mmseg_heritage.errors import InputError, did_you_mean
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.text import did_you_mean
 
 
 def read_json(path: str | Path, schema: str, what: str) -> dict[str, Any]:

@@ -25,9 +25,10 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.class_file import IGNORE, parse_classes
 from mmseg_heritage.dataprep.json_files import read_json, unknown_keys
-from mmseg_heritage.errors import InputError, did_you_mean
+from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList
 from mmseg_heritage.utils.files import sha256
+from mmseg_heritage.utils.text import did_you_mean
 
 SCHEMA = "mmseg_heritage/mapping/1"
 SHIPPED = Path(__file__).with_name("mappings")
