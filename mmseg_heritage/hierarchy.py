@@ -59,14 +59,17 @@ def read_levels(
                 known = ", ".join(classes.groupings) or "none; give the classes groups"
                 problems.append(f"{name}: the classes have no level '{groups}'; known: {known}")
             else:
-                groups_of[name] = _groups(classes.groupings[groups])
+                # Of some of a list's classes, a level may have groups that are empty.
+                found = _groups(classes.groupings[groups])
+                groups_of[name] = {group: ids for group, ids in found.items() if ids}
         else:
             groups_of[name] = {group: list(members) for group, members in groups.items()}
     resolver = _Resolver(groups_of, classes.names, problems)
     read: dict[str, Level] = {}
     for name, groups in groups_of.items():
-        own_level = classes.groupings.get(str(levels[name]))
-        colors = own_level.colors if own_level else group_colors(len(groups))
+        colors = group_colors(len(groups))
+        if own_level := classes.groupings.get(str(levels[name])):
+            colors = tuple(own_level.colors[own_level.classes.index(g)] for g in groups)
         read[name] = Level(tuple(groups), colors, resolver.class_to_group(name))
     if not problems:
         problems += _not_nested(read)

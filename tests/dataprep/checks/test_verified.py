@@ -27,9 +27,9 @@ def decoded(monkeypatch):
     found = []
     examine = module.examine
 
-    def spy(image, annotation):
+    def spy(image, annotation, *classes):
         found.append((image or annotation).stem)
-        return examine(image, annotation)
+        return examine(image, annotation, *classes)
 
     monkeypatch.setattr(module, "examine", spy)
     return found
