@@ -15,8 +15,8 @@ from mmengine.dist import barrier
 from prettytable import PrettyTable
 
 from mmseg_heritage.apis.quickstart import best_checkpoint
-from mmseg_heritage.apis.test import test
-from mmseg_heritage.apis.train import AUTO, check_weights, train
+from mmseg_heritage.apis.testing import test
+from mmseg_heritage.apis.training import AUTO, check_weights, train
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, load_split
 from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
@@ -67,17 +67,17 @@ def run_folds(
         resume: 'auto' leaves out folds that are tested, and goes on with those that are not.
         cfg_options: Dotted key -> value; ``{fold}`` in a value stands for the name of the fold.
         overwrite: Allows new runs in folders that hold some.
-        skip_data_check: See :func:`mmseg_heritage.apis.train.train`.
-        amp: See :func:`mmseg_heritage.apis.train.train`.
-        launcher: See :func:`mmseg_heritage.apis.train.train`.
-        trust_checkpoint: See :func:`mmseg_heritage.apis.train.train`.
+        skip_data_check: See :func:`mmseg_heritage.apis.training.train`.
+        amp: See :func:`mmseg_heritage.apis.training.train`.
+        launcher: See :func:`mmseg_heritage.apis.training.train`.
+        trust_checkpoint: See :func:`mmseg_heritage.apis.training.train`.
 
     Returns:
         ``folds.json``.
 
     Raises:
         InputError: If there are no such folds, if folders hold runs of other splits or runs that
-            nobody asked to replace, or for what :func:`mmseg_heritage.apis.train.train` refuses.
+            nobody asked to replace, or for what :func:`mmseg_heritage.apis.training.train` refuses.
     """
     options = dict(cfg_options or {})
     cfg = load_config(config, options)

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mmseg_heritage.apis.test import test
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.testing import test
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.summary import load_metrics
 from mmseg_heritage.runs.load_config import config_folder

@@ -36,7 +36,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmseg_heritage.apis.augment import augment
+    from mmseg_heritage.apis.augmenting import augment
 
     made = augment(
         args.data_root,

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     require_stack()
-    from mmseg_heritage.apis.predict import predict
+    from mmseg_heritage.apis.predicting import predict
 
     written = predict(
         args.config,

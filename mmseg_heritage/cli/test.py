@@ -31,7 +31,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     require_stack()
-    from mmseg_heritage.apis.test import test
+    from mmseg_heritage.apis.testing import test
     from mmseg_heritage.evaluation.tested_runs import FIGURES_FOLDER
 
     metrics = test(

@@ -42,7 +42,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     require_stack()
-    from mmseg_heritage.apis.visualize import visualize
+    from mmseg_heritage.apis.visualizing import visualize
 
     figures = visualize(
         args.config,

@@ -4,6 +4,23 @@ from mmseg_heritage import compat
 
 compat.stub_missing_mmcv_ops()  # before mmseg.models, which imports mmcv.ops
 
-from mmseg_heritage.models import backbones, decode_heads, losses, segmentors  # noqa: E402
+from mmseg_heritage.models.backbones import TimmBackboneAdapter  # noqa: E402
+from mmseg_heritage.models.decode_heads import HierarchicalUPerHead, UNetHead  # noqa: E402
+from mmseg_heritage.models.losses import (  # noqa: E402
+    ClassWeightedDiceLoss,
+    GeneralizedDiceLoss,
+    MaskedCrossEntropyLoss,
+    MulticlassFocalLoss,
+)
+from mmseg_heritage.models.segmentors import HeritageEncoderDecoder  # noqa: E402
 
-__all__ = ["backbones", "decode_heads", "losses", "segmentors"]
+__all__ = [
+    "ClassWeightedDiceLoss",
+    "GeneralizedDiceLoss",
+    "HeritageEncoderDecoder",
+    "HierarchicalUPerHead",
+    "MaskedCrossEntropyLoss",
+    "MulticlassFocalLoss",
+    "TimmBackboneAdapter",
+    "UNetHead",
+]

@@ -12,7 +12,7 @@ import numpy as np
 from mmengine.dataset import pseudo_collate
 from PIL import Image
 
-from mmseg_heritage.apis.predict import Predictor
+from mmseg_heritage.apis.predicting import Predictor
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.datasets.transforms import LoadARTeFACTAnnotations
 from mmseg_heritage.errors import InputError
@@ -38,7 +38,7 @@ class ShownImages:
         checkpoint: Checkpoint file.
         counts: Counts of the test; None where images are shown without scores.
         maps: Folder that ``test --out`` wrote; None runs the model.
-        device: As in :class:`mmseg_heritage.apis.predict.Predictor`.
+        device: As in :class:`mmseg_heritage.Predictor`.
         cfg_options: Dotted key -> value.
     """
 

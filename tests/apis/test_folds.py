@@ -10,7 +10,7 @@ from mmengine.config import Config
 
 from mmseg_heritage.apis import folds as module
 from mmseg_heritage.apis.folds import fold_table, run_folds
-from mmseg_heritage.apis.train import check_weights
+from mmseg_heritage.apis.training import check_weights
 from mmseg_heritage.cli import main
 from mmseg_heritage.dataprep.splits.split import Split, load_split
 from mmseg_heritage.dataprep.splits.split_files import make_split_files

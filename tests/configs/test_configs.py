@@ -11,8 +11,8 @@ from mmengine.config import Config
 
 from mmseg_heritage.runs.load_config import load_config
 from mmseg_heritage.runs.prepare import build_model
-from mmseg_heritage.apis.test import test as run_test
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.testing import test as run_test
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.evaluation.summary import load_metrics
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs"

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_heritage.apis.test import test as run_test
+from mmseg_heritage.apis.testing import test as run_test
 from mmseg_heritage.cli import main
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.dataprep.splits.split import load_split

@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.visualize import visualize as draw
+from mmseg_heritage.apis.visualizing import visualize as draw
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.hooks import InferenceTimeHook
 from mmseg_heritage.engine.launch import (
@@ -69,7 +69,7 @@ def test(
         overwrite: Allows replacing results that are already there.
         skip_data_check: Does not decode all images and masks first.
         trust_checkpoint: Lets the checkpoint run code.
-        visualize: Also writes what :func:`mmseg_heritage.apis.visualize.visualize` draws to
+        visualize: Also writes what :func:`mmseg_heritage.apis.visualizing.visualize` draws to
             ``evaluation/figures``.
         allow_seen: Scores images that the run was trained on or chosen by. ``metrics.json`` says
             how many, under ``run.seen_images``.

@@ -81,7 +81,7 @@ def visualize(
         class_name: The class of the class panels and of the activation; None draws panels of all.
         kinds: Of :data:`KINDS`; None draws all that the run has something for, but 'cam'.
         maps: Folder that ``test --out`` wrote; None runs the model on the images that are shown.
-        device: As in :class:`mmseg_heritage.apis.predict.Predictor`.
+        device: As in :class:`mmseg_heritage.Predictor`.
         cfg_options: Dotted key -> value.
         overwrite: Allows writing into a folder that holds files. Figures of an earlier call that
             are not drawn again are removed; other files stay.

@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_heritage.apis.predict import Predictor, predict
+from mmseg_heritage.apis.predicting import Predictor, predict
 from mmseg_heritage.cli import main
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.load_config import load_config

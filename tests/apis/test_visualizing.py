@@ -9,9 +9,9 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("mmseg")
-from mmseg_heritage.apis import visualize as module
-from mmseg_heritage.apis.test import test as run_test
-from mmseg_heritage.apis.visualize import FIGURES_FILE, KINDS, visualize
+from mmseg_heritage.apis import visualizing as module
+from mmseg_heritage.apis.testing import test as run_test
+from mmseg_heritage.apis.visualizing import FIGURES_FILE, KINDS, visualize
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.store import load_counts
 from mmseg_heritage.runs.shown_images import ShownImages
