@@ -16,7 +16,7 @@ if TYPE_CHECKING:
     from mmseg_heritage.apis.testing import test
     from mmseg_heritage.apis.training import train
     from mmseg_heritage.apis.visualizing import visualize
-    from mmseg_heritage.runs.predictor import Predictor
+    from mmseg_heritage.runs.load_predictor import Predictor
 
 __all__ = [
     "Predictor",
@@ -33,7 +33,7 @@ __all__ = [
 __getattr__, __dir__ = lazy_names(
     __name__,
     {
-        "Predictor": "mmseg_heritage.runs.predictor",
+        "Predictor": "mmseg_heritage.runs.load_predictor",
         "augment": "mmseg_heritage.apis.augmenting",
         "compare": "mmseg_heritage.apis.comparing",
         "predict": "mmseg_heritage.apis.predicting",

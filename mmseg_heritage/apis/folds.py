@@ -105,7 +105,7 @@ def run_folds(
         tested = {**of_fold, "experiment_name": f"{of_fold['experiment_name']}_test"}
         # What is there now is left from a test that did not come to its end.
         unguarded = {**shared, "overwrite": True}
-        test(config, best_checkpoint(folder), str(folder), cfg_options=tested, **unguarded)
+        test(best_checkpoint(folder), config, str(folder), cfg_options=tested, **unguarded)
         gc.collect()  # a Runner refers to itself, and its model would stay on the GPU
     results = base / "folds.json"
     if is_main_process():

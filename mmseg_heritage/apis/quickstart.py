@@ -48,12 +48,7 @@ def quickstart(data_root: Path, work_dir: Path) -> None:
     train(config, work_dir=str(work_dir), cfg_options=options, overwrite=True)
     pictures = work_dir / "pictures"
     metrics = test(
-        config,
-        best_checkpoint(work_dir),
-        work_dir=str(work_dir),
-        show_dir=str(pictures),
-        cfg_options=options,
-        overwrite=True,
+        best_checkpoint(work_dir), work_dir=str(work_dir), show_dir=str(pictures), overwrite=True
     )
     print(_report(metrics, pictures, data_root, time.monotonic() - start))
 

@@ -22,8 +22,8 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
-from mmseg_heritage.runs.load_config import as_list, load_config
-from mmseg_heritage.runs.origin import check_same_model, check_unseen, seen_images
+from mmseg_heritage.runs.load_config import as_list
+from mmseg_heritage.runs.origin import check_unseen, seen_images
 from mmseg_heritage.runs.prepare import (
     build_datasets,
     build_runner,
@@ -32,7 +32,8 @@ from mmseg_heritage.runs.prepare import (
     output_folder,
 )
 from mmseg_heritage.runs.provenance import run_stamp
-from mmseg_heritage.utils.checkpoint import check_fits, trusting_checkpoints
+from mmseg_heritage.runs.trained_run import read_trained_run
+from mmseg_heritage.utils.checkpoint import check_weights_fit, trusting_checkpoints
 from mmseg_heritage.utils.distributed import alone
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.visualization.figures.score_figures import write_figures
@@ -40,8 +41,8 @@ from mmseg_heritage.visualization.figures.score_figures import write_figures
 
 @watching_processes()
 def test(
-    config: str | Path,
     checkpoint: str | Path,
+    config: str | Path | None = None,
     work_dir: str | None = None,
     show_dir: str | None = None,
     out_dir: str | None = None,
@@ -59,12 +60,13 @@ def test(
     ``per_class_iou.png``.
 
     Args:
-        config: Config file the checkpoint was trained with.
-        checkpoint: Checkpoint file.
+        checkpoint: Checkpoint file. Model, data set and split are those of its run.
+        config: Config file to use in place of the one inside the checkpoint.
         work_dir: Folder of the run; that of the checkpoint if None.
         show_dir: Where to write a picture of each image: input, ground truth, prediction.
         out_dir: Where to write the predicted class map of each image.
-        cfg_options: Dotted key -> value.
+        cfg_options: Dotted key -> value, such as ``{'data_root': FOLDER}`` where the data
+            has moved.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         overwrite: Allows replacing results that are already there.
         skip_data_check: Does not decode all images and masks first.
@@ -81,9 +83,9 @@ def test(
         InputError: If the data, the config or the checkpoint cannot be used, if the checkpoint was
             trained as another model, or if its run has seen what would be tested.
     """
-    cfg = load_config(config, cfg_options)
+    trained = read_trained_run(checkpoint, config, cfg_options, trust_checkpoint)
+    cfg = trained.cfg
     cfg.launcher = launcher
-    check_same_model(cfg, checkpoint)
     # Beside the checkpoint: that is the folder of the run it came from.
     results = output_folder(work_dir or Path(checkpoint).parent) / EVALUATION_FOLDER
     # Logs and the config of a test go beside its scores; those of the training are left alone.
@@ -104,9 +106,9 @@ def test(
         check_unseen(seen, split, checkpoint)
     _spare_the_data(outputs, datasets[0])
     _write_results_to(cfg, results, outputs)
+    check_weights_fit(check_parts(cfg, ("test",)), trained.weights, checkpoint)
+    _check_same_classes(trained.dataset_meta, datasets[0], checkpoint)
     with trusting_checkpoints(trust_checkpoint):
-        content = check_fits(check_parts(cfg, ("test",)), checkpoint)
-        _check_same_classes(content, datasets[0], checkpoint)
         if not skip_data_check:
             check_data(datasets)
         cfg.load_from, cfg.resume = str(Path(checkpoint).expanduser().resolve()), False
@@ -117,14 +119,14 @@ def test(
             runner.test()
     metrics = results / METRICS_FILE
     if is_main_process() and metrics.exists():  # a config may name other metrics, which only log
-        run = run_stamp(cfg, config, datasets[0], runner.model)
+        run = run_stamp(cfg, config or cfg.filename, datasets[0], runner.model)
         run["seen_images"] = seen and {part: len(ids) for part, ids in seen.items()}
         write_json(metrics, {**load_metrics(metrics), "run": {**run, "time": timer.summary()}})
         write_figures(results)
         if visualize:
             draw(
-                config,
                 checkpoint,
+                config,
                 results / FIGURES_FOLDER,
                 work_dir=results.parent,
                 maps=outputs.get("out_dir"),
@@ -171,11 +173,11 @@ def _spare_the_data(outputs: Mapping[str, Path], dataset: ARTeFACTDataset) -> No
         raise InputError("results cannot be written into the folders of the data set", problems)
 
 
-def _check_same_classes(content: Any, dataset: ARTeFACTDataset, checkpoint: str | Path) -> None:
+def _check_same_classes(
+    meta: Mapping[str, Any], dataset: ARTeFACTDataset, checkpoint: str | Path
+) -> None:
     """Refuses a checkpoint of as many classes, but other ones, than the data set has."""
-    meta = (content.get("meta") or {}) if isinstance(content, Mapping) else {}
-    trained = (meta.get("dataset_meta") or {}).get("classes")
-    classes = dataset.metainfo["classes"]
+    trained, classes = meta.get("classes"), dataset.metainfo["classes"]
     if trained is None or list(trained) == list(classes):
         return
     problems = [
@@ -184,8 +186,8 @@ def _check_same_classes(content: Any, dataset: ARTeFACTDataset, checkpoint: str 
         if old != new
     ]
     raise InputError(
-        f"{checkpoint}: was trained on other classes than it is tested on; give the config it was "
-        "trained with",
+        f"{checkpoint}: was trained on other classes than it is tested on; give the checkpoint "
+        "alone, which holds its config",
         problems,
     )
 

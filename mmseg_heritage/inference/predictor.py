@@ -96,10 +96,10 @@ class BasePredictor:
     def __call__(self, images: ImageInput) -> Prediction: ...
 
     @overload
-    def __call__(self, images: Sequence[ImageInput]) -> list[Prediction]: ...
+    def __call__(self, images: list[ImageInput] | tuple[ImageInput, ...]) -> list[Prediction]: ...
 
     def __call__(
-        self, images: ImageInput | Sequence[ImageInput]
+        self, images: ImageInput | list[ImageInput] | tuple[ImageInput, ...]
     ) -> Prediction | list[Prediction]:
         """Predicts a photograph, or a list of them one after the other.
 
@@ -116,7 +116,8 @@ class BasePredictor:
         """
         if not isinstance(images, (list, tuple)):
             return self._predict(as_rgb(images), images)
-        predictions, problems = [], []
+        predictions: list[Prediction] = []
+        problems: list[str] = []
         for image in images:
             try:
                 pixels = as_rgb(image)

@@ -79,6 +79,21 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         raise
     except Exception as error:  # a config is a program: it can fail in any way
         raise InputError(f"{path}: the config cannot be read ({error})") from error
+    apply_options(cfg, options, path)
+    return cfg
+
+
+def apply_options(cfg: Config, options: Mapping[str, Any] | None, path: str | Path) -> None:
+    """Applies ``--cfg-options`` to a config, see :func:`load_config`.
+
+    Args:
+        cfg: Changed in place.
+        options: Dotted key -> value.
+        path: Where the config came from, for messages.
+
+    Raises:
+        InputError: As :func:`load_config`.
+    """
     options = dict(options or {})
     tables = [table for key, table in cfg.items() if key.endswith(_SUFFIX)]
     variables = {name: cfg[name] for table in tables for name in table}
@@ -109,11 +124,10 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         )
     if max_iters is not None:
         _count_iterations(cfg, max_iters)
-    return cfg
 
 
 def _check_options(
-    path: Path, cfg: Config, options: Mapping[str, Any], variables: Iterable[str]
+    path: str | Path, cfg: Config, options: Mapping[str, Any], variables: Iterable[str]
 ) -> None:
     """Refuses options that name nothing.
 
