@@ -8,7 +8,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_heritage.apis.predicting import Predictor, predict
+from mmseg_heritage.apis import predict
 from mmseg_heritage.cli import main
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.load_config import load_config
@@ -85,7 +85,7 @@ def test_a_broken_photograph_does_not_stop_the_others(tiny_run, photographs, tmp
     path.write_bytes((photographs / "sample_0000.png").read_bytes()[:300])
     assert main(command(tiny_run, photographs, tmp_path / "out")) == 2
     error = capsys.readouterr().err
-    assert "1 of 4 photographs could not be read" in error
+    assert "1 of 4 photographs could not be predicted" in error
     assert f"{path}: the image is truncated" in error
     assert len(list((tmp_path / "out").glob("*.json"))) == 3
     assert not list((tmp_path / "out").glob("*broken*"))
@@ -102,7 +102,7 @@ def test_where_no_photograph_can_be_read_there_are_no_others(
     assert f"error: {path}: the image is truncated" in error
     assert "photographs" not in error
     assert main(command(tiny_run, photographs, tmp_path / "out")) == 2
-    assert "error: 3 of 3 photographs could not be read\n" in capsys.readouterr().err
+    assert "error: 3 of 3 photographs could not be predicted\n" in capsys.readouterr().err
 
 
 def test_earlier_results_are_not_replaced_without_being_asked(
@@ -120,7 +120,7 @@ def test_earlier_results_are_not_replaced_without_being_asked(
 
 def refuse(tiny_run, source, out, message, **options):
     with pytest.raises(InputError, match=message):
-        predict(tiny_run.config, tiny_run.checkpoint, source, out, **options)
+        predict(tiny_run.checkpoint, source, out, **options)
 
 
 def test_photographs_that_cannot_be_told_apart(tiny_run, photographs, tmp_path):
@@ -136,17 +136,3 @@ def test_other_input_that_cannot_be_used(tiny_run, photographs, tmp_path):
     refuse(tiny_run, photographs, tmp_path / "out", "not available here", device="nonsense")
     refuse(tiny_run, photographs, photographs / "grey.tif" / "x", "expected a folder to write to")
     assert not (tmp_path / "out").exists()
-
-
-def test_class_names_come_from_the_checkpoint(tiny_run, tmp_path):
-    content = torch.load(tiny_run.checkpoint, weights_only=False)
-    names = [f"Class {i}" for i in range(16)]
-    content["meta"]["dataset_meta"] = {"classes": names, "palette": [[i, i, i] for i in range(16)]}
-    torch.save(content, tmp_path / "c.pth")
-    cfg = load_config(tiny_run.config)
-    predictor = Predictor(cfg, tmp_path / "c.pth", "cpu")
-    assert predictor.classes == names
-    content["meta"]["dataset_meta"]["classes"] = names[:5]
-    torch.save(content, tmp_path / "c.pth")
-    with pytest.raises(InputError, match="knows 5 classes, the config's head 16"):
-        Predictor(cfg, tmp_path / "c.pth", "cpu")

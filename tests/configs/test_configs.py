@@ -118,7 +118,7 @@ def test_it_trains_and_tests(path, sample_set, tmp_path, switches_of_torch):
         options["split_file"] = ""
     folder = train(path, str(tmp_path / "run"), cfg_options=options, skip_data_check=True)
     checkpoint = folder / "iter_2.pth"
-    scores = load_metrics(run_test(path, checkpoint, cfg_options=options, skip_data_check=True))
+    scores = load_metrics(run_test(checkpoint, path, cfg_options=options, skip_data_check=True))
     assert len(scores["levels"]["fine"]["per_class"]) == cfg.num_classes
     assert scores["overall"]["aAcc"] is not None
     state = torch.load(checkpoint, weights_only=False)["state_dict"]
