@@ -26,7 +26,7 @@ def test_files_that_it_links_exist(link):
 
 def test_the_variables_that_it_lists_are_those_of_the_configs():
     pytest.importorskip("mmseg")
-    from mmseg_heritage.runs.load_config import load_config
+    from mmseg_heritage.runs.config_files import load_config
 
     sentence = re.search(r"One variable reaches (.*?)Any other field", README, re.DOTALL).group(1)
     listed = {name for span in re.findall(r"`([^`]+)`", sentence) for name in span.split()}

@@ -13,24 +13,14 @@ import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.visualizing import visualize as draw
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.hooks import InferenceTimeHook
-from mmseg_heritage.engine.launch import (
-    is_main_process,
-    prepare_distributed,
-    watching_processes,
-)
+from mmseg_heritage.engine.launch import is_main_process, watching_processes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
-from mmseg_heritage.runs.load_config import as_list
+from mmseg_heritage.runs.iterations import as_list
 from mmseg_heritage.runs.origin import check_unseen, seen_images
-from mmseg_heritage.runs.prepare import (
-    build_datasets,
-    build_runner,
-    check_data,
-    check_parts,
-    output_folder,
-)
+from mmseg_heritage.runs.prepare import build_runner, check_data, output_folder, prepare
 from mmseg_heritage.runs.provenance import run_stamp
 from mmseg_heritage.runs.trained_run import read_trained_run
 from mmseg_heritage.utils.checkpoint import check_weights_fit, trusting_checkpoints
@@ -97,8 +87,9 @@ def test(
         if value
     }
     _guard(results, outputs, overwrite, visualize)
-    prepare_distributed(cfg)
-    datasets = build_datasets(cfg, ("test",))
+    with trusting_checkpoints(trust_checkpoint):
+        prepared = prepare(cfg, ("test",))
+    datasets = prepared.own_datasets()
     split, samples = datasets[0].read_split()
     tested = [datasets[0].get_data_info(i)["sample_id"] for i in range(len(datasets[0]))]
     seen = seen_images(samples, tested, checkpoint)
@@ -106,7 +97,7 @@ def test(
         check_unseen(seen, split, checkpoint)
     _spare_the_data(outputs, datasets[0])
     _write_results_to(cfg, results, outputs)
-    check_weights_fit(check_parts(cfg, ("test",)), trained.weights, checkpoint)
+    check_weights_fit(prepared.model, trained.weights, checkpoint)
     _check_same_classes(trained.dataset_meta, datasets[0], checkpoint)
     with trusting_checkpoints(trust_checkpoint):
         if not skip_data_check:

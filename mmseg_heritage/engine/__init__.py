@@ -12,7 +12,11 @@ from mmseg_heritage.engine.hooks import (
     WholeCheckpointHook,
 )
 from mmseg_heritage.engine.loops import ResumableEpochLoop, ResumableIterLoop
-from mmseg_heritage.engine.optim import DeviceAmpOptimWrapper, LayerDecayOptimWrapperConstructor
+from mmseg_heritage.engine.optim import (
+    DeviceAmpOptimWrapper,
+    LayerDecayOptimWrapperConstructor,
+    PerGroupOneCycleLR,
+)
 from mmseg_heritage.utils import checkpoint
 
 checkpoint.register_safe_loader()
@@ -25,6 +29,7 @@ __all__ = [
     "InferenceTimeHook",
     "LayerDecayOptimWrapperConstructor",
     "NanLossHook",
+    "PerGroupOneCycleLR",
     "PredictionHook",
     "PreemptionHook",
     "ResumableEpochLoop",

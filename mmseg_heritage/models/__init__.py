@@ -12,12 +12,13 @@ from mmseg_heritage.models.losses import (  # noqa: E402
     MaskedCrossEntropyLoss,
     MulticlassFocalLoss,
 )
-from mmseg_heritage.models.segmentors import HeritageEncoderDecoder  # noqa: E402
+from mmseg_heritage.models.segmentors import HeritageEncoderDecoder, HeritageTTAModel  # noqa: E402
 
 __all__ = [
     "ClassWeightedDiceLoss",
     "GeneralizedDiceLoss",
     "HeritageEncoderDecoder",
+    "HeritageTTAModel",
     "HierarchicalUPerHead",
     "MaskedCrossEntropyLoss",
     "MulticlassFocalLoss",

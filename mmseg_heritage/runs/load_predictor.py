@@ -16,6 +16,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.inference.predictor import BasePredictor, find_device
 from mmseg_heritage.runs.prepare import build_model, config_errors
 from mmseg_heritage.runs.trained_run import TrainedRun, read_trained_run
+from mmseg_heritage.runs.variables import innermost_datasets
 from mmseg_heritage.utils.checkpoint import check_weights_fit
 
 
@@ -76,13 +77,6 @@ def _parts(
             f"{model.num_classes}"
         )
     with config_errors("test_dataloader.dataset.pipeline"):
-        steps = [TRANSFORMS.build(step) for step in _test_pipeline(cfg)]
+        (dataset, *_) = innermost_datasets(cfg, "test_dataloader")
+        steps = [TRANSFORMS.build(step) for step in dataset["pipeline"]]
     return model.to(find_device(device)).eval(), steps, classes, palette
-
-
-def _test_pipeline(cfg: Config) -> list[Any]:
-    """Returns the pipeline of the test data set, inside wrappers such as RepeatDataset."""
-    dataset = cfg["test_dataloader"]["dataset"]
-    while "pipeline" not in dataset:
-        dataset = dataset["datasets"][0] if "datasets" in dataset else dataset["dataset"]
-    return list(dataset["pipeline"])

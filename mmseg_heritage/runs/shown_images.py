@@ -135,7 +135,7 @@ class ShownImages:
     @cached_property
     def _dataset(self) -> ARTeFACTDataset:
         """The test part, without its pipeline."""
-        dataset = build_datasets(self._run.cfg, ("test",))[0]
+        dataset = build_datasets(self._run.cfg, ("test",))["test"][0]
         classes = list(dataset.metainfo["classes"])
         if self._counts is not None and classes != list(self._counts.classes):
             raise InputError(

@@ -20,13 +20,13 @@ from mmengine.utils import import_modules_from_strings
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.checkpoint_config import config_of_checkpoint
-from mmseg_heritage.runs.load_config import apply_options, load_config
+from mmseg_heritage.runs.config_files import load_config, with_options
 from mmseg_heritage.runs.origin import check_same_model
 from mmseg_heritage.utils.checkpoint import load_checkpoint_file, trusting_checkpoints, weights_of
 
 # Parts of a config that only training reads.
 _TRAINING = ("train_dataloader", "train_cfg", "val_dataloader", "val_cfg", "val_evaluator",
-             "optim_wrapper", "param_scheduler", "auto_scale_lr")  # fmt: skip
+             "optim_wrapper", "param_scheduler", "auto_scale_lr", "class_weights_file")  # fmt: skip
 # Where a model names files that only training reads: its weights come from the checkpoint.
 _FILES = ("class_weight", "init_cfg", "pretrained", "checkpoint_path")
 # Packages of OpenMMLab whose registries join those of mmseg when they are named: 'mmpretrain.ViT'.
@@ -64,7 +64,7 @@ def read_trained_run(
     Args:
         checkpoint: Checkpoint file.
         config: Config file, or the name of a shipped one; the config inside the checkpoint if None.
-        cfg_options: Dotted key -> value, see :func:`mmseg_heritage.runs.load_config.load_config`.
+        cfg_options: Dotted key -> value, see :func:`mmseg_heritage.runs.config_files.load_config`.
         trust_checkpoint: Lets the checkpoint run code: what it stores, the modules that its config
             imports, and any function that its config names.
 
@@ -84,7 +84,8 @@ def read_trained_run(
         cfg = load_config(config, options)
     else:
         cfg = _own_config(content, checkpoint, _experiment(meta) or Path(checkpoint).stem)
-        apply_options(cfg, options, checkpoint)
+        cfg.model = _without_files(cfg.get("model"))
+        cfg = with_options(cfg, options, str(checkpoint))
         for part in _TRAINING:
             cfg.pop(part, None)
         if trust_checkpoint and cfg.get("custom_imports"):
@@ -93,7 +94,7 @@ def read_trained_run(
             _refuse_code(cfg, checkpoint)
     if meta.get("cfg") is not None and (config is not None or options):
         check_same_model(cfg, config_of_checkpoint(content, checkpoint), checkpoint)
-    cfg.model = ConfigDict(_without_files(cfg.get("model") or {}))
+    cfg.model = _without_files(cfg.get("model"))
     return TrainedRun(Path(checkpoint), cfg, weights, meta.get("dataset_meta") or {})
 
 
@@ -127,7 +128,8 @@ def _check_numbers(weights: Mapping[str, torch.Tensor], checkpoint: str | Path) 
 def _without_files(node: Any) -> Any:
     """Returns a part of a model's config without the files that only training reads."""
     if isinstance(node, Mapping):
-        return {key: _without_files(value) for key, value in node.items() if key not in _FILES}
+        kept = {key: _without_files(value) for key, value in node.items() if key not in _FILES}
+        return ConfigDict(kept)
     if isinstance(node, (list, tuple)):
         return [_without_files(value) for value in node]
     return node

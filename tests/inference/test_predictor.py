@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 import torch
 from mmcv.transforms import BaseTransform
+from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
 from mmseg.registry import MODELS, TRANSFORMS
 from PIL import Image
@@ -21,7 +22,7 @@ def make_model(head="SegformerHead", channels=3, **options):
     init_default_scope("mmseg")
     torch.manual_seed(0)
     backbone = {"type": "MixVisionTransformer", "embed_dims": 8, "num_layers": [1] * 4}
-    return MODELS.build({
+    model = ConfigDict({
         "type": "HeritageEncoderDecoder",
         "data_preprocessor": {"type": "SegDataPreProcessor", "bgr_to_rgb": True, "size_divisor": 32,
                               "mean": [100.0] * channels, "std": [50.0] * channels},
@@ -29,7 +30,8 @@ def make_model(head="SegformerHead", channels=3, **options):
         "decode_head": {"type": head, "in_channels": "auto", "channels": 8, "num_classes": 16,
                         **options},
         "test_cfg": {"mode": "whole"},
-    }).eval()  # fmt: skip
+    })  # fmt: skip
+    return MODELS.build(model).eval()
 
 
 def make_predictor(model, steps=STEPS):
