@@ -402,6 +402,6 @@ def check_weights_fit(
     if problems:
         raise InputError(
             f"{path}: this checkpoint is of another model than the config describes; "
-            "give the config it was trained with",
+            "give the checkpoint alone, which holds its config",
             problems,
         )
