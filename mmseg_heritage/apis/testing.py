@@ -23,7 +23,7 @@ from mmseg_heritage.runs.origin import check_unseen, seen_images
 from mmseg_heritage.runs.prepare import build_runner, check_data, output_folder, prepare
 from mmseg_heritage.runs.provenance import run_stamp
 from mmseg_heritage.runs.trained_run import read_trained_run
-from mmseg_heritage.utils.checkpoint import check_weights_fit, trusting_checkpoints
+from mmseg_heritage.utils.checkpoint import check_weights_fit, checkpoint_reading
 from mmseg_heritage.utils.distributed import alone
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.visualization.figures.score_figures import write_figures
@@ -87,7 +87,7 @@ def test(
         if value
     }
     _guard(results, outputs, overwrite, visualize)
-    with trusting_checkpoints(trust_checkpoint):
+    with checkpoint_reading(trust_checkpoint):
         prepared = prepare(cfg, ("test",))
     datasets = prepared.own_datasets()
     split, samples = datasets[0].read_split()
@@ -99,7 +99,7 @@ def test(
     _write_results_to(cfg, results, outputs)
     check_weights_fit(prepared.model, trained.weights, checkpoint)
     _check_same_classes(trained.dataset_meta, datasets[0], checkpoint)
-    with trusting_checkpoints(trust_checkpoint):
+    with checkpoint_reading(trust_checkpoint):
         if not skip_data_check:
             check_data(datasets)
         cfg.load_from, cfg.resume = str(Path(checkpoint).expanduser().resolve()), False

@@ -17,9 +17,6 @@ from mmseg_heritage.engine.optim import (
     LayerDecayOptimWrapperConstructor,
     PerGroupOneCycleLR,
 )
-from mmseg_heritage.utils import checkpoint
-
-checkpoint.register_safe_loader()
 
 __all__ = [
     "ClassFrequencyHook",

@@ -1,18 +1,14 @@
 """Backbones, decode heads, losses and segmentors; importing this package registers them."""
 
-from mmseg_heritage import compat
-
-compat.stub_missing_mmcv_ops()  # before mmseg.models, which imports mmcv.ops
-
-from mmseg_heritage.models.backbones import TimmBackboneAdapter  # noqa: E402
-from mmseg_heritage.models.decode_heads import HierarchicalUPerHead, UNetHead  # noqa: E402
-from mmseg_heritage.models.losses import (  # noqa: E402
+from mmseg_heritage.models.backbones import TimmBackboneAdapter
+from mmseg_heritage.models.decode_heads import HierarchicalUPerHead, UNetHead
+from mmseg_heritage.models.losses import (
     ClassWeightedDiceLoss,
     GeneralizedDiceLoss,
     MaskedCrossEntropyLoss,
     MulticlassFocalLoss,
 )
-from mmseg_heritage.models.segmentors import HeritageEncoderDecoder, HeritageTTAModel  # noqa: E402
+from mmseg_heritage.models.segmentors import HeritageEncoderDecoder, HeritageTTAModel
 
 __all__ = [
     "ClassWeightedDiceLoss",

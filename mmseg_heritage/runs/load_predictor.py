@@ -6,6 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmseg.registry import TRANSFORMS
@@ -69,8 +70,7 @@ def _parts(
     model = build_model(cfg)
     check_weights_fit(model, run.weights, run.checkpoint)
     model.load_state_dict(run.weights)
-    meta = run.dataset_meta or ARTeFACTDataset.METAINFO
-    classes, palette = list(meta["classes"]), [list(color) for color in meta["palette"]]
+    classes, palette = _classes(run)
     if len(classes) != model.num_classes:
         raise InputError(
             f"{run.checkpoint}: the checkpoint knows {len(classes)} classes, the config's head "
@@ -80,3 +80,23 @@ def _parts(
         (dataset, *_) = innermost_datasets(cfg, "test_dataloader")
         steps = [TRANSFORMS.build(step) for step in dataset["pipeline"]]
     return model.to(find_device(device)).eval(), steps, classes, palette
+
+
+def _classes(run: TrainedRun) -> tuple[list[str], list[list[int]]]:
+    """Returns names and colors: the checkpoint's own, or where it has none those of ARTeFACT."""
+    meta = run.dataset_meta or ARTeFACTDataset.METAINFO
+    try:
+        classes, palette = list(meta["classes"]), np.array(meta["palette"])
+    except (KeyError, TypeError, ValueError):
+        classes, palette = [], np.empty(0)
+    if (
+        not all(isinstance(name, str) for name in classes)
+        or palette.dtype.kind not in "iu"
+        or palette.shape != (len(classes), 3)
+        or not ((palette >= 0) & (palette <= 255)).all()
+    ):
+        raise InputError(
+            f"{run.checkpoint}: expected names of classes and a color of three numbers 0..255 for "
+            "each in this checkpoint, found something else"
+        )
+    return classes, palette.tolist()

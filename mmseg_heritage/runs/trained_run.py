@@ -22,7 +22,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.checkpoint_config import config_of_checkpoint
 from mmseg_heritage.runs.config_files import load_config, with_options
 from mmseg_heritage.runs.origin import check_same_model
-from mmseg_heritage.utils.checkpoint import load_checkpoint_file, trusting_checkpoints, weights_of
+from mmseg_heritage.utils.checkpoint import checkpoint_reading, load_checkpoint_file, weights_of
 
 # Parts of a config that only training reads.
 _TRAINING = ("train_dataloader", "train_cfg", "val_dataloader", "val_cfg", "val_evaluator",
@@ -73,7 +73,7 @@ def read_trained_run(
             as another model than the config describes; and without ``config``, if it holds no
             config or one that names code.
     """
-    with trusting_checkpoints(trust_checkpoint):
+    with checkpoint_reading(trust_checkpoint):
         content = load_checkpoint_file(checkpoint)
     weights = weights_of(content, checkpoint)
     _check_numbers(weights, checkpoint)
@@ -95,7 +95,8 @@ def read_trained_run(
     if meta.get("cfg") is not None and (config is not None or options):
         check_same_model(cfg, config_of_checkpoint(content, checkpoint), checkpoint)
     cfg.model = _without_files(cfg.get("model"))
-    return TrainedRun(Path(checkpoint), cfg, weights, meta.get("dataset_meta") or {})
+    told = meta.get("dataset_meta")
+    return TrainedRun(Path(checkpoint), cfg, weights, told if isinstance(told, Mapping) else {})
 
 
 def _own_config(content: Any, checkpoint: str | Path, name: str) -> Config:

@@ -145,7 +145,13 @@ def test_classes_and_palette_are_those_of_the_checkpoint(changed, tiny_run):
     predictor = Predictor(path, device="cpu")
     assert predictor.classes == tuple(names)
     assert predictor.palette[3] == (3, 3, 3)
-    meta["classes"] = names[:5]
+    for wrong in ([[i, i, 999] for i in range(16)], [[0, 0, 0]], "red", [["0"] * 3] * 16, None):
+        path = changed(
+            lambda content: content["meta"].update(dataset_meta={**meta, "palette": wrong})  # noqa: B023
+        )
+        with pytest.raises(InputError, match=r"expected names of classes and a color"):
+            Predictor(path, device="cpu")
+    meta = {"classes": names[:5], "palette": meta["palette"][:5]}
     path = changed(lambda content: content["meta"].update(dataset_meta=meta))
     with pytest.raises(InputError, match="knows 5 classes, the config's head 16"):
         Predictor(path, device="cpu")
