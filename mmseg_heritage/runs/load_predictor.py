@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import torch
 from mmengine.config import Config
 from mmseg.registry import TRANSFORMS
@@ -63,14 +62,15 @@ def load_predictor(run: TrainedRun, device: str | None = None) -> BasePredictor:
 
 def _parts(
     run: TrainedRun, device: str | None
-) -> tuple[torch.nn.Module, list[Any], list[str], list[list[int]]]:
+) -> tuple[torch.nn.Module, list[Any], Sequence[str], Sequence[Sequence[int]]]:
     """Builds what a :class:`BasePredictor` is made of."""
     # One process, one image: SyncBN has nothing to synchronize and refuses to run on a CPU.
     cfg = Config({**run.cfg.to_dict(), "model": without_sync_bn(run.cfg.model)})
     model = build_model(cfg)
     check_weights_fit(model, run.weights, run.checkpoint)
     model.load_state_dict(run.weights)
-    classes, palette = _classes(run)
+    meta = run.dataset_meta or ARTeFACTDataset.METAINFO
+    classes, palette = meta["classes"], meta["palette"]
     if len(classes) != model.num_classes:
         raise InputError(
             f"{run.checkpoint}: the checkpoint knows {len(classes)} classes, the config's head "
@@ -80,23 +80,3 @@ def _parts(
         (dataset, *_) = innermost_datasets(cfg, "test_dataloader")
         steps = [TRANSFORMS.build(step) for step in dataset["pipeline"]]
     return model.to(find_device(device)).eval(), steps, classes, palette
-
-
-def _classes(run: TrainedRun) -> tuple[list[str], list[list[int]]]:
-    """Returns names and colors: the checkpoint's own, or where it has none those of ARTeFACT."""
-    meta = run.dataset_meta or ARTeFACTDataset.METAINFO
-    try:
-        classes, palette = list(meta["classes"]), np.array(meta["palette"])
-    except (KeyError, TypeError, ValueError):
-        classes, palette = [], np.empty(0)
-    if (
-        not all(isinstance(name, str) for name in classes)
-        or palette.dtype.kind not in "iu"
-        or palette.shape != (len(classes), 3)
-        or not ((palette >= 0) & (palette <= 255)).all()
-    ):
-        raise InputError(
-            f"{run.checkpoint}: expected names of classes and a color of three numbers 0..255 for "
-            "each in this checkpoint, found something else"
-        )
-    return classes, palette.tolist()

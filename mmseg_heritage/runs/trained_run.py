@@ -22,7 +22,13 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.checkpoint_config import config_of_checkpoint
 from mmseg_heritage.runs.config_files import load_config, with_options
 from mmseg_heritage.runs.origin import check_same_model
-from mmseg_heritage.utils.checkpoint import checkpoint_reading, load_checkpoint_file, weights_of
+from mmseg_heritage.utils.checkpoint import (
+    checkpoint_reading,
+    classes_of,
+    load_checkpoint_file,
+    meta_of,
+    weights_of,
+)
 
 # Parts of a config that only training reads.
 _TRAINING = ("train_dataloader", "train_cfg", "val_dataloader", "val_cfg", "val_evaluator",
@@ -77,8 +83,7 @@ def read_trained_run(
         content = load_checkpoint_file(checkpoint)
     weights = weights_of(content, checkpoint)
     _check_numbers(weights, checkpoint)
-    meta = content.get("meta")
-    meta = meta if isinstance(meta, Mapping) else {}
+    meta, classes = meta_of(content, checkpoint), classes_of(content, checkpoint)
     options = dict(cfg_options or {})
     if config is not None:
         cfg = load_config(config, options)
@@ -95,8 +100,7 @@ def read_trained_run(
     if meta.get("cfg") is not None and (config is not None or options):
         check_same_model(cfg, config_of_checkpoint(content, checkpoint), checkpoint)
     cfg.model = _without_files(cfg.get("model"))
-    told = meta.get("dataset_meta")
-    return TrainedRun(Path(checkpoint), cfg, weights, told if isinstance(told, Mapping) else {})
+    return TrainedRun(Path(checkpoint), cfg, weights, meta["dataset_meta"] if classes else {})
 
 
 def _own_config(content: Any, checkpoint: str | Path, name: str) -> Config:

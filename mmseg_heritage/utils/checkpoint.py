@@ -22,6 +22,10 @@ _TRUST_VARIABLE = "MMSEG_HERITAGE_TRUST_CHECKPOINTS"
 """Environment variable, so that a choice made on the command line reaches other processes too."""
 
 
+_MAX_STEPS = 10**8
+_ELSEWHERE = "as mmengine writes it; use the checkpoint that the training wrote"
+
+
 class DamagedCheckpoint(InputError):
     """A checkpoint is cut short or otherwise no whole file."""
 
@@ -151,7 +155,7 @@ def weights_of(checkpoint: Any, path: str | Path) -> dict[str, torch.Tensor]:
     """
     state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in state.values()
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
     ):
         raise InputError(f"{path}: expected a checkpoint with a 'state_dict' of tensors")
     return {key.removeprefix("module."): value for key, value in state.items()}
@@ -204,3 +208,88 @@ def check_weights_fit(
             "give the checkpoint alone, which holds its config",
             problems,
         )
+
+
+def meta_of(checkpoint: Any, path: str | Path) -> dict[str, Any]:
+    """Returns what a checkpoint says about its run; nothing if it has no 'meta'.
+
+    Raises:
+        InputError: If its 'meta' is no dict of names.
+    """
+    meta = checkpoint.get("meta") if isinstance(checkpoint, Mapping) else None
+    if meta is None:
+        return {}
+    if not isinstance(meta, dict) or not all(isinstance(name, str) for name in meta):
+        raise InputError(f"{path}: expected 'meta' to be a dict of names, {_ELSEWHERE}")
+    return meta
+
+
+def classes_of(checkpoint: Any, path: str | Path) -> tuple[list[str], list[list[int]]] | None:
+    """Returns the class names and their RGB colors, 0 to 255; None where the file names none.
+
+    Raises:
+        InputError: With all that is wrong with them.
+    """
+    found = meta_of(checkpoint, path).get("dataset_meta")
+    if found is None:
+        return None
+    classes: Any = found.get("classes") if isinstance(found, dict) else None
+    palette: Any = found.get("palette") if isinstance(found, dict) else None
+    problems = []
+    if not _is_list(classes) or not all(isinstance(name, str) and name for name in classes):
+        problems.append("classes: expected a list of names")
+    elif len(set(classes)) != len(classes):
+        problems.append("classes: a name is there twice")
+    if not _is_list(palette) or not all(map(_is_color, palette)):
+        problems.append("palette: expected a list of [red, green, blue], 0 to 255")
+    elif not problems and len(palette) != len(classes):
+        problems.append(f"{len(palette)} colors for {len(classes)} classes")
+    if problems:
+        raise InputError(f"{path}: 'dataset_meta' cannot be used, {_ELSEWHERE}", problems)
+    return list(classes), [list(color) for color in palette]
+
+
+def check_resumable(checkpoint: Any, path: str | Path) -> None:
+    """Verifies that a checkpoint holds the state of a run, as mmengine's Runner saves it.
+
+    Raises:
+        InputError: With everything that is missing or of another form.
+    """
+    meta = meta_of(checkpoint, path)
+    problems = [
+        f"meta.{name}: expected a number from 0 to {_MAX_STEPS}, found {meta.get(name)!r}"
+        for name in ("epoch", "iter")
+        if type(meta.get(name)) is not int or not 0 <= meta[name] <= _MAX_STEPS
+    ]
+    state = checkpoint if isinstance(checkpoint, Mapping) else {}
+    hub: Any = state.get("message_hub")
+    parts = ("log_scalars", "runtime_info", "resumed_keys")
+    if not isinstance(hub, dict) or not all(isinstance(hub.get(part), dict) for part in parts):
+        problems.append(f"message_hub: expected a dict with {', '.join(parts)}")
+    optimizer = state.get("optimizer")
+    groups: Any = optimizer.get("param_groups") if isinstance(optimizer, dict) else None
+    if not isinstance(optimizer, dict) or not isinstance(optimizer.get("state"), dict):
+        problems.append("optimizer: expected a dict with state and param_groups")
+    elif not _is_list(groups) or not all(
+        isinstance(group, dict) and _is_list(group.get("params")) for group in groups
+    ):
+        problems.append("optimizer.param_groups: expected a list of dicts with params")
+    if problems:
+        raise InputError(
+            f"{path}: holds weights but not the whole state of a run, so there is nothing to "
+            f"resume; to start from its weights use --cfg-options load_from={path}",
+            problems,
+        )
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _is_color(value: Any) -> bool:
+    """Whether this is [red, green, blue], 0 to 255."""
+    return (
+        _is_list(value)
+        and len(value) == 3
+        and all(type(part) is int and 0 <= part <= 255 for part in value)
+    )

@@ -20,8 +20,11 @@ from mmengine.runner.checkpoint import CheckpointLoader
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.checkpoint import (
     check_fits,
+    check_resumable,
     checkpoint_reading,
+    classes_of,
     load_checkpoint_file,
+    meta_of,
     weights_of,
 )
 
@@ -323,8 +326,87 @@ class TestCheckFits:
             "0.weight: the model has (3, 2), the file (3, 5)",
         ]
 
-    @pytest.mark.parametrize("content", [[1], {"state_dict": {"a": 1}}, torch.ones(1)])
+    @pytest.mark.parametrize(
+        "content",
+        [
+            [1],
+            {"state_dict": {"a": 1}},
+            {"state_dict": [torch.ones(1)]},
+            {5: torch.ones(1)},
+            torch.ones(1),
+            None,
+        ],
+    )
     def test_a_file_without_weights_is_refused(self, content, tmp_path):
         torch.save(content, tmp_path / "c.pth")
         with pytest.raises(InputError, match="expected a checkpoint with a 'state_dict'"):
             check_fits(self.model(), tmp_path / "c.pth")
+
+
+RED = (255, 0, 0)
+
+
+class TestWhatACheckpointSays:
+    """The parts of a checkpoint that are no tensors, sound and odd."""
+
+    def test_its_classes(self, tiny_run):
+        classes, palette = classes_of(load_checkpoint_file(tiny_run.checkpoint), "c.pth")
+        assert (classes[0], len(classes), len(palette)) == ("Clean", 16, 16)
+        assert classes_of({"state_dict": {}}, "c.pth") is None
+        assert classes_of({"meta": None}, "c.pth") is None
+        assert meta_of([], "c.pth") == {}
+
+    @pytest.mark.parametrize("meta", ["text", [1], 5, {5: 1}])
+    def test_an_odd_meta(self, meta):
+        with pytest.raises(InputError, match=r"^c\.pth: expected 'meta' to be a dict of names"):
+            classes_of({"meta": meta}, "c.pth")
+
+    @pytest.mark.parametrize(
+        ("found", "problem"),
+        [
+            ("text", "classes: expected"),
+            ({}, "palette: expected"),
+            ({"classes": "ab", "palette": [RED, RED]}, "classes: expected"),
+            ({"classes": [1], "palette": [RED]}, "classes: expected"),
+            ({"classes": ["a", "a"], "palette": [RED, RED]}, "twice"),
+            ({"classes": ["a"]}, "palette: expected"),
+            ({"classes": ["a"], "palette": [RED, RED]}, "2 colors for 1 classes"),
+            ({"classes": ["a"], "palette": 999}, "palette: expected"),
+            ({"classes": ["a"], "palette": [999]}, "palette: expected"),
+            ({"classes": ["a"], "palette": [(999, 0, 0)]}, "palette: expected"),
+            ({"classes": ["a"], "palette": [(-1, 0, 0)]}, "palette: expected"),
+            ({"classes": ["a"], "palette": [(0.5, 0, 0)]}, "palette: expected"),
+            ({"classes": ["a"], "palette": [(0, 0)]}, "palette: expected"),
+        ],
+    )
+    def test_odd_classes(self, found, problem):
+        with pytest.raises(InputError, match=r"^c\.pth: 'dataset_meta' cannot be used") as caught:
+            classes_of({"meta": {"dataset_meta": found}}, "c.pth")
+        assert any(problem in line for line in caught.value.problems)
+
+    def test_a_run_can_be_resumed(self, tiny_run):
+        check_resumable(load_checkpoint_file(tiny_run.checkpoint), "c.pth")
+
+    @pytest.mark.parametrize(
+        ("place", "value"),
+        [("meta", {}), ("meta.epoch", 10**9), ("meta.iter", -1), ("meta.epoch", True),
+         ("meta.iter", "3"), ("message_hub", None), ("message_hub", [1]),
+         ("message_hub.log_scalars", 5), ("optimizer", None), ("optimizer", "adam"),
+         ("optimizer.state", []), ("optimizer.param_groups", {}),
+         ("optimizer.param_groups", [{}]), ("optimizer.param_groups", [5])],
+    )  # fmt: skip
+    def test_an_odd_state_of_a_run(self, place, value, tiny_run):
+        checkpoint = load_checkpoint_file(tiny_run.checkpoint)
+        part, _, name = place.partition(".")
+        if name:
+            checkpoint[part][name] = value
+        else:
+            checkpoint[part] = value
+        with pytest.raises(InputError, match=r"^c\.pth: holds weights but not") as caught:
+            check_resumable(checkpoint, "c.pth")
+        assert all(line.startswith(part) for line in caught.value.problems)
+
+    def test_all_that_is_missing_is_listed(self):
+        with pytest.raises(InputError) as caught:
+            check_resumable({"state_dict": {}}, "c.pth")
+        assert len(caught.value.problems) == 4
