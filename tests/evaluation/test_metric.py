@@ -232,7 +232,7 @@ def test_a_test_of_nothing_and_images_of_one_id_are_refused():
 
 
 def test_save_best_log_and_curves_know_every_class(tiny_config, tmp_path, monkeypatch):
-    from mmseg_heritage.apis.train import train
+    from mmseg_heritage.apis.training import train
 
     def without_lightleak(*args):
         counts = confusion_counts(*args)

@@ -99,6 +99,15 @@ def shrink(array: np.ndarray, edge: int, nearest: bool = False) -> np.ndarray:
     )
 
 
+def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Brings a photograph to a size."""
+    if image.shape[:2] == (height, width):
+        return image
+    smaller = image.shape[0] > height or image.shape[1] > width
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=way)
+
+
 def panel(
     image: np.ndarray,
     maps: Sequence[tuple[str, np.ndarray]],
@@ -108,8 +117,8 @@ def panel(
     """Lays a photograph and class maps side by side, with titles and a legend of what occurs.
 
     Args:
-        image: uint8 (H, W, 3), RGB.
-        maps: (title, uint8 (H, W) class ids or 255) pairs.
+        image: uint8 (h, w, 3), RGB; of the size of the maps, or a smaller or larger copy.
+        maps: One or more pairs (title, uint8 (H, W) class ids or 255).
         classes: Class names.
         palette: One RGB colour for each class.
 
@@ -119,8 +128,8 @@ def panel(
     table = color_table(palette)
     titles = ["Input"] + [title for title, _ in maps]
     small_maps = [shrink(class_map, PANEL_EDGE, nearest=True) for _, class_map in maps]
-    tiles = [shrink(image, PANEL_EDGE), *(table[small] for small in small_maps)]
-    height, width = tiles[0].shape[:2]
+    height, width = small_maps[0].shape
+    tiles = [_resized(image, width, height), *(table[small] for small in small_maps)]
     column = max(width, 160)  # narrow photographs still leave room for the titles
     # From the full maps: a class of a few pixels may be gone from the shrunken ones.
     present = sorted({int(i) for _, m in maps for i in np.flatnonzero(np.bincount(m.ravel()))})

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("mmseg")
 
-from mmseg_heritage.apis import augment as module
-from mmseg_heritage.apis.augment import RECORD, augment
+from mmseg_heritage.apis import augmenting as module
+from mmseg_heritage.apis.augmenting import RECORD, augment
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.dataprep.splits.split import check_split, default_split, load_split
 from mmseg_heritage.dataprep.splits.split_check import check_split_files
