@@ -13,7 +13,7 @@ from mmseg_heritage.runs.model_stats import CONVENTION, measure_model, measure_m
 from mmseg_heritage.runs.model_tables import backbone_table, check_tables, config_table
 from mmseg_heritage.runs.prepare import build_parts
 from mmseg_heritage.runs.variables import VARIABLES
-from mmseg_heritage.taxonomy import FINE
+from mmseg_heritage.taxonomy import ARTEFACT
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIGS = ROOT / "configs"
@@ -112,9 +112,8 @@ def test_the_experiments_have_the_settings_that_it_says():
         assert cfg.optim_wrapper.optimizer.lr == pytest.approx(float(rate), rel=1e-3)
         assert f"{cfg.train_cfg.max_epochs} epochs" in schedule
         first = cfg.param_scheduler[0].type
-        assert schedule.startswith(
-            {"PerGroupOneCycleLR": "one cycle", "LinearLR": "warm-up 8"}[first]
-        )
+        words = {"PerGroupOneCycleLR": "one cycle", "LinearLR": "warm-up 8"}
+        assert schedule.startswith(words[first])
 
 
 def test_the_curriculum_is_the_default_one():
@@ -169,7 +168,9 @@ def test_it_lists_the_mappings_that_there_are():
 def test_its_counts_are_those_of_the_classes_and_add_up():
     rows = re.findall(r"\| (\d+) \| ([\w ]+) \| ([\d,]+) \| ([\d.]+) (?=\|)", DATA)
     counts = {int(i): (name, int(n.replace(",", "")), float(share)) for i, name, n, share in rows}
-    assert {i: name for i, (name, _, _) in counts.items()} == {c.id: c.name for c in FINE}
+    assert {i: name for i, (name, _, _) in counts.items()} == {
+        c.id: c.name for c in ARTEFACT.classes
+    }
     total = sum(n for _, n, _ in counts.values())
     for _, number, share in counts.values():
         assert 100 * number / total == pytest.approx(share, abs=6e-4)

@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.dist import barrier
-from prettytable import PrettyTable
 
 from mmseg_heritage.apis.quickstart import best_checkpoint
-from mmseg_heritage.apis.test import test
-from mmseg_heritage.apis.train import AUTO, train
+from mmseg_heritage.apis.testing import test
+from mmseg_heritage.apis.training import AUTO, train
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, load_split
-from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import pooled_means
 from mmseg_heritage.evaluation.store import Counts, load_counts
@@ -29,7 +27,9 @@ from mmseg_heritage.runs.iterations import as_list
 from mmseg_heritage.runs.prepare import prepare, work_dir_of
 from mmseg_heritage.runs.variables import innermost_datasets
 from mmseg_heritage.taxonomy import FINE_LEVEL
+from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.utils.tables import plain_table
 
 SCHEMA = "mmseg_heritage/folds/1"
 ALL = "all"
@@ -69,17 +69,17 @@ def run_folds(
         resume: 'auto' leaves out folds that are tested, and goes on with those that are not.
         cfg_options: Dotted key -> value; ``{fold}`` in a value stands for the name of the fold.
         overwrite: Allows new runs in folders that hold some.
-        skip_data_check: See :func:`mmseg_heritage.apis.train.train`.
-        amp: See :func:`mmseg_heritage.apis.train.train`.
-        launcher: See :func:`mmseg_heritage.apis.train.train`.
-        trust_checkpoint: See :func:`mmseg_heritage.apis.train.train`.
+        skip_data_check: See :func:`mmseg_heritage.apis.training.train`.
+        amp: See :func:`mmseg_heritage.apis.training.train`.
+        launcher: See :func:`mmseg_heritage.apis.training.train`.
+        trust_checkpoint: See :func:`mmseg_heritage.apis.training.train`.
 
     Returns:
         ``folds.json``.
 
     Raises:
         InputError: If there are no such folds, if folders hold runs of other splits or runs that
-            nobody asked to replace, or for what :func:`mmseg_heritage.apis.train.train` refuses.
+            nobody asked to replace, or for what :func:`mmseg_heritage.apis.training.train` refuses.
     """
     options = dict(cfg_options or {})
     # What differs from fold to fold is loaded with each.
@@ -109,7 +109,7 @@ def run_folds(
         tested = {**of_fold, "experiment_name": f"{of_fold['experiment_name']}_test"}
         # What is there now is left from a test that did not come to its end.
         unguarded = {**shared, "overwrite": True}
-        test(config, best_checkpoint(folder), str(folder), cfg_options=tested, **unguarded)
+        test(best_checkpoint(folder), config, str(folder), cfg_options=tested, **unguarded)
         gc.collect()  # a Runner refers to itself, and its model would stay on the GPU
     results = base / "folds.json"
     if is_main_process():
@@ -170,15 +170,14 @@ def fold_table(results: str | Path) -> str:
     """Lays out ``folds.json``: a line for each fold, mean and spread, and all pooled."""
     content = json.loads(Path(results).read_text(encoding="utf-8"))
     keys = [key for key in content["overall"] if key in _COLUMNS or key.endswith("_head_mIoU")]
-    table = PrettyTable(["fold", "images", *keys])
-    table.align = "r"
-    table.align["fold"] = "l"
-    for name, fold in content["folds"].items():
-        table.add_row([name, fold["images"], *(_cell(fold["overall"][key]) for key in keys)])
+    rows = [
+        [name, fold["images"], *(_cell(fold["overall"][key]) for key in keys)]
+        for name, fold in content["folds"].items()
+    ]
     for row in ("mean", "std"):
-        table.add_row([row, "", *(_cell(content["overall"][key][row]) for key in keys)])
-    table.add_row(["pooled", "", *(_cell(content["pooled"].get(key)) for key in keys)])
-    lines = [table.get_string()]
+        rows.append([row, "", *(_cell(content["overall"][key][row]) for key in keys)])
+    rows.append(["pooled", "", *(_cell(content["pooled"].get(key)) for key in keys)])
+    lines = [plain_table(["fold", "images", *keys], rows)]
     if content["not_tested"]:
         lines.append(f"not tested: {', '.join(content['not_tested'])}")
     return "\n".join(lines)

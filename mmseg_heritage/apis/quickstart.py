@@ -5,14 +5,15 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mmseg_heritage.apis.test import test
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.testing import test
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.summary import load_metrics
 from mmseg_heritage.runs.config_files import config_folder
 from mmseg_heritage.runs.resume import latest_checkpoint
 from mmseg_heritage.sample_set import make_sample_set
 from mmseg_heritage.utils.progress import progress_bar
+from mmseg_heritage.utils.tables import plain_table
 
 CONFIG = "quickstart_artefact.py"
 NUM_IMAGES, SIZE = 320, 160  # many small pictures teach more in minutes than few large ones
@@ -48,12 +49,7 @@ def quickstart(data_root: Path, work_dir: Path) -> None:
     train(config, work_dir=str(work_dir), cfg_options=options, overwrite=True)
     pictures = work_dir / "pictures"
     metrics = test(
-        config,
-        best_checkpoint(work_dir),
-        work_dir=str(work_dir),
-        show_dir=str(pictures),
-        cfg_options=options,
-        overwrite=True,
+        best_checkpoint(work_dir), work_dir=str(work_dir), show_dir=str(pictures), overwrite=True
     )
     print(_report(metrics, pictures, data_root, time.monotonic() - start))
 
@@ -61,14 +57,14 @@ def quickstart(data_root: Path, work_dir: Path) -> None:
 def _report(metrics: Path, pictures: Path, data_root: Path, seconds: float) -> str:
     """Sets the model's scores beside those of calling everything Clean."""
     scores = load_metrics(metrics)
-    rows = [f"{'held-out test images, percent':<32}{'model':>10}{'all Clean':>12}"]
-    for key in ("damage_IoU", "binary_mIoU", "mIoU"):
-        model, baseline = (scores[part][key] for part in ("overall", "all_clean"))
-        rows.append(f"{key:<32}{model:>10.1f}{baseline:>12.1f}")
+    rows = [
+        [key, *(f"{scores[part][key]:.1f}" for part in ("overall", "all_clean"))]
+        for key in ("damage_IoU", "binary_mIoU", "mIoU")
+    ]
     return "\n".join(
         [
             "",
-            *rows,
+            plain_table(["held-out test images, percent", "model", "all Clean"], rows),
             "",
             f"scores:    {metrics}",
             f"pictures:  {pictures} ({scores['images']} images: input, ground truth, prediction)",

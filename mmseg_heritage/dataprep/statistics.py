@@ -2,53 +2,37 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
 from mmseg_heritage.dataprep.layout import Sample
-from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
-from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX, Level
-
-NUM_CLASSES = len(FINE)
-
-Progress = Callable[[int, int], None]
-Bar = Callable[[str], AbstractContextManager[Progress | None]]
-"""Gives, for the title of something long, a function to call with (done, total).
-
-:func:`mmseg_heritage.utils.progress.progress_bar` is one.
-"""
+from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList, Level
+from mmseg_heritage.utils.progress import Progress
+from mmseg_heritage.utils.threads import run_in_threads
 
 _BLOCK = 1 << 22  # pixels counted at a time: numpy counts a copy of 8 bytes for each
 
 
-def no_bar(title: str) -> AbstractContextManager[None]:
-    """A :data:`Bar` that shows nothing."""
-    return nullcontext()
-
-
-def class_pixels(mask: np.ndarray) -> NDArray[np.int64]:
+def class_pixels(mask: np.ndarray, classes: ClassList = ARTEFACT) -> NDArray[np.int64]:
     """Counts the pixels of each class in one mask.
 
     Args:
-        mask: uint8 (H, W), class ids 0..15 or 255.
+        mask: uint8 (H, W), ids of classes or 255.
+        classes: Those that the mask can hold.
 
     Returns:
-        int64 (17,): the 16 classes in order of id, then the pixels outside the object (255).
+        int64 (classes + 1,): the classes in their order, then the pixels outside the object (255).
     """
     counts = np.zeros(256, dtype=np.int64)
     pixels = mask.ravel()
     for start in range(0, pixels.size, _BLOCK):
         counts += np.bincount(pixels[start : start + _BLOCK], minlength=256)
-    return counts[[*range(NUM_CLASSES), IGNORE_INDEX]]
+    return counts[[*classes.ids, IGNORE_INDEX]]
 
 
 def sample_pixels(
@@ -66,7 +50,12 @@ def sample_pixels(
     Raises:
         InputError: With all masks that cannot be read.
     """
-    return _of_each(samples, lambda s: class_pixels(read_mask(s.annotation)), progress)
+
+    def count(sample: Sample) -> NDArray[np.int64]:
+        return class_pixels(read_mask(sample.annotation, classes=sample.classes), sample.classes)
+
+    counts = run_in_threads(count, samples, progress)
+    return {s.id: pixels for s, pixels in zip(samples, counts, strict=True)}
 
 
 def sample_hashes(samples: Sequence[Sample], progress: Progress | None = None) -> dict[str, int]:
@@ -82,55 +71,27 @@ def sample_hashes(samples: Sequence[Sample], progress: Progress | None = None) -
     Raises:
         InputError: With all photographs that cannot be read.
     """
-    return _of_each(samples, lambda s: perceptual_hash(read_image(s.image)), progress)
+    hashes = run_in_threads(lambda s: perceptual_hash(read_image(s.image)), samples, progress)
+    return {sample.id: value for sample, value in zip(samples, hashes, strict=True)}
 
 
 def present_classes(pixels: Mapping[str, NDArray[np.int64]]) -> dict[str, list[int]]:
-    """Returns sample id -> ids of the classes with at least one pixel, without 255."""
-    return {i: np.flatnonzero(counts[:NUM_CLASSES]).tolist() for i, counts in pixels.items()}
+    """Returns sample id -> positions of the classes with at least one pixel, without 255."""
+    return {i: np.flatnonzero(counts[:-1]).tolist() for i, counts in pixels.items()}
 
 
 def group_pixels(counts: NDArray[np.int64], level: Level) -> NDArray[np.int64]:
     """Sums the counts of classes into those of a level's groups.
 
     Args:
-        counts: int64 (..., 17), as :func:`class_pixels` returns them.
-        level: A level of the taxonomy.
+        counts: int64 (..., classes + 1), as :func:`class_pixels` returns them.
+        level: A level of these classes.
 
     Returns:
         int64 (..., groups); classes in no group, and 255, are left out.
     """
     groups = np.zeros((*counts.shape[:-1], len(level.classes)), dtype=np.int64)
-    for fine_id, group in enumerate(level.fine_to_group):
+    for position, group in enumerate(level.fine_to_group):
         if group != IGNORE_INDEX:
-            groups[..., group] += counts[..., fine_id]
+            groups[..., group] += counts[..., position]
     return groups
-
-
-def _of_each(
-    samples: Sequence[Sample], function: Callable[[Sample], Any], progress: Progress | None
-) -> dict[str, Any]:
-    """Calls a function for each sample, in threads, and gathers the results or all errors."""
-
-    def attempt(sample: Sample) -> tuple[Any, str | None]:
-        try:
-            return function(sample), None
-        except InputError as error:
-            return None, str(error)
-
-    results: dict[str, Any] = {}
-    problems = []
-    # Pillow lets go of the GIL while decoding; more threads than cores only cost memory.
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for done, (result, error) in enumerate(pool.map(attempt, samples)):
-            if error is None:
-                results[samples[done].id] = result
-            else:
-                problems.append(error)
-            if progress is not None:
-                progress(done + 1, len(samples))
-    if problems:
-        raise InputError(
-            "the data set has files that cannot be read; mend or remove them", problems
-        )
-    return results

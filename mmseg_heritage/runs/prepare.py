@@ -31,21 +31,21 @@ from mmseg.registry import (
 from torch.utils.data import DataLoader
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.dataprep.checks.pixels import check_pixels
-from mmseg_heritage.dataprep.layout import Sample
+from mmseg_heritage.dataprep.checks.sample_check import check_pixels
 from mmseg_heritage.dataprep.splits.split import Split
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.datasets.caches.pixel_cache import check_memory
 from mmseg_heritage.datasets.transforms import LoadHeritageImage
-from mmseg_heritage.engine.launch import is_main_process, prepare_distributed
+from mmseg_heritage.engine.launch import prepare_distributed
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones.timm_weights import RGB
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
 from mmseg_heritage.runs.class_weights import check_weights
-from mmseg_heritage.runs.contradictions import check_classes
+from mmseg_heritage.runs.contradictions import check_classes, check_trees
 from mmseg_heritage.runs.iterations import as_list
 from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders
 from mmseg_heritage.runs.variables import innermost_datasets
+from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.progress import progress_bar
 
 
@@ -264,6 +264,7 @@ def build_datasets(cfg: Config, parts: Sequence[str]) -> dict[str, list[BaseData
             [f"{part}_dataloader.dataset has {number}" for part, number in numbers.items()],
         )
     check_classes(cfg, numbers[parts[0]])
+    check_trees(cfg, datasets[parts[0]][0].metainfo["classes"])
     own = [d for found in datasets.values() for d in found if isinstance(d, ARTeFACTDataset)]
     kept = [item for d in own if d.cache == "ram" for item in d.cache_items()]
     if kept:
@@ -307,7 +308,7 @@ def missing_extras(prepared: Prepared) -> list[str]:
 
 
 def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
-    """Decodes every image and mask once, on the main process, with a progress bar.
+    """Decodes images and masks that nobody has verified yet, on the main process, with a bar.
 
     The other processes wait for its verdict, so that none starts on data that it refuses.
 
@@ -316,9 +317,11 @@ def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
     """
     verdict: list[InputError | None] = [None]
     if is_main_process():
-        samples: dict[Path, Sample] = {}
-        for dataset in datasets:
-            samples.update({s.image: s for s in dataset.read_samples()})
+        samples = {
+            (str(d.folder.root), sample.image): (d.folder.verified, sample)
+            for d in datasets
+            for sample in d.read_samples()
+        }
         try:
             with progress_bar("checking the data") as report:
                 check_pixels(list(samples.values()), report)

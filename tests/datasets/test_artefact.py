@@ -1,6 +1,8 @@
 """The registered data set: what it lists, and how class choices change ids."""
 
 import json
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -24,7 +26,7 @@ from mmseg_heritage.datasets import (
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
-from mmseg_heritage.taxonomy import FINE, LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT
 
 LOAD = [LoadHeritageImage(), LoadARTeFACTAnnotations()]
 MANIFEST = "splits/holdout.json"
@@ -41,6 +43,29 @@ def test_each_part_lists_its_ids_in_order(sample_set):
         found = [dataset.get_data_info(i)["sample_id"] for i in range(len(dataset))]
         assert found == list(split.parts[part])
     assert len(_dataset(sample_set, split="all")) == sum(map(len, split.parts.values()))
+
+
+def test_the_parts_of_a_data_set_share_one_reading_of_its_folder(copied_sample_set, monkeypatch):
+    for path in (copied_sample_set, *copied_sample_set.rglob("*")):
+        os.utime(path, (1e9, 1e9))  # as it is for long
+    train, val = _dataset(copied_sample_set), _dataset(copied_sample_set, split="val")
+    assert val.folder is train.folder
+    for dataset in (train, val):
+        (copied_sample_set / "metadata.csv").unlink(missing_ok=True)  # must not be read again
+        split, samples = dataset.read_split()
+        assert split is train.folder.split(copied_sample_set / MANIFEST)
+        assert samples is train.folder.samples
+        assert len(dataset.read_samples()) == len(dataset)
+    changed = _dataset(copied_sample_set)
+    assert {changed.get_data_info(i)["material"] for i in range(len(changed))} == {""}
+
+
+def test_workers_get_their_own_part_only(sample_set):
+    dataset = _dataset(sample_set)
+    everything = dataset.read_split()
+    sent = pickle.loads(pickle.dumps(dataset))
+    assert sent._folder is None
+    assert sent.read_split() == everything
 
 
 def test_near_duplicates_are_of_one_group(copied_sample_set):
@@ -83,15 +108,15 @@ def test_a_subset_of_the_classes_ignores_the_others(sample_set):
     assert [list(color) for color in dataset.metainfo["palette"]] == [[0, 0, 166], [0, 0, 0]]
 
 
-@pytest.mark.parametrize("level", sorted(LEVELS))
+@pytest.mark.parametrize("level", sorted(ARTEFACT.levels))
 def test_levels_merge_classes_and_leave_255(sample_set, level):
     dataset = _dataset(sample_set, level=level)
     for mask, trained in _masks(dataset):
-        for fine in FINE:
+        for fine in ARTEFACT.classes:
             groups = set(trained[mask == fine.id].tolist())
-            assert groups <= {LEVELS[level].fine_to_group[fine.id]}
+            assert groups <= {ARTEFACT.levels[level].fine_to_group[fine.id]}
         assert (trained[mask == 255] == 255).all()
-    assert list(dataset.metainfo["classes"]) == list(LEVELS[level].classes)
+    assert list(dataset.metainfo["classes"]) == list(ARTEFACT.levels[level].classes)
 
 
 def test_background_becomes_the_seventeenth_class(sample_set):

@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import MAX_DISTANCE, near_duplicate_groups
 from mmseg_heritage.dataprep.checks.faults import KINDS, Fault
-from mmseg_heritage.dataprep.checks.pixels import Examined, examine, in_threads
+from mmseg_heritage.dataprep.checks.pixels import Examined
+from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 from mmseg_heritage.dataprep.layout import COLUMNS, FolderContent, Sample, scan_folder
 from mmseg_heritage.dataprep.splits.groups import split_units
-from mmseg_heritage.dataprep.statistics import Bar, no_bar
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.formats import folder_files, unread_reason
-from mmseg_heritage.taxonomy import CONTENTS, MATERIALS
+from mmseg_heritage.images.formats import unread_reason
+from mmseg_heritage.taxonomy import ARTEFACT, CONTENTS, MATERIALS, ClassList
+from mmseg_heritage.utils.progress import Bar, no_bar
+from mmseg_heritage.utils.threads import run_in_threads
 
 DESCRIPTIONS = (
     "type",
@@ -45,7 +47,8 @@ class CheckReport:
         num_annotations: Masks in it.
         samples: Photographs with annotation, sorted by id.
         has_metadata: Whether there is a metadata table that can be used.
-        class_pixels: Id -> int64 (17,), of each sound mask of a sample; the 16 classes, then 255.
+        classes: What the values of the masks mean.
+        class_pixels: Id -> int64 (classes + 1,), of each sound mask of a sample; 255 comes last.
         faults: In the order of :data:`mmseg_heritage.dataprep.checks.faults.KINDS`, then of files.
     """
 
@@ -54,6 +57,7 @@ class CheckReport:
     num_annotations: int
     samples: list[Sample]
     has_metadata: bool
+    classes: ClassList
     class_pixels: dict[str, NDArray[np.int64]]
     faults: list[Fault]
 
@@ -74,9 +78,10 @@ def check_folder(
     *,
     max_distance: int | None = MAX_DISTANCE,
     workers: int | None = None,
+    full: bool = False,
     bar: Bar = no_bar,
 ) -> CheckReport:
-    """Decodes every file of a data set, and gathers all that is wrong with it.
+    """Gathers all that is wrong with a data set, decoding every file that is not yet verified.
 
     Each worker holds one photograph and its mask at a time; of the others only hashes and counts
     are kept.
@@ -88,28 +93,31 @@ def check_folder(
         metadata: Name of the metadata table.
         max_distance: Near-duplicates differ in at most so many of 63 bits; None looks for none.
         workers: Threads that decode; by default the cores, at most 8.
+        full: Whether to decode also what
+            :class:`mmseg_heritage.dataprep.checks.verified.VerifiedFiles` vouches for.
         bar: Shows progress.
 
     Raises:
-        InputError: If a folder is missing or holds no image, or an argument is wrong. Whatever is
-            wrong with the files themselves is in the report.
+        InputError: If a folder is missing or holds no image, if ``classes.json`` cannot be used, or
+            an argument is wrong. Whatever is wrong with the other files is in the report.
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers: expected at least 1, found {workers}")
     root = Path(root)
     content = scan_folder(root, images, annotations, metadata)
     ids = sorted(content.images.keys() | content.annotations.keys())
+    verified = VerifiedFiles(root, content.classes, full)
     pairs = [(content.images.get(i), content.annotations.get(i)) for i in ids]
     with bar("checking images and masks") as report:
-        results = in_threads(lambda pair: examine(*pair), pairs, workers, report)
+        results = run_in_threads(lambda pair: verified.examine(*pair), pairs, report, workers)
         examined = dict(zip(ids, results, strict=True))
+    verified.save()
 
     faults = list(content.faults)
     faults += [fault for result in examined.values() for fault in result.faults]
     faults += _metadata_faults(content, root / metadata)
     faults += _duplicates(content.samples, examined, max_distance)
-    for folder in (images, annotations):
-        faults += _other_files(root / folder)
+    faults += [Fault("other file", path, unread_reason(path)) for path in content.other_files]
     order = list(KINDS)
     return CheckReport(
         root=root,
@@ -117,6 +125,7 @@ def check_folder(
         num_annotations=len(content.annotations),
         samples=content.samples,
         has_metadata=content.rows is not None,
+        classes=content.classes,
         class_pixels={
             sample.id: counts
             for sample in content.samples
@@ -139,7 +148,9 @@ def _metadata_faults(content: FolderContent, path: Path) -> list[Fault]:
         for i, row in rows.items()
         if None in row
     ]
-    for column, known in _DOMAINS.items():
+    # Materials and contents of a data set with classes of its own are its own as well.
+    domains = _DOMAINS if content.classes == ARTEFACT else {}
+    for column, known in domains.items():
         found = Counter(row.get(column) or "" for row in rows.values() if column in content.columns)
         faults += [
             Fault(
@@ -207,12 +218,3 @@ def _duplicates(
 def _names(paths: Sequence[Path]) -> str:
     shown = ", ".join(path.name for path in paths[:3])
     return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"
-
-
-def _other_files(folder: Path) -> list[Fault]:
-    """Lists what is in a folder of images but is not read; hidden files are passed over."""
-    files = folder_files(folder)
-    return [
-        Fault("other file", path, unread_reason(path))
-        for path in sorted(files.unread + files.other)
-    ]

@@ -12,27 +12,28 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.image_files import image_size
+from mmseg_heritage.images.known_sizes import known_size
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.taxonomy import ARTEFACT, ClassList
 from mmseg_heritage.utils.memory import available_memory
+from mmseg_heritage.utils.progress import Progress
+from mmseg_heritage.utils.text import readable_size
+from mmseg_heritage.utils.threads import DEFAULT_WORKERS, run_in_threads
 
 CACHES = ("none", "ram", "disk")
-_THREADS = min(8, os.cpu_count() or 1)
 _DECODING_BYTES = 14  # bytes a pixel while a photograph is decoded, turned and copied
 _USABLE = 0.9  # share of the available memory; the rest is for the training itself
 _ALIGNMENT = 4096  # arrays begin at pages of their own
 
 LabelMap = Mapping[int, int]
-Progress = Callable[[int, int], None]
 
 
 def decode_image(path: str | Path) -> np.ndarray:
@@ -41,7 +42,10 @@ def decode_image(path: str | Path) -> np.ndarray:
 
 
 def decode_mask(
-    path: str | Path, size: tuple[int, int] | None = None, label_map: LabelMap | None = None
+    path: str | Path,
+    size: tuple[int, int] | None = None,
+    label_map: LabelMap | None = None,
+    classes: ClassList = ARTEFACT,
 ) -> np.ndarray:
     """Reads a mask and maps its ids to those that are trained: uint8 (H, W).
 
@@ -49,8 +53,9 @@ def decode_mask(
         path: File of the mask.
         size: Expected (width, height).
         label_map: Old id -> new id; ids it does not name stay. None changes nothing.
+        classes: Those that the mask can hold.
     """
-    mask = read_mask(path, size)
+    mask = read_mask(path, size, classes=classes)
     return mask if label_map is None else label_table(label_map)[mask]
 
 
@@ -70,11 +75,13 @@ class CacheItem:
         path: The photograph or mask.
         shape: Shape of its uint8 array, (H, W, 3) or (H, W).
         label_map: Old id -> new id, of masks.
+        classes: Those that a mask can hold.
     """
 
     path: str
     shape: tuple[int, ...]
     label_map: LabelMap | None = None
+    classes: ClassList = ARTEFACT
 
     @property
     def nbytes(self) -> int:
@@ -90,7 +97,8 @@ class CacheItem:
         if len(self.shape) == 3:
             array = decode_image(self.path)
         else:
-            array = decode_mask(self.path, (self.shape[1], self.shape[0]), self.label_map)
+            size = (self.shape[1], self.shape[0])
+            array = decode_mask(self.path, size, self.label_map, self.classes)
         if array.shape != self.shape:
             raise InputError(
                 f"{self.path}: expected {self.shape[1]}x{self.shape[0]} as its header said, found "
@@ -100,19 +108,22 @@ class CacheItem:
 
 
 def plan_cache(
-    pairs: Iterable[tuple[str, str]], label_map: LabelMap | None = None
+    pairs: Iterable[tuple[str, str]],
+    label_map: LabelMap | None = None,
+    classes: ClassList = ARTEFACT,
 ) -> list[CacheItem]:
     """Lists what a cache will hold, reading headers only.
 
     Args:
         pairs: Photograph and mask of each sample.
         label_map: Old id -> new id, or None.
+        classes: Those that the masks can hold.
     """
     items: dict[str, CacheItem] = {}
     for image, mask in pairs:
-        width, height = image_size(image)
+        width, height = known_size(image)
         items[image] = CacheItem(image, (height, width, 3))
-        items[mask] = CacheItem(mask, (height, width), label_map)
+        items[mask] = CacheItem(mask, (height, width), label_map, classes)
     return list(items.values())
 
 
@@ -125,8 +136,9 @@ def check_memory(items: Sequence[CacheItem]) -> None:
     if sys.platform != "linux":
         raise InputError("cache='ram' needs Linux; use cache='disk', which is about as fast")
     pixels = sum(item.nbytes for item in items)
-    largest = sorted((int(np.prod(item.shape[:2])) for item in items), reverse=True)[:_THREADS]
-    needed, available = pixels + _DECODING_BYTES * sum(largest), available_memory()
+    largest = sorted((int(np.prod(item.shape[:2])) for item in items), reverse=True)
+    needed = pixels + _DECODING_BYTES * sum(largest[:DEFAULT_WORKERS])
+    available = available_memory()
     if needed > _USABLE * available:
         raise InputError(
             f"cache='ram' needs {readable_size(needed)} of memory: {readable_size(pixels)} for the "
@@ -134,11 +146,6 @@ def check_memory(items: Sequence[CacheItem]) -> None:
             f"Available here are {readable_size(available)}, of which a tenth is left for the "
             "training itself. Use cache='disk', or fewer or smaller photographs"
         )
-
-
-def readable_size(nbytes: float) -> str:
-    """Returns a number of bytes in GB or MB."""
-    return f"{nbytes / 1e9:.1f} GB" if nbytes >= 1e8 else f"{nbytes / 1e6:.1f} MB"
 
 
 class SharedMemory:
@@ -208,7 +215,7 @@ class PixelCache:
         self.memory = memory
 
     def array(self, path: str) -> np.ndarray:
-        """Maps the array of a file, copy-on-write: what is written to it reaches nobody else.
+        """Maps the array of a file, copy-on-write: no other process sees what is written to it.
 
         Raises:
             InputError: If the cache's file was removed.
@@ -220,7 +227,7 @@ class PixelCache:
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{file}: the cached pixels of {path} are gone ({error}); start the run again, "
-                "which decodes them anew"
+                "which decodes them again"
             ) from error
         return array.view(np.ndarray)
 
@@ -249,29 +256,3 @@ def fill_memory(items: Sequence[CacheItem], progress: Progress | None = None) ->
 
     run_in_threads(keep, items, progress)
     return PixelCache(places, memory)
-
-
-def run_in_threads(
-    keep: Callable[[CacheItem], None], items: Sequence[CacheItem], progress: Progress | None
-) -> None:
-    """Calls ``keep`` for every item, in threads.
-
-    Raises:
-        InputError: With all that it raised for single files.
-    """
-
-    def fault(item: CacheItem) -> str | None:
-        try:
-            keep(item)
-        except InputError as error:
-            return str(error)
-        return None
-
-    problems = []
-    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        for done, problem in enumerate(pool.map(fault, items), start=1):
-            problems += [] if problem is None else [problem]
-            if progress is not None:
-                progress(done, len(items))
-    if problems:
-        raise InputError("the data set has faulty files; mend or remove them", problems)

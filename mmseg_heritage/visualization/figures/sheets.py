@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmseg_heritage.images.writing import Palette, color_table
 from mmseg_heritage.taxonomy import BACKGROUND, FINE_LEVEL, IGNORE_INDEX, Level
 from mmseg_heritage.visualization.figures.outcomes import (
     CLASS_COLORS,
@@ -24,13 +25,7 @@ from mmseg_heritage.visualization.figures.outcomes import (
     error_map,
     error_picture,
 )
-from mmseg_heritage.visualization.figures.panels import (
-    PANEL_EDGE,
-    Palette,
-    color_table,
-    overlay,
-    shrink,
-)
+from mmseg_heritage.visualization.figures.panels import PANEL_EDGE, overlay, shrink
 from mmseg_heritage.visualization.figures.style import (
     GREY,
     PERCENT,
@@ -209,7 +204,7 @@ def plot_activations(
     index: int,
     note: str,
 ) -> None:
-    """Draws which parts of an image speak for a class, a picture for each feature map.
+    """Draws which parts of an image activate a class, a picture for each feature map.
 
     Args:
         path: Picture to write, in the format of its suffix.
@@ -225,7 +220,7 @@ def plot_activations(
     for activation in activations:
         tiles.append(_heat(shown.image, activation))
         grid = f"map of {activation.shape[1]} x {activation.shape[0]}"
-        titles.append(grid if activation.any() else f"{grid}: nothing speaks for it")
+        titles.append(grid if activation.any() else f"{grid}: no activation")
     figure = _sheet([tiles], titles, [_label(shown)])
     legend = {f"{key} {name}": color for key, color in CLASS_COLORS.items()}
     ends = {"strongest for it": hex_color(_cividis(1.0)), "nothing": hex_color(_cividis(0.0))}
