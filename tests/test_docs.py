@@ -11,7 +11,8 @@ from mmseg_heritage.dataprep.importing.label_mapping import SHIPPED, load_mappin
 from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.model_stats import CONVENTION, measure_model, measure_models
 from mmseg_heritage.runs.model_tables import backbone_table, check_tables, config_table
-from mmseg_heritage.runs.prepare import check_parts
+from mmseg_heritage.runs.prepare import build_parts
+from mmseg_heritage.runs.variables import VARIABLES
 from mmseg_heritage.taxonomy import FINE
 
 ROOT = Path(__file__).resolve().parents[1]
@@ -34,7 +35,7 @@ def build_snippet(snippet, folder):
     path = folder / "snippet.py"
     path.write_text(snippet.replace("'./", f"'{CONFIGS.as_posix()}/"))
     cfg = load_config(path)
-    return cfg, check_parts(cfg, ("train", "val", "test"))
+    return cfg, build_parts(cfg, ("train", "val", "test"))
 
 
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
@@ -106,11 +107,13 @@ def test_the_experiments_have_the_settings_that_it_says():
     assert len(rows) == 10
     for _, config, size, batch, rate, schedule in rows:
         cfg = load_config(CONFIGS / f"{re.match('`([^`]+)`', config).group(1)}.py")
-        assert (cfg.crop_size, cfg.batch_size) == (int(size), int(batch))
-        assert cfg.lr == pytest.approx(float(rate), rel=1e-3)
-        assert f"{cfg.max_epochs} epochs" in schedule
+        [(crop, key), *_] = VARIABLES["crop_size"].places(cfg)
+        assert (crop[key], cfg.train_dataloader.batch_size) == (int(size), int(batch))
+        assert cfg.optim_wrapper.optimizer.lr == pytest.approx(float(rate), rel=1e-3)
+        assert f"{cfg.train_cfg.max_epochs} epochs" in schedule
         first = cfg.param_scheduler[0].type
-        assert schedule.startswith({"OneCycleLR": "one cycle", "LinearLR": "warm-up 8"}[first])
+        words = {"PerGroupOneCycleLR": "one cycle", "LinearLR": "warm-up 8"}
+        assert schedule.startswith(words[first])
 
 
 def test_the_curriculum_is_the_default_one():

@@ -13,7 +13,7 @@ import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.visualize import visualize as draw
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.hooks import InferenceTimeHook
-from mmseg_heritage.engine.launch import is_main_process, watching_processes
+from mmseg_heritage.engine.launch import watching_processes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
@@ -24,7 +24,7 @@ from mmseg_heritage.runs.origin import check_same_model, check_unseen, seen_imag
 from mmseg_heritage.runs.prepare import build_runner, check_data, output_folder, prepare
 from mmseg_heritage.runs.provenance import run_stamp
 from mmseg_heritage.utils.checkpoint import check_fits, checkpoint_reading
-from mmseg_heritage.utils.distributed import alone
+from mmseg_heritage.utils.distributed import alone, is_main_process
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.visualization.figures.score_figures import write_figures
 

@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import timm
 import torch
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier
 from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors import SafetensorError
@@ -19,6 +19,7 @@ from torch import Tensor, nn
 
 from mmseg_heritage.errors import MAX_LISTED, InputError
 from mmseg_heritage.utils.checkpoint import checkpoint_reading, load_checkpoint_file, weights_of
+from mmseg_heritage.utils.distributed import is_main_process
 
 _Result = TypeVar("_Result")
 
@@ -257,7 +258,7 @@ def main_process_first(load: Callable[[], _Result]) -> _Result:
         if is_main_process():
             results.append(load())
     finally:
-        barrier()  # after a failure too: the others must not wait for ever
+        barrier()  # after a failure too: the others must not wait forever
     return results[0] if results else load()
 
 

@@ -18,8 +18,8 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmseg_heritage.evaluation.comparison_tables import comparison_tables
+from mmseg_heritage.evaluation.score_tables import Cell, Estimate, Table
 from mmseg_heritage.evaluation.store import Counts
-from mmseg_heritage.evaluation.tables import Cell, Estimate, Table
 from mmseg_heritage.evaluation.tested_runs import Entry, Run
 from mmseg_heritage.taxonomy import FINE, FINE_LEVEL
 from mmseg_heritage.version import __version__
