@@ -33,9 +33,10 @@ class DamagedCheckpoint(InputError):
 def missing_checkpoint(path: str | Path) -> InputError:
     """Returns the error for a checkpoint that is no file, naming those that lie there."""
     file = Path(path).expanduser()
-    folder = file if file.is_dir() else file.parent
+    is_folder = os.path.isdir(file)  # noqa: PTH112  Path.is_dir raises for names too long
+    folder = file if is_folder else file.parent
     names = ", ".join(sorted(other.name for other in folder.glob("*.pth"))[:10])
-    what = "a folder; expected a checkpoint file" if file.is_dir() else "no such checkpoint"
+    what = "a folder; expected a checkpoint file" if is_folder else "no such checkpoint"
     return InputError(f"{path}: {what}" + (f". In {folder}: {names}" if names else ""))
 
 
@@ -55,7 +56,7 @@ def load_checkpoint_file(path: str | Path, map_location: MapLocation | None = "c
         InputError: If the file is missing, or names code that no checkpoint needs.
     """
     file = Path(path).expanduser()
-    if not file.is_file():
+    if not os.path.isfile(file):  # noqa: PTH113  Path.is_file raises for names too long
         raise missing_checkpoint(path)
     device = "cpu" if map_location is None else map_location
     trusted = os.environ.get(_TRUST_VARIABLE) == "1"
