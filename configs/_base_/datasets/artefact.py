@@ -5,7 +5,7 @@ data_root = 'data/artefact'
 split_file = ''  # split manifest (JSON) below data_root; empty: the default split by source object
 level = 'fine'  # classes: 'fine' (16), 'coarse' (4, num_classes=4) or 'binary' (2, num_classes=2)
 crop_size = 384  # side of the training crops in pixels
-augmentation = 'medium'  # none, light, medium, heavy, heritage or film_damage (docs/data.md)
+augmentation = 'medium'  # none, light, medium, heavy, heritage or film_damage
 rare_class_prob = 0.0  # share of training crops that are placed on a rare class, such as 0.5
 batch_size = 32  # for one process; with n processes the global batch is n times this
 global_batch_size = None  # for all processes together: sets batch_size to its share

@@ -1,6 +1,6 @@
 r"""Mapping files: what the mask values of another data set mean, in the classes of this one.
 
-A mapping is JSON; docs/data.md describes each key::
+A mapping is JSON; docs/reference/data-format.md describes each key::
 
     {"schema": "mmseg_heritage/mapping/1", "name": "Cracks of a church",
      "values": {"0": "Clean", "255": "Cracks", "128": "ignore"},
