@@ -1,8 +1,9 @@
 # For a laptop with 6 GB of GPU memory: crops of 256 px, and 8 steps of 4 images for one update.
 _base_ = ['./hierarchical_convnext-tiny_artefact.py']
 
-crop_size = 256
-batch_size = 4
-max_edge = 768
-lr = 0.000333
-optim_wrapper = dict(accumulative_counts=8)
+_base_.train_dataloader.dataset.pipeline[2].size = 256  # RareClassCrop
+train_dataloader = dict(batch_size=4)
+optim_wrapper = dict(accumulative_counts=8, optimizer=dict(lr=0.000333))
+for __pipeline in (_base_.val_dataloader.dataset.pipeline, _base_.test_dataloader.dataset.pipeline,
+                   _base_.test_pipeline):
+    __pipeline[1].max_edge = 768  # LimitLongEdge

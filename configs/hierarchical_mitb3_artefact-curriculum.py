@@ -3,5 +3,5 @@ _base_ = [
     '_base_/schedules/curriculum_100e.py', '_base_/runtime/default.py'
 ]
 
-model = {{_base_.encoder}}
-batch_size = 32
+model = _base_.pop('encoder').model
+train_dataloader = dict(batch_size=32)

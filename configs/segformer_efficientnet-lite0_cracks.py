@@ -6,18 +6,11 @@ _base_ = [
     '_base_/runtime/default.py'
 ]
 
-model = dict(
-    data_preprocessor={{_base_.encoder.data_preprocessor}},
-    backbone={{_base_.encoder.backbone}},
-    decode_head=dict(channels=128))
-data_root = 'data/cracks'
-num_classes = 2
-crop_size = 256
-batch_size = 8
-lr = 0.001
-
-metainfo = dict(classes=('Clean', 'Cracks'))
-train_dataloader = dict(dataset=dict(metainfo=metainfo))
-val_dataloader = dict(dataset=dict(metainfo=metainfo))
-test_dataloader = dict(dataset=dict(metainfo=metainfo))
+__cracks = dict(data_root='data/cracks', metainfo=dict(classes=('Clean', 'Cracks')))
+model = _base_.pop('encoder').model
+model.decode_head = dict(channels=128, num_classes=2)
+_base_.train_dataloader.dataset.pipeline[2].size = 256  # RareClassCrop
+train_dataloader = dict(batch_size=8, dataset=__cracks)
+val_dataloader = test_dataloader = dict(dataset=__cracks)
+optim_wrapper = dict(optimizer=dict(lr=0.001))
 default_hooks = dict(checkpoint=dict(save_best='IoU.Cracks'))

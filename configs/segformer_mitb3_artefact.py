@@ -3,6 +3,7 @@ _base_ = [
     '_base_/schedules/onecycle_50e.py', '_base_/runtime/default.py'
 ]
 
-model = {{_base_.encoder}}
-batch_size = {{_base_.encoder_batch_size}}
-lr = {{_base_.encoder_lr}}
+__encoder = _base_.pop('encoder')
+model = __encoder.model
+train_dataloader = dict(batch_size=__encoder.batch_size)
+optim_wrapper = dict(optimizer=dict(lr=__encoder.lr))

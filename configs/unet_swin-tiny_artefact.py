@@ -3,7 +3,8 @@ _base_ = [
     '_base_/schedules/onecycle_50e.py', '_base_/runtime/default.py'
 ]
 
-model = {{_base_.encoder}}
-batch_size = {{_base_.encoder_batch_size}}
-lr = {{_base_.encoder_lr}}
-crop_size = 224  # the size the backbone was pretrained at
+__encoder = _base_.pop('encoder')
+model = __encoder.model
+train_dataloader = dict(batch_size=__encoder.batch_size)
+optim_wrapper = dict(optimizer=dict(lr=__encoder.lr))
+_base_.train_dataloader.dataset.pipeline[2].size = 224  # RareClassCrop; as the backbone was pretrained

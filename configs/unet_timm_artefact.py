@@ -4,7 +4,6 @@ _base_ = [
     '_base_/runtime/default.py'
 ]
 
-pretrained = None  # a local file, 'auto' (timm's weights, from its hub cache or by download), or None
 model = dict(
     data_preprocessor=dict(mean='auto', std='auto'),  # those of timm's weights of the model
     backbone=dict(type='TimmBackboneAdapter', model_name='resnet34', out_indices='all'))

@@ -1,9 +1,6 @@
 # Earlier layers of the pretrained backbone learn more slowly.
 _base_ = ['./upernet_convnext-tiny_artefact.py']
 
-decay_rate = 0.8  # from one layer to the one before it
-
 optim_wrapper = dict(
-    constructor='LayerDecayOptimWrapperConstructor', paramwise_cfg=dict(decay_rate=decay_rate))
-
-layer_decay_variables = dict(decay_rate=(decay_rate, ['optim_wrapper.paramwise_cfg.decay_rate']))
+    constructor='LayerDecayOptimWrapperConstructor',
+    paramwise_cfg=dict(decay_rate=0.8))  # from one layer to the one before it

@@ -1,5 +1,5 @@
 # Clean against Damage.
 _base_ = ['./upernet_swin-tiny_artefact.py']
 
-level = 'binary'
-num_classes = 2
+model = dict(decode_head=dict(num_classes=2))
+train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict(level='binary'))

@@ -5,9 +5,8 @@ _base_ = [
     '_base_/runtime/default.py'
 ]
 
-model = dict(
-    data_preprocessor={{_base_.encoder.data_preprocessor}},
-    backbone={{_base_.encoder.backbone}},
-    decode_head=dict(loss_decode={{_base_.dice_focal}}))
-crop_size = 512
-batch_size = 4
+model = _base_.pop('encoder').model
+model.backbone.img_size = 512  # the size of the crops
+model.decode_head = dict(loss_decode=_base_.pop('dice_focal'))
+_base_.train_dataloader.dataset.pipeline[2].size = 512  # RareClassCrop
+train_dataloader = dict(batch_size=4)

@@ -75,8 +75,10 @@ def tiny_config(sample_set: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     path = tmp_path_factory.mktemp("config") / "tiny.py"
     path.write_text(
         f"_base_ = [{str(REPOSITORY / 'configs' / 'quickstart_artefact.py')!r}]\n"
-        f"data_root = {str(sample_set)!r}\n"
-        "crop_size, batch_size, num_workers = 64, 2, 0\n"
+        f"__data = dict(data_root={str(sample_set)!r}, ann_file='')\n"
+        "train_dataloader = dict(batch_size=2, num_workers=0, dataset=__data)\n"
+        "val_dataloader = test_dataloader = dict(num_workers=0, dataset=__data)\n"
+        "_base_.train_dataloader.dataset.pipeline[2].size = 64\n"
         "model = dict(backbone=dict(embed_dims=8, num_layers=[1, 1, 1, 1]),\n"
         "             decode_head=dict(channels=16))\n"
     )

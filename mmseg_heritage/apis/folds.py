@@ -16,7 +16,7 @@ from prettytable import PrettyTable
 
 from mmseg_heritage.apis.quickstart import best_checkpoint
 from mmseg_heritage.apis.test import test
-from mmseg_heritage.apis.train import AUTO, check_weights, train
+from mmseg_heritage.apis.train import AUTO, train
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, load_split
 from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
@@ -24,8 +24,10 @@ from mmseg_heritage.evaluation.means import pooled_means
 from mmseg_heritage.evaluation.store import Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics, plain
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
-from mmseg_heritage.runs.load_config import as_list, load_config
-from mmseg_heritage.runs.prepare import build_datasets, check_parts, work_dir_of
+from mmseg_heritage.runs.config_files import load_config
+from mmseg_heritage.runs.iterations import as_list
+from mmseg_heritage.runs.prepare import prepare, work_dir_of
+from mmseg_heritage.runs.variables import innermost_datasets
 from mmseg_heritage.taxonomy import FINE_LEVEL
 from mmseg_heritage.utils.files import write_json
 
@@ -80,7 +82,9 @@ def run_folds(
             nobody asked to replace, or for what :func:`mmseg_heritage.apis.train.train` refuses.
     """
     options = dict(cfg_options or {})
-    cfg = load_config(config, options)
+    # What differs from fold to fold is loaded with each.
+    common = {key: value for key, value in options.items() if _PLACEHOLDER not in str(value)}
+    cfg = load_config(config, common)
     family = _family(cfg, config)
     names = sorted(path.stem for path in family.glob("*.json"))
     chosen = _chosen(names, fold, family)
@@ -89,7 +93,7 @@ def run_folds(
     _guard(base, {name: digests[name] for name in chosen}, resume, overwrite)
     options_of = {name: _options_of(name, options, cfg, config) for name in chosen}
     for name in chosen:
-        _check(config, options_of[name])
+        _check(config, options_of[name], launcher)
     shared: dict[str, Any] = {
         "launcher": launcher,
         "skip_data_check": skip_data_check,
@@ -199,20 +203,27 @@ def _spread(rows: Sequence[Mapping[str, float | None]]) -> dict[str, dict[str, A
 
 def _family(cfg: Config, config: str | Path) -> Path:
     """Returns the folder of the folds that the config names."""
-    if not cfg.get("split_file") or not cfg.get("data_root"):
+    data_root, split_file = _data_of(cfg)
+    if not split_file or not data_root:
         raise InputError(
-            f"{config}: --fold needs the variables data_root and split_file, the folder of the "
-            "folds below it: --cfg-options split_file=splits/kfold-5"
+            f"{config}: --fold needs data_root and split_file, the folder of the folds below it: "
+            "--cfg-options split_file=splits/kfold-5"
         )
     if not any(e.get("type") == "ConfusionMetric" for e in as_list(cfg.get("test_evaluator"))):
         raise InputError(f"{config}: --fold collects what ConfusionMetric writes; test with it")
-    family = Path(cfg.data_root) / cfg.split_file
+    family = Path(data_root) / split_file
     if not family.is_dir() or not any(family.glob("*.json")):
         raise InputError(
             f"{family}: expected a folder of split manifests for --fold; make them with "
             "make_splits.py, and name the folder with --cfg-options split_file=..."
         )
     return family.resolve()
+
+
+def _data_of(cfg: Config) -> tuple[str, str]:
+    """Returns the data root and the split file, or folder of them, that a config trains on."""
+    [dataset, *_] = [*innermost_datasets(cfg, "train_dataloader"), {}]
+    return dataset.get("data_root") or "", dataset.get("ann_file") or ""
 
 
 def _chosen(names: Sequence[str], fold: str, family: Path) -> list[str]:
@@ -274,15 +285,14 @@ def _options_of(
         key: value.replace(_PLACEHOLDER, name) if isinstance(value, str) else value
         for key, value in options.items()
     }
-    filled["split_file"] = f"{cfg.split_file}/{name}.json"
+    filled["split_file"] = f"{_data_of(cfg)[1]}/{name}.json"
     # mmengine keeps logs apart by name and second, and a small fold may take less than one.
     filled["experiment_name"] = f"{cfg.get('experiment_name') or Path(config).stem}_{name}"
     return filled
 
 
-def _check(config: str | Path, options: Mapping[str, Any]) -> None:
+def _check(config: str | Path, options: Mapping[str, Any], launcher: str) -> None:
     """Refuses before the first fold is trained what would stop a later one."""
     cfg = load_config(config, options)
-    datasets = build_datasets(cfg, _PARTS)
-    check_weights(cfg.get("class_weights"), datasets[0].read_split()[0])
-    check_parts(cfg, _PARTS)
+    cfg.launcher = launcher
+    prepare(cfg, _PARTS)

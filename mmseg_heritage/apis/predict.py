@@ -18,7 +18,7 @@ from mmseg_heritage.engine.launch import without_sync_bn
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
 from mmseg_heritage.images.photographs import read_image
-from mmseg_heritage.runs.load_config import load_config
+from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.origin import check_same_model
 from mmseg_heritage.runs.prepare import (
     build_model,

@@ -13,24 +13,15 @@ import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.visualize import visualize as draw
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.hooks import InferenceTimeHook
-from mmseg_heritage.engine.launch import (
-    is_main_process,
-    prepare_distributed,
-    watching_processes,
-)
+from mmseg_heritage.engine.launch import is_main_process, watching_processes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
-from mmseg_heritage.runs.load_config import as_list, load_config
+from mmseg_heritage.runs.config_files import load_config
+from mmseg_heritage.runs.iterations import as_list
 from mmseg_heritage.runs.origin import check_same_model, check_unseen, seen_images
-from mmseg_heritage.runs.prepare import (
-    build_datasets,
-    build_runner,
-    check_data,
-    check_parts,
-    output_folder,
-)
+from mmseg_heritage.runs.prepare import build_runner, check_data, output_folder, prepare
 from mmseg_heritage.runs.provenance import run_stamp
 from mmseg_heritage.utils.checkpoint import check_fits, trusting_checkpoints
 from mmseg_heritage.utils.distributed import alone
@@ -95,8 +86,9 @@ def test(
         if value
     }
     _guard(results, outputs, overwrite, visualize)
-    prepare_distributed(cfg)
-    datasets = build_datasets(cfg, ("test",))
+    with trusting_checkpoints(trust_checkpoint):
+        prepared = prepare(cfg, ("test",))
+    datasets = prepared.own_datasets()
     split, samples = datasets[0].read_split()
     tested = [datasets[0].get_data_info(i)["sample_id"] for i in range(len(datasets[0]))]
     seen = seen_images(samples, tested, checkpoint)
@@ -105,7 +97,7 @@ def test(
     _spare_the_data(outputs, datasets[0])
     _write_results_to(cfg, results, outputs)
     with trusting_checkpoints(trust_checkpoint):
-        content = check_fits(check_parts(cfg, ("test",)), checkpoint)
+        content = check_fits(prepared.model, checkpoint)
         _check_same_classes(content, datasets[0], checkpoint)
         if not skip_data_check:
             check_data(datasets)

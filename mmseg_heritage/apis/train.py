@@ -14,30 +14,25 @@ from mmengine.config import Config
 from mmengine.runner import Runner
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, Split
-from mmseg_heritage.dataprep.weights.weight_files import read_weight_file
-from mmseg_heritage.dataprep.weights.weight_formulas import load_class_weights
+from mmseg_heritage.dataprep.splits.split import SPLIT_FILE
 from mmseg_heritage.engine.checkpoint_files import LAST, LIST
 from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_workers
 from mmseg_heritage.engine.launch import (
     is_main_process,
-    prepare_distributed,
     watching_processes,
 )
-from mmseg_heritage.engine.loops import make_resumable
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
-from mmseg_heritage.runs.batches import divide_batch, fit_batches
+from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.environment import environment
-from mmseg_heritage.runs.load_config import load_config
 from mmseg_heritage.runs.prepare import (
-    build_datasets,
     build_runner,
     check_data,
-    check_parts,
+    missing_extras,
+    prepare,
     work_dir_of,
 )
-from mmseg_heritage.runs.pretrained import check_pretrained, resolve_pretrained
+from mmseg_heritage.runs.pretrained import check_pretrained, fetch_pretrained
 from mmseg_heritage.runs.resume import (
     ENVIRONMENT,
     check_same_run,
@@ -74,7 +69,7 @@ def train(
             'auto' finds none the run starts anew, so that one command serves a job's first start
             and every restart.
         amp: Turns mixed precision on in a config that does not have it.
-        cfg_options: Dotted key -> value, see :func:`mmseg_heritage.runs.load_config.load_config`.
+        cfg_options: Dotted key -> value, see :func:`mmseg_heritage.runs.config_files.load_config`.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         overwrite: Allows a new run in a folder that holds one.
         skip_data_check: Does not decode all images and masks before training.
@@ -95,36 +90,31 @@ def train(
     cfg.work_dir = str(folder)
     if amp:
         _turn_amp_on(cfg)
-    with trusting_checkpoints(trust_checkpoint):
-        _set_resume(cfg, folder, resume, overwrite)
-    prepare_distributed(cfg)
-    divide_batch(cfg)
-    training = training_config(cfg)
     # The test part too: faults in it should not wait until the training is over.
     parts = [part for part in ("train", "val", "test") if cfg.get(f"{part}_dataloader")]
-    datasets = build_datasets(cfg, parts)
-    split = datasets[0].read_split()[0]
-    if cfg.resume and resume == AUTO:
-        check_same_run(folder, training, split)
-    check_weights(cfg.get("class_weights"), split)
     with trusting_checkpoints(trust_checkpoint):
+        _set_resume(cfg, folder, resume, overwrite)
+        prepared = prepare(cfg, parts)
+        training = training_config(cfg)
+        if cfg.resume and resume == AUTO:
+            check_same_run(folder, training, prepared.split)
         if not cfg.resume:
-            resolve_pretrained(cfg)
-        model = check_parts(cfg, ("train", "val"))
-        fit_batches(cfg, model, len(datasets[0]))
-        _check_start(cfg, model)
+            fetch_pretrained(cfg)
+        _check_start(cfg, prepared.model)
         if not skip_data_check:
-            check_data(datasets)
-        make_resumable(cfg)
+            check_data(prepared.own_datasets())
         with alone(), _room_on_disk(folder):
             runner = build_runner(cfg)
             if is_main_process():
                 if overwrite and not cfg.resume:
                     _forget_earlier_run(folder, cfg.get("load_from"))
-                write_json(folder / SPLIT_FILE, split.to_json())
+                if prepared.split is not None:
+                    write_json(folder / SPLIT_FILE, prepared.split.to_json())
                 before = read_environment(folder) if cfg.resume else {}
-                content = environment(cfg, config, split, training, before)
+                content = environment(cfg, config, prepared.split, training, before)
                 write_json(folder / ENVIRONMENT, content)
+            for line in missing_extras(prepared):
+                runner.logger.warning(f"without: {line}")
             _run(runner)
     return folder
 
@@ -139,33 +129,6 @@ def _run(runner: Runner) -> None:
         for hook in runner.hooks:
             if isinstance(hook, PreemptionHook):
                 hook.release()
-
-
-def check_weights(source: object, split: Split) -> None:
-    """Refuses a file of class weights that says it was counted on another split.
-
-    It may have counted what is now tested. Lists, and files that do not say it, are the user's.
-
-    Raises:
-        InputError: If the file's hash of the split is not that of ``split``.
-    """
-    if not isinstance(source, str) or not Path(source).is_file():
-        return  # a missing file is named where it is needed
-    load_class_weights(source)
-    content = read_weight_file(source)
-    counted = content.get("split") if isinstance(content, dict) else None
-    if isinstance(counted, dict) and counted.get("sha256") != split.digest():
-        name = counted.get("name")
-        now = (
-            "but the run's split of this name has other parts: made anew, or of other folds"
-            if name == split.name
-            else f"but the run uses split '{split.name}', whose parts are others"
-        )
-        raise InputError(
-            f"{source}: these class weights were counted on the training part of split "
-            f"'{name}', {now}. Count them again: class_weights.py --split-file with the run's "
-            "split_file"
-        )
 
 
 def _turn_amp_on(cfg: Config) -> None:

@@ -64,6 +64,8 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     """Reads ``KEY=VALUE`` pairs; values are Python literals, and strings where they are not.
 
     As in mmengine, ``a,b`` is a list, and ``true``, ``false`` and ``none`` may be in lower case.
+    Values of paths and names stay as they are written, so that ``data_root=Fotos, Museum`` and
+    ``data_root=2021`` are folders (:data:`mmseg_heritage.runs.variables.TEXT_FIELDS`).
 
     Raises:
         InputError: If a pair has no '='.
@@ -71,7 +73,21 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     problems = [f"'{pair}'" for pair in pairs if "=" not in pair]
     if problems:
         raise InputError("--cfg-options takes KEY=VALUE pairs", problems)
-    return {key: _value(text) for key, text in (pair.split("=", 1) for pair in pairs)}
+    from mmseg_heritage.runs.variables import TEXT_FIELDS  # not for --help
+
+    read: dict[str, Any] = {}
+    for key, text in (pair.split("=", 1) for pair in pairs):
+        is_text = key.rpartition(".")[2] in TEXT_FIELDS and text.lower() != "none"
+        read[key] = text if is_text else _weights(text) if key == "class_weights" else _value(text)
+    return read
+
+
+def _weights(text: str) -> Any:
+    """Reads class weights: a list of numbers, none, or the path of a file as it is written."""
+    value = _value(text)
+    if value is None or (isinstance(value, list) and not any(isinstance(v, str) for v in value)):
+        return value
+    return text
 
 
 def _value(text: str) -> Any:

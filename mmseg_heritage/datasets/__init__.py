@@ -6,7 +6,12 @@ from mmseg_heritage import compat
 compat.stub_missing_mmcv_ops()
 
 from mmseg_heritage.datasets.artefact import ARTeFACTDataset  # noqa: E402
-from mmseg_heritage.datasets.seeded import NumberedSampler, SeededDataset  # noqa: E402
+from mmseg_heritage.datasets.photograph_backend import PhotographBackend  # noqa: E402
+from mmseg_heritage.datasets.seeded import (  # noqa: E402
+    NumberedInfiniteSampler,
+    NumberedSampler,
+    SeededDataset,
+)
 from mmseg_heritage.datasets.transforms import (  # noqa: E402
     HeritageAugmentation,
     LimitLongEdge,
@@ -22,7 +27,9 @@ __all__ = [
     "LimitLongEdge",
     "LoadARTeFACTAnnotations",
     "LoadHeritageImage",
+    "NumberedInfiniteSampler",
     "NumberedSampler",
+    "PhotographBackend",
     "RandomSquareCrop",
     "RareClassCrop",
     "SeededDataset",

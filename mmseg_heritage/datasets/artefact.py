@@ -19,6 +19,7 @@ from mmseg_heritage.dataprep.splits.split import Split, check_split, default_spl
 from mmseg_heritage.dataprep.statistics import sample_pixels
 from mmseg_heritage.datasets.caches.pixel_cache import CACHES, CacheItem, PixelCache, plan_cache
 from mmseg_heritage.datasets.caches.shared_cache import shared_cache
+from mmseg_heritage.datasets.seeded import SeededSamples
 from mmseg_heritage.datasets.transforms.loading import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.datasets.transforms.rare_class_crop import RareClassCrop
 from mmseg_heritage.errors import InputError
@@ -31,7 +32,7 @@ _FOLDERS = {"img_path": "images", "seg_map_path": "annotations"}
 
 
 @DATASETS.register_module()
-class ARTeFACTDataset(BaseSegDataset):
+class ARTeFACTDataset(SeededSamples, BaseSegDataset):
     """Photographs of damaged objects with one of 16 classes for each pixel; 255 is outside.
 
     Folder layout: ``images/<id>.<suffix>``, ``annotations/<id>.<suffix>`` and, optionally,

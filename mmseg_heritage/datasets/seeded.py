@@ -2,28 +2,42 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping, Sized
+from collections.abc import Iterator, Mapping
 from itertools import islice
-from typing import Any
+from typing import Any, NamedTuple
 
-from mmengine.dataset import InfiniteSampler
-from mmengine.dist import get_dist_info, sync_random_seed
+from mmengine.dataset import DefaultSampler, InfiniteSampler
+from mmengine.dist import get_dist_info
 from mmseg.registry import DATA_SAMPLERS, DATASETS
-from torch.utils.data import Sampler
 
 from mmseg_heritage.utils.seeding import SAMPLE, mix, seeded
 
-Key = tuple[int, int]
-"""What the sampler asks the data set for: seed of the sample, index of the image."""
 
+class SampleKey(NamedTuple):
+    """What :class:`NumberedSampler` asks a data set for.
 
-@DATASETS.register_module()
-class SeededDataset:
-    """Seeds each sample of another data set; goes with :class:`NumberedSampler`.
-
-    Args:
-        dataset: Config of the data set, wrappers such as RepeatDataset included.
+    Attributes:
+        seed: Seed of everything random in the sample.
+        number: Number of the image in the data set.
     """
+
+    seed: int
+    number: int
+
+
+class SeededSamples:
+    """A data set that also takes :class:`SampleKey`; to be listed before the base class."""
+
+    def __getitem__(self, key: int | SampleKey) -> Any:
+        """Returns a sample; with a key, everything random in it follows from the key's seed."""
+        if not isinstance(key, SampleKey):
+            return super().__getitem__(key)  # type: ignore[misc]  # of the data set
+        with seeded(key.seed):
+            return super().__getitem__(key.number)  # type: ignore[misc]
+
+
+class _Samples:
+    """Passes every question on to another data set."""
 
     def __init__(self, dataset: Mapping[str, Any]) -> None:
         self.dataset = DATASETS.build(dict(dataset))
@@ -44,52 +58,76 @@ class SeededDataset:
     def __len__(self) -> int:
         return len(self.dataset)
 
-    def __getitem__(self, key: Key) -> Any:
-        seed, index = key
-        with seeded(seed):
-            return self.dataset[index]
+    def __getitem__(self, index: int) -> Any:
+        return self.dataset[index]
 
 
-@DATA_SAMPLERS.register_module()
-class NumberedSampler(Sampler):
+@DATASETS.register_module()
+class SeededDataset(SeededSamples, _Samples):
+    """Seeds the samples of a data set that does not take :class:`SampleKey` by itself.
+
+    :class:`ARTeFACTDataset` does; wrappers such as RepeatDataset and other data sets do not.
+
+    Args:
+        dataset: Config of the data set, with its wrappers.
+    """
+
+
+class _Numbered:
     """Gives each index that another sampler draws the seed of its place in the run.
 
     The place is counted over all processes, so that two processes make the samples that one process
-    with twice the batch makes.
-
-    Args:
-        dataset: What is sampled.
-        sampler: Config of a sampler whose order follows from its seed and epoch, as that of
-            DefaultSampler and InfiniteSampler does.
-        seed: Seed of order and augmentation, not negative; None draws one that processes share.
+    with twice the batch makes. A data set that takes no keys gets plain indices.
     """
 
-    def __init__(self, dataset: Sized, sampler: Mapping[str, Any], seed: int | None = None) -> None:
-        self.seed = sync_random_seed() if seed is None else seed
-        self._config = {"dataset": dataset, "seed": self.seed, **sampler}
-        self._sampler = DATA_SAMPLERS.build(dict(self._config))
-        self.endless = isinstance(self._sampler, InfiniteSampler)
-        self._epoch = 0
-        self._start = 0
-
-    def __len__(self) -> int:
-        return len(self._sampler)
-
-    def set_epoch(self, epoch: int) -> None:
-        """Chooses the order, and the seeds, of an epoch."""
-        self._epoch = epoch
-        if hasattr(self._sampler, "set_epoch"):
-            self._sampler.set_epoch(epoch)
+    dataset: Any
+    seed: int
+    epoch = 0
+    _start = 0
 
     def start_at(self, num_samples: int) -> None:
         """Leaves out, once, the first samples of this process: they have been trained on."""
         self._start = num_samples
 
-    def __iter__(self) -> Iterator[Key]:
+    @property
+    def seeds_samples(self) -> bool:
+        """Whether the data set takes the seeds."""
+        return isinstance(self.dataset, SeededSamples)
+
+    def _indices_from_start(self) -> Iterator[int]:
+        return super().__iter__()  # type: ignore[misc]  # of the sampler
+
+    def __iter__(self) -> Iterator[SampleKey | int]:
         start, self._start = self._start, 0
         rank, world_size = get_dist_info()
-        # InfiniteSampler is its own iterator: only a new one begins at the beginning.
-        sampler = DATA_SAMPLERS.build(dict(self._config)) if self.endless else self._sampler
-        for position, index in islice(enumerate(sampler), start, None):
+        for position, index in islice(enumerate(self._indices_from_start()), start, None):
             place = position * world_size + rank
-            yield mix(self.seed, SAMPLE, self._epoch, place), index
+            seed = mix(self.seed, SAMPLE, self.epoch, place)
+            yield SampleKey(seed, index) if self.seeds_samples else index
+
+
+@DATA_SAMPLERS.register_module()
+class NumberedSampler(_Numbered, DefaultSampler):
+    """mmengine's DefaultSampler, which also seeds the samples; see :class:`SeededSamples`.
+
+    Args:
+        dataset: What is sampled.
+        shuffle: Whether each epoch has an order of its own.
+        seed: Seed of order and augmentation, not negative; None draws one that processes share.
+        round_up: Whether indices are repeated so that all processes get as many.
+    """
+
+
+@DATA_SAMPLERS.register_module()
+class NumberedInfiniteSampler(_Numbered, InfiniteSampler):
+    """mmengine's InfiniteSampler, which also seeds the samples; see :class:`SeededSamples`.
+
+    Args:
+        dataset: What is sampled.
+        shuffle: Whether the order is random.
+        seed: Seed of order and augmentation, not negative; None draws one that processes share.
+    """
+
+    def _indices_from_start(self) -> Iterator[int]:
+        # InfiniteSampler is its own iterator, which would go on where it was left.
+        return self._indices_of_rank()

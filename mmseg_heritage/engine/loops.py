@@ -5,51 +5,18 @@ from __future__ import annotations
 from collections.abc import Iterator, Sequence
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
 from mmengine.dist import get_rank
 from mmengine.logging import print_log
 from mmengine.runner import EpochBasedTrainLoop, IterBasedTrainLoop, Runner
 from mmseg.registry import LOOPS
 from torch.utils.data import DataLoader
 
-from mmseg_heritage.datasets.seeded import NumberedSampler
+from mmseg_heritage.datasets.seeded import NumberedInfiniteSampler, NumberedSampler
 from mmseg_heritage.utils.seeding import ITERATION, mix, seed_process
 from mmseg_heritage.utils.text import counted
 
 EPOCH_START = "epoch_start"
 """In the message hub, and so in checkpoints: [epoch, iteration at which it began]."""
-
-
-def make_resumable(cfg: Config) -> None:
-    """Puts the parts of this package around the stock ones of a training config.
-
-    A resumed run then gives the weights that the unbroken run would have given. A config of a run
-    that was made resumable, such as the copy in its folder, is left as it is.
-
-    Args:
-        cfg: The run's config; loops, samplers and data sets of training are changed in place.
-    """
-    loop = cfg.train_cfg
-    if "type" not in loop:
-        by_epoch = loop.pop("by_epoch", True)
-        loop.type = "EpochBasedTrainLoop" if by_epoch else "IterBasedTrainLoop"
-    own = {"EpochBasedTrainLoop": "ResumableEpochLoop", "IterBasedTrainLoop": "ResumableIterLoop"}
-    loop.type = own.get(loop.type, loop.type)
-    for name in ("train", "val"):
-        if cfg.get(f"{name}_dataloader"):
-            cfg[f"{name}_dataloader"].setdefault(
-                "worker_init_fn", ConfigDict(type="outlive_preemption")
-            )
-    loader = cfg.train_dataloader
-    if "batch_sampler" in loader:
-        print_log(
-            "train_dataloader.batch_sampler: order and augmentation are its own, so that a resumed "
-            "run sees other images than an unbroken one",
-            logger="current",
-        )
-    elif loader.dataset.type != "SeededDataset":
-        loader.dataset = ConfigDict(type="SeededDataset", dataset=loader.dataset)
-        loader.sampler = ConfigDict(type="NumberedSampler", sampler=loader.sampler)
 
 
 def _seed_iteration(runner: Runner) -> None:
@@ -105,7 +72,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
         """Trains the iterations that are left."""
         _say_if_finished(self._iter, self._max_iters, "iteration")
         sampler = self.dataloader.sampler
-        if self._iter > 0 and isinstance(sampler, NumberedSampler) and sampler.endless:
+        if self._iter > 0 and isinstance(sampler, NumberedInfiniteSampler):
             self.dataloader_iterator = _Advanced(self.dataloader, self._iter)
         return super().run()
 

@@ -21,7 +21,7 @@ _OF_A_START = ("config_file", "git", "versions", "hardware", "processes")
 def environment(
     cfg: Config,
     config: str | Path,
-    split: Split,
+    split: Split | None,
     training: dict[str, Any],
     before: dict[str, Any],
 ) -> dict[str, Any]:
@@ -30,7 +30,7 @@ def environment(
     Args:
         cfg: The run's config.
         config: Config file, as it was named.
-        split: What is trained on.
+        split: What is trained on; None for a data set that has none.
         training: From :func:`mmseg_heritage.runs.resume.training_config`; a run that is resumed is
             compared with it.
         before: What the file holds where a run is resumed, else nothing. Where the run goes on with
@@ -42,7 +42,7 @@ def environment(
         "config_file": str(config),
         "seed": randomness.get("seed"),
         "deterministic": bool(randomness.get("deterministic")),
-        "split": {"name": split.name, "sha256": split.digest()},
+        "split": split and {"name": split.name, "sha256": split.digest()},
         "git": git_commit(),
         "versions": {**versions(), "cuda": torch.version.cuda},
         "hardware": _hardware(),

@@ -24,8 +24,10 @@ from torch.utils.flop_counter import FlopCounterMode
 from mmseg_heritage.dataprep.statistics import Bar, no_bar
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
-from mmseg_heritage.runs.load_config import load_config
+from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.prepare import build_model
+from mmseg_heritage.runs.pretrained import mit_name
+from mmseg_heritage.runs.variables import VARIABLES
 
 CONVENTION = (
     "FLOPs are 2 x the multiply-adds of convolutions, matrix products and attention in one forward "
@@ -89,8 +91,8 @@ def measure_model(
     Args:
         path: Config file.
         size: Side of the image, or (height, width), in pixels; None takes the config's
-            ``crop_size``.
-        options: See :func:`mmseg_heritage.runs.load_config.load_config`.
+            training crop.
+        options: See :func:`mmseg_heritage.runs.config_files.load_config`.
 
     Raises:
         InputError: If there is no such config, its model cannot be built, or does not run on an
@@ -168,9 +170,13 @@ def measure_models(
 
 def _size(cfg: Config, path: str | Path, size: int | Sequence[int] | None) -> tuple[int, int]:
     """Returns height and width of the image."""
-    if size is None and cfg.get("crop_size") is None:
-        raise InputError(f"{path}: there is no variable crop_size; give the size of the image")
-    wanted = cfg.crop_size if size is None else size
+    crops = [node.get(key) for node, key in VARIABLES["crop_size"].places(cfg)]
+    if size is None and not crops:
+        raise InputError(
+            f"{path}: no crop of this package in the training pipeline says how large images are; "
+            "give the size of the image"
+        )
+    wanted = crops[0] if size is None else size
     sides: list[Any] = list(wanted) if isinstance(wanted, (list, tuple)) else [wanted]
     whole = all(isinstance(side, int) and not isinstance(side, bool) for side in sides)
     if len(sides) not in (1, 2) or not whole or min(sides) < 1:
@@ -204,7 +210,7 @@ def _levels(backbone: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:
 
 def _name(cfg: Config, backbone: nn.Module) -> str:
     """Returns the name of the network, or that of its weights, or of its class."""
-    name = getattr(backbone, "model_name", None) or cfg.get("pretrained_name")
+    name = getattr(backbone, "model_name", None) or mit_name(cfg.model.backbone)
     return str(name or type(backbone).__name__)
 
 

@@ -6,6 +6,7 @@ import http.client
 import os
 import urllib.request
 from pathlib import Path
+from typing import Any
 
 import torch
 from mmengine.config import Config, ConfigDict
@@ -35,46 +36,97 @@ _FILES = {
 }  # fmt: skip
 
 
-def resolve_pretrained(cfg: Config) -> None:
-    """Turns the config's ``pretrained`` variable into arguments of the backbone.
+# MixVisionTransformer's widths and depths -> name.
+_MIT = {
+    (32, (2, 2, 2, 2)): "mit_b0", (64, (2, 2, 2, 2)): "mit_b1", (64, (3, 4, 6, 3)): "mit_b2",
+    (64, (3, 4, 18, 3)): "mit_b3", (64, (3, 8, 27, 3)): "mit_b4", (64, (3, 6, 40, 3)): "mit_b5",
+}  # fmt: skip
+
+
+def set_pretrained(cfg: Config, wanted: str | None) -> None:
+    """Writes the variable ``pretrained`` into the fields of the backbone.
 
     A :class:`TimmBackboneAdapter` reads files and timm's hub by itself; other backbones get an
-    ``init_cfg``.
+    ``init_cfg``, as mmsegmentation's configs have it.
 
     Args:
-        cfg: Config with ``pretrained`` (path, 'auto' or None) and, for 'auto', ``pretrained_name``;
-            changed in place.
+        cfg: Config, changed in place.
+        wanted: A file, 'auto' or None.
 
     Raises:
-        InputError: If the file is absent, or cannot be downloaded, with what to do.
+        InputError: If the file is absent, or no weights are known for 'auto'.
     """
-    wanted, backbone = cfg.get("pretrained"), cfg.model.backbone
+    backbone = cfg.model.backbone
+    is_timm = backbone.get("type") == TIMM
     if wanted is None:
-        sources = ("init_cfg", "pretrained", "checkpoint_path")
-        if not cfg.get("load_from") and not any(backbone.get(source) for source in sources):
-            MMLogger.get_current_instance().warning(
-                "training starts from random weights; --cfg-options pretrained=auto downloads "
-                "ImageNet weights, pretrained=FILE takes a local file"
-            )
-        return
-    if not isinstance(wanted, str):
-        raise InputError(f"pretrained must be a path, 'auto' or None, found {wanted!r}")
-    if backbone.type == TIMM and wanted == AUTO:
-        backbone.pretrained = True
-        return
-    path = _download(cfg.get("pretrained_name")) if wanted == AUTO else Path(wanted).expanduser()
-    if not path.is_file():
-        raise InputError(
-            f"{path}: no such file of pretrained weights. {_advice(cfg.get('pretrained_name'))}"
+        backbone.update(
+            {"pretrained": False, "checkpoint_path": None} if is_timm else {"init_cfg": None}
         )
-    if backbone.type == TIMM:
-        backbone.checkpoint_path = str(path.resolve())
-        return
-    init_cfg = ConfigDict(type="Pretrained", checkpoint=str(path.resolve()))
+    elif not isinstance(wanted, str):
+        raise InputError(f"pretrained must be a path, 'auto' or None, found {wanted!r}")
+    elif wanted == AUTO:
+        backbone.update(
+            {"pretrained": True} if is_timm else {"init_cfg": _known(mit_name(backbone))}
+        )
+    else:
+        path = Path(wanted).expanduser().resolve()
+        if not path.is_file():
+            raise InputError(
+                f"{wanted}: no such file of pretrained weights. {_advice(mit_name(backbone))}"
+            )
+        backbone.update(
+            {"checkpoint_path": str(path)} if is_timm else {"init_cfg": _init_cfg(path)}
+        )
+
+
+def mit_name(backbone: Any) -> str | None:
+    """Returns which of SegFormer's encoders a backbone's config describes: 'mit_b0' .. 'mit_b5'."""
+    if backbone.get("type") != "MixVisionTransformer":
+        return None
+    return _MIT.get((backbone.get("embed_dims"), tuple(backbone.get("num_layers", ()))))
+
+
+def _known(name: str | None) -> ConfigDict:
+    """Returns the ``init_cfg`` of weights that can be downloaded."""
+    if name not in _FILES:
+        raise InputError(
+            f"pretrained=auto: no weights are known for '{name or 'this backbone'}'. "
+            f"{_advice(name)}"
+        )
+    return ConfigDict(type="Pretrained", checkpoint=_FILES[name][1])
+
+
+def _init_cfg(path: Path) -> ConfigDict:
+    """Returns the ``init_cfg`` of a file, of a backbone or of a whole segmentation model."""
+    init_cfg = ConfigDict(type="Pretrained", checkpoint=str(path))
     weights = weights_of(load_checkpoint_file(path), path)
-    if any(name.startswith(_PREFIX) for name in weights):  # of a whole segmentation model
+    if any(name.startswith(_PREFIX) for name in weights):
         init_cfg.prefix = _PREFIX
-    backbone.init_cfg = init_cfg
+    return init_cfg
+
+
+def fetch_pretrained(cfg: Config) -> None:
+    """Downloads weights that a config names into torch's cache, verified, before the Runner does.
+
+    Warns where a training starts from random weights.
+
+    Args:
+        cfg: The run's config.
+
+    Raises:
+        InputError: If the file cannot be downloaded, with what to do.
+    """
+    backbone = cfg.model.backbone
+    sources = ("init_cfg", "pretrained", "checkpoint_path")
+    if not cfg.get("load_from") and not any(backbone.get(source) for source in sources):
+        MMLogger.get_current_instance().warning(
+            "training starts from random weights; --cfg-options pretrained=auto downloads "
+            "ImageNet weights, pretrained=FILE takes a local file"
+        )
+    checkpoint = (backbone.get("init_cfg") or {}).get("checkpoint")
+    for name, (_, url) in _FILES.items():
+        if checkpoint == url:
+            _download(name)
 
 
 def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
@@ -84,7 +136,7 @@ def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
     tables may have another shape: backbones fit them to the size of the input.
 
     Args:
-        cfg: The run's config, after :func:`resolve_pretrained`.
+        cfg: The run's config, after :func:`fetch_pretrained`.
         backbone: The built backbone. A :class:`TimmBackboneAdapter` loads what it was told to.
 
     Raises:
@@ -96,7 +148,11 @@ def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
         return
     init_cfg = cfg.model.backbone.get("init_cfg")
     path = init_cfg.get("checkpoint") if isinstance(init_cfg, dict) else None
-    if not path or "://" in path:
+    if not path:
+        return
+    fetched = {url: str(cache_folder() / file_name) for file_name, url in _FILES.values()}
+    path = str(fetched.get(path, path))
+    if "://" in str(path):
         return
     prefix = init_cfg.get("prefix") or ""
     prefix = f"{prefix.rstrip('.')}." if prefix else ""
@@ -113,7 +169,7 @@ def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
         raise InputError(
             f"{path}: expected pretrained weights of {type(backbone).__name__} as the config "
             f"describes it, but only {fitting} of its {len(expected)} tensors are in the file. "
-            f"{_advice(cfg.get('pretrained_name'))}"
+            f"{_advice(mit_name(cfg.model.backbone))}"
         )
     problems = [
         f"{name}: {theirs} in the file, {ours} in the model"
@@ -125,7 +181,7 @@ def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
             f"{path}: expected pretrained weights of {type(backbone).__name__} as the config "
             "describes it, but these have other shapes and would stay random. Set the backbone's "
             "in_channels and widths to those of the file. "
-            f"{_advice(cfg.get('pretrained_name'))}",
+            f"{_advice(mit_name(cfg.model.backbone))}",
             problems,
         )
 
@@ -148,10 +204,8 @@ def cache_folder() -> Path:
     return Path(os.environ.get("TORCH_HOME", cache / "torch")).expanduser() / "hub" / "checkpoints"
 
 
-def _download(name: str | None) -> Path:
+def _download(name: str) -> Path:
     """Returns the cached file, fetching it first where it is absent or damaged."""
-    if name not in _FILES:
-        raise InputError(f"pretrained=auto: no weights are known for '{name}'. {_advice(name)}")
     file_name, url = _FILES[name]
     path = cache_folder() / file_name
     digest = path.stem.rsplit("-", 1)[1]

@@ -13,9 +13,8 @@ from mmengine.config import Config
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, Split
 from mmseg_heritage.engine.checkpoint_files import LAST, listed, located
 from mmseg_heritage.engine.launch import is_main_process
-from mmseg_heritage.engine.loops import make_resumable
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.runs.batches import images_per_step
+from mmseg_heritage.runs.machine import images_per_step
 from mmseg_heritage.utils.checkpoint import DamagedCheckpoint, load_checkpoint_file
 
 ENVIRONMENT = "environment.json"
@@ -96,32 +95,28 @@ def training_config(cfg: Config) -> dict[str, Any]:
 
     Args:
         cfg: The config, on the processes that it will run on, see
-            :func:`mmseg_heritage.runs.batches.divide_batch`.
+            :func:`mmseg_heritage.runs.machine.fit_loaders`.
     """
     images = images_per_step(cfg)
-    cfg = Config(cfg.to_dict())
-    make_resumable(cfg)
     parts = {name: cfg[name] for name in _PARTS if cfg.get(name) is not None}
     return json.loads(json.dumps({**parts, "images_per_step": images}, default=str))
 
 
-def check_same_run(folder: Path, config: dict[str, Any], split: Split) -> None:
+def check_same_run(folder: Path, config: dict[str, Any], split: Split | None) -> None:
     """Refuses to go on with another config or split than those of the run in a folder.
 
     Args:
         folder: Folder of the run.
         config: From :func:`training_config`.
-        split: What would be trained on.
+        split: What would be trained on; None for a data set that has none.
 
     Raises:
         InputError: With every difference.
     """
-    problems = []
     recorded = read_environment(folder).get("config")
-    if recorded is not None:  # runs of before this file was written are taken on trust
-        problems = list(differences(recorded, config, "", _NOT_COMPARED))
+    problems = list(differences(recorded, config, "", _NOT_COMPARED)) if recorded else []
     of_run = _read(folder / SPLIT_FILE)
-    if of_run.get("sha256", split.digest()) != split.digest():
+    if split is not None and of_run.get("sha256", split.digest()) != split.digest():
         problems.append(
             f"split: the run has '{of_run.get('name')}', now '{split.name}' with other parts"
         )

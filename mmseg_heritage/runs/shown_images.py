@@ -20,7 +20,7 @@ from mmseg_heritage.evaluation.confusion import class_scores, confusion_counts
 from mmseg_heritage.evaluation.means import image_scores
 from mmseg_heritage.evaluation.store import Counts
 from mmseg_heritage.images.photographs import read_image
-from mmseg_heritage.runs.load_config import load_config
+from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.prepare import build_datasets
 from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX
 from mmseg_heritage.visualization.figures.samples import Choice
@@ -135,7 +135,7 @@ class ShownImages:
     @cached_property
     def _dataset(self) -> ARTeFACTDataset:
         """The test part, without its pipeline."""
-        dataset = build_datasets(load_config(self._config, self._cfg_options), ("test",))[0]
+        dataset = build_datasets(load_config(self._config, self._cfg_options), ("test",))["test"][0]
         classes = list(dataset.metainfo["classes"])
         if self._counts is not None and classes != list(self._counts.classes):
             raise InputError(

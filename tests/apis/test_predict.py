@@ -11,7 +11,7 @@ from PIL import Image
 from mmseg_heritage.apis.predict import Predictor, predict
 from mmseg_heritage.cli import main
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.runs.load_config import load_config
+from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.prepare import build_model
 
 

@@ -7,7 +7,7 @@ import pytest
 
 pytest.importorskip("mmseg")
 
-from mmseg_heritage.runs.load_config import load_config
+from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.model_stats import CONVENTION, measure_model, measure_models
 from mmseg_heritage.runs.model_tables import backbone_table, check_tables, config_table
 from mmseg_heritage.runs.prepare import check_parts

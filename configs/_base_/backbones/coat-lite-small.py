@@ -1,13 +1,11 @@
 # CoaT-Lite Small (Xu et al., ICCV 2021, arXiv:2104.06399), co-scale conv-attention.
-pretrained = None  # a local file, 'auto' (timm's weights, from its hub cache or by download), or None
-# For one process with a large GPU; the learning rate follows the batch: 0.001 for 96 images.
-encoder_batch_size = 48
-encoder_lr = 0.0005
 
+# A config takes its parts: model, and batch and learning rate for one process with a large GPU (the
+# rate follows the batch: 0.001 for 96 images).
 encoder = dict(
-    data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
-    backbone=dict(type='TimmBackboneAdapter', model_name='coat_lite_small',
-                  img_size=224))
-
-# The crop is the image size to build for.
-encoder_variables = dict(crop_size=(224, ['encoder.backbone.img_size', 'model.backbone.img_size']))
+    batch_size=48,
+    lr=0.0005,
+    model=dict(
+        data_preprocessor=dict(mean=[123.675, 116.28, 103.53], std=[58.395, 57.12, 57.375]),
+        backbone=dict(type='TimmBackboneAdapter', model_name='coat_lite_small',
+                      img_size=224)))

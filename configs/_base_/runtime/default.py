@@ -1,6 +1,5 @@
 default_scope = 'mmseg'
 custom_imports = dict(imports=['mmseg_heritage.plugin'], allow_failed_imports=False)
-seed = 42
 
 default_hooks = dict(
     timer=dict(type='IterTimerHook'),
@@ -12,22 +11,20 @@ default_hooks = dict(
     class_frequency=dict(type='ClassFrequencyHook'),
     nan_loss=dict(type='NanLossHook'),
     throughput=dict(type='ThroughputHook'),
-    preemption=dict(type='PreemptionHook'))
+    preemption=dict(type='PreemptionHook'),
+    visualization=dict(type='SegVisualizationHook', interval=1))  # draws for mmseg's --show-dir only
 env_cfg = dict(
     cudnn_benchmark=True,
     mp_cfg=dict(mp_start_method='fork', opencv_num_threads=0),
     dist_cfg=dict(backend='nccl'))
-randomness = dict(seed=seed)
+randomness = dict(seed=42)
 # <work_dir>/<time>/vis_data/scalars.json and scalars.csv. Others are mmengine's, by their name:
 # dict(type='TensorboardVisBackend') (pip install tensorboard future), dict(type='MLflowVisBackend',
 # exp_name='artefact'), dict(type='WandbVisBackend', init_kwargs=dict(project='artefact')), ...
-vis_backends = [dict(type='LocalVisBackend'), dict(type='CsvVisBackend')]
-visualizer = dict(type='SegLocalVisualizer', vis_backends=vis_backends)  # no name: one for each run
+visualizer = dict(  # no name: one for each run
+    type='SegLocalVisualizer',
+    vis_backends=[dict(type='LocalVisBackend'), dict(type='CsvVisBackend')])
 log_processor = dict(by_epoch=True, window_size=10)
 log_level = 'INFO'
 load_from = None
 resume = False
-
-runtime_variables = dict(
-    seed=(seed, ['randomness.seed']),
-    vis_backends=(vis_backends, ['visualizer.vis_backends']))

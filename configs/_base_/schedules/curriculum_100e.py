@@ -1,16 +1,9 @@
 # One cycle over 100 epochs, in which Clean/Damage, the groups and the classes are learned one after
-# the other (mmseg_heritage/engine/hooks/curriculum_hook.py).
+# the other (CurriculumHook).
 _base_ = ['./onecycle_50e.py']
 
-lr = 0.0001
-max_epochs = 100
-
-optim_wrapper = dict(optimizer=dict(lr=lr))
-param_scheduler = [
-    dict(type='OneCycleLR', eta_max=lr, total_steps=max_epochs, pct_start=0.3,
-         anneal_strategy='cos', by_epoch=True, convert_to_iter_based=True)
-]
-train_cfg = dict(max_epochs=max_epochs)
+optim_wrapper = dict(optimizer=dict(lr=0.0001))
+train_cfg = dict(max_epochs=100)
 custom_hooks = [
     dict(
         type='CurriculumHook',
@@ -22,7 +15,3 @@ custom_hooks = [
         freeze_idle=True)
 ]
 find_unused_parameters = True  # frozen classifiers, under DistributedDataParallel
-
-schedule_variables = dict(
-    lr=(lr, ['optim_wrapper.optimizer.lr', 'param_scheduler.0.eta_max']),
-    max_epochs=(max_epochs, ['train_cfg.max_epochs', 'param_scheduler.0.total_steps']))

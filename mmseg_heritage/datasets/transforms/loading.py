@@ -39,7 +39,8 @@ class LoadARTeFACTAnnotations(BaseTransform):
     Required keys: ``seg_map_path``, ``label_map`` (old id -> new id, or None) and, where the image
     was loaded before, ``ori_shape``; or ``cached_seg_map``, verified and mapped when the cache of
     the data set was filled. Added keys: ``gt_seg_map`` (uint8, (H, W)), ``seg_fields``. Removed
-    keys: ``cached_seg_map``.
+    keys: ``cached_seg_map``. Without any of both, as in a photograph that is to be predicted,
+    nothing is added.
 
     Raises:
         InputError: If the mask has several channels, another size than its image, or illegal
@@ -49,6 +50,8 @@ class LoadARTeFACTAnnotations(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Adds the ground truth to ``results``."""
         mask = results.pop("cached_seg_map", None)
+        if mask is None and "seg_map_path" not in results:
+            return results
         if mask is None:
             height, width = results.get("ori_shape", (None, None))
             size = None if width is None else (width, height)

@@ -102,7 +102,7 @@ class PreemptionHook(Hook):
         if os.getpid() == self._process:
             self._signal = number
         else:  # a worker that was forked from this process and has not yet said so itself
-            outlive_preemption()
+            ignore_preemption_signals()
             signal.raise_signal(number)
 
     def _leave_if_told(self, runner: Runner, iteration: int) -> None:
@@ -126,7 +126,7 @@ class PreemptionHook(Hook):
 
 
 @FUNCTIONS.register_module()
-def outlive_preemption(worker_id: int = 0) -> None:
+def ignore_preemption_signals(worker_id: int = 0) -> None:
     """Lets a data-loading worker live until its run has saved; a ``worker_init_fn``.
 
     Slurm signals every process of a job step. A worker that dies of it would take the run with it

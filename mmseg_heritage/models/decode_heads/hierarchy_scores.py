@@ -148,8 +148,15 @@ class HierarchyScores(nn.Module):
         Returns:
             Level name -> int64 (N, ...) ids, 255 where the level does not apply.
         """
-        logits = self.logits(scores)
-        maps = {name: values.argmax(dim=1) for name, values in logits.items()}
+        return self.choose(self.logits(scores))
+
+    def choose(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the maps, as :meth:`maps`, that logits or probabilities give.
+
+        Args:
+            values: Level name -> (N, groups, ...), the largest of which is chosen.
+        """
+        maps = {name: of_level.argmax(dim=1) for name, of_level in values.items()}
         coarser: str | None = None
         for name, level in self.levels.items():
             partial = IGNORE_INDEX in level.fine_to_group

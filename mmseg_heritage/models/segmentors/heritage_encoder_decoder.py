@@ -139,6 +139,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
         InputError: If a head, a loss or the normalisation does not fit, naming both sides.
     """
 
+    keeps_scores = False
+    """Whether samples keep the decoder's scores of all levels as ``scores``, to be merged."""
     _strides: tuple[int, ...] = ()  # of a backbone that does not round up
 
     def __init__(
@@ -350,4 +352,6 @@ class HeritageEncoderDecoder(EncoderDecoder):
                 }
             )
             sample.set_metainfo({"levels": scores.levels})
+            if self.keeps_scores:
+                sample.set_data({"scores": PixelData(data=raw[0])})
         return samples

@@ -6,7 +6,7 @@ import pytest
 from mmengine.config import Config
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.runs.load_config import check_classes, config_folder, find_config, load_config
+from mmseg_heritage.runs.config_files import check_classes, config_folder, find_config, load_config
 
 BASE = """
 lr = 0.1

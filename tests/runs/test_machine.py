@@ -5,12 +5,12 @@ import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
+from mmseg_heritage.runs.batches import divide_batch, fit_batches
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.train import train
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs import batches
-from mmseg_heritage.runs.batches import divide_batch, fit_batches
 
 
 def build(head, **kwargs):
@@ -88,7 +88,7 @@ def test_a_wrapped_data_set_has_another_number_of_images(upernet):
 
 
 def test_an_epoch_that_would_end_in_one_image_is_trained(tiny_config, sample_set, tmp_path):
-    from mmseg_heritage.runs.load_config import load_config
+    from mmseg_heritage.runs.config_files import load_config
     from mmseg_heritage.runs.prepare import build_datasets
 
     (training,) = build_datasets(load_config(tiny_config), ("train",))

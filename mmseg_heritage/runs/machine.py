@@ -1,4 +1,21 @@
-"""Batches that batch normalisation can work on."""
+"""Fitting a config to the machine and the data that it runs on: all that differs from the file.
+
+What a run dumps equals what ``mmengine.Config.fromfile`` gives, except for the fields named here,
+and for what the command line sets (``work_dir``, ``launcher``, ``resume``, ``load_from`` and the
+options):
+
+====================================  ==============================================================
+``model``: SyncBN becomes BN          on several processes without GPUs, for which it has no kernel
+                                      (of one process mmengine converts the built model)
+``env_cfg.dist_cfg.backend``,         on processes without GPUs: gloo, and a wrapper that is told to
+``model_wrapper_cfg``                 use the CPU
+``*_dataloader.persistent_workers``   False with ``num_workers=0``, which torch refuses otherwise
+``train_dataloader.batch_size``       the share of ``global_batch_size``
+``train_dataloader.drop_last``        True where the last batch of an epoch could hold one image,
+                                      and the head normalizes over the images of a batch
+``default_hooks``                     without those that are None, at which mmengine stops
+====================================  ==============================================================
+"""
 
 from __future__ import annotations
 
@@ -10,20 +27,37 @@ from torch.nn.modules.batchnorm import _BatchNorm
 
 from mmseg_heritage.errors import InputError
 
+FITTED_FIELDS = (
+    "model_wrapper_cfg",
+    "env_cfg.dist_cfg.backend",
+    "train_dataloader.batch_size",
+    "train_dataloader.drop_last",
+    "train_dataloader.persistent_workers",
+    "val_dataloader.persistent_workers",
+    "test_dataloader.persistent_workers",
+)
+"""Fields that may differ, besides the ``type`` of norms and hooks that are None."""
 
-def divide_batch(cfg: Config) -> None:
-    """Divides the batch of a config that says how many images all processes take together.
+
+def fit_loaders(cfg: Config) -> None:
+    """Divides a batch of all processes, and leaves out workers and hooks that there are none of.
 
     ``batch_size`` counts the images of one process: n processes take n times as many in a step. Who
     wants the same steps on any number of devices sets ``global_batch_size`` instead.
 
     Args:
-        cfg: The run's config; ``train_dataloader.batch_size`` is set where it has
-            ``global_batch_size``.
+        cfg: The run's config, on the processes that it will run on; changed in place.
 
     Raises:
         InputError: If the batch does not divide by the number of processes.
     """
+    for name in ("train", "val", "test"):
+        loader = cfg.get(f"{name}_dataloader")
+        if loader and not loader.get("num_workers"):
+            loader.persistent_workers = False
+    for name, hook in list((cfg.get("default_hooks") or {}).items()):
+        if hook is None and name not in _STOCK_HOOKS:
+            del cfg.default_hooks[name]
     wanted = cfg.get("global_batch_size")
     if wanted is None:
         return
@@ -36,17 +70,21 @@ def divide_batch(cfg: Config) -> None:
     cfg.train_dataloader.batch_size = wanted // processes
 
 
+# mmengine adds these by itself, unless they are None.
+_STOCK_HOOKS = ("runtime_info", "timer", "sampler_seed", "logger", "param_scheduler", "checkpoint")
+
+
 def images_per_step(cfg: Config) -> int | None:
     """Returns how many images all processes take in an iteration; None if a sampler decides it."""
     batch_size = cfg.train_dataloader.get("batch_size")
     return batch_size and batch_size * get_world_size()
 
 
-def fit_batches(cfg: Config, model: nn.Module, num_samples: int) -> None:
+def fit_last_batch(cfg: Config, model: nn.Module, num_samples: int) -> None:
     """Sees to it that no training batch of one image meets a head that needs two.
 
     UPerNet's pyramid pooling and DeepLab's image pooling shrink a feature map to one pixel and
-    normalise it over the batch, of which one image is no statistic: torch refuses it. On several
+    normalize it over the batch, of which one image is no statistic: torch refuses it. On several
     devices SyncBN counts the images of all.
 
     Args:
@@ -63,16 +101,14 @@ def fit_batches(cfg: Config, model: nn.Module, num_samples: int) -> None:
         return
     if loader.batch_size == 1 or num_samples == 1:
         raise InputError(
-            f"{type(model.decode_head).__name__} normalises over the images of a batch and needs "
+            f"{type(model.decode_head).__name__} normalizes over the images of a batch and needs "
             f"two: found batch_size={loader.batch_size} and {num_samples} training images. Set "
-            "batch_size=2 or more, or a normalisation that needs no batch: model.decode_head."
+            "batch_size=2 or more, or a normalization that needs no batch: model.decode_head."
             "norm_cfg.type=GN model.decode_head.norm_cfg.num_groups=32"
         )
     endless = "Infinite" in str(loader.get("sampler"))
-    dataset = loader.dataset
-    if dataset.type == "SeededDataset":  # in the config that a run keeps of itself
-        dataset = dataset.dataset
-    wrapped = "dataset" in dataset  # by RepeatDataset and its like, which change the number
+    # RepeatDataset and its like change the number.
+    wrapped = "dataset" in loader.dataset or "datasets" in loader.dataset
     if endless or loader.get("drop_last"):
         return
     if wrapped or num_samples % loader.batch_size == 1:
@@ -86,7 +122,7 @@ def fit_batches(cfg: Config, model: nn.Module, num_samples: int) -> None:
 
 
 def _pools_to_one_pixel(model: nn.Module) -> bool:
-    """Whether a head normalises over the batch what it has pooled to one pixel."""
+    """Whether a head normalizes over the batch what it has pooled to one pixel."""
     heads = [model.decode_head]
     if model.with_auxiliary_head:
         aux = model.auxiliary_head
