@@ -1,4 +1,4 @@
-"""docs/reference/models.md: its configs build, its numbers are those of the models."""
+"""Configs on the pages build; docs/reference/models.md has the numbers of the models."""
 
 import re
 from pathlib import Path
@@ -17,7 +17,12 @@ ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"
 MODELS = ROOT / "docs" / "reference" / "models.md"
 TEXT = MODELS.read_text(encoding="utf-8")
-SNIPPETS = re.findall(r"```python\n(.*?)```", TEXT, re.DOTALL)
+HOW_TO = [ROOT / "docs" / "how-to" / f"{name}.md" for name in ("prepare-data", "write-config")]
+SNIPPETS = [
+    snippet
+    for path in (MODELS, *HOW_TO)
+    for snippet in re.findall(r"```python\n(.*?)```", path.read_text(encoding="utf-8"), re.DOTALL)
+]
 
 
 def table_below(heading):
