@@ -75,7 +75,7 @@ def tiny_config(sample_set: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     path = tmp_path_factory.mktemp("config") / "tiny.py"
     path.write_text(
         f"_base_ = [{str(REPOSITORY / 'configs' / 'quickstart_artefact.py')!r}]\n"
-        f"__data = dict(data_root={str(sample_set)!r}, ann_file='')\n"
+        f"__data = dict(data_root={str(sample_set)!r})\n"
         "train_dataloader = dict(batch_size=2, num_workers=0, dataset=__data)\n"
         "val_dataloader = test_dataloader = dict(num_workers=0, dataset=__data)\n"
         "_base_.train_dataloader.dataset.pipeline[2].size = 64\n"

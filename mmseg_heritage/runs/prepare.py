@@ -358,4 +358,6 @@ def quiet_known_warnings() -> None:
     # Two classes have two channels here, as all other numbers of classes do.
     warnings.filterwarnings("ignore", message="For binary segmentation, we suggest")
     warnings.filterwarnings("ignore", message=".*pkg_resources is deprecated.*")
+    # mmseg's hook draws for mmseg's own --show-dir only.
+    warnings.filterwarnings("ignore", message="The draw is False")
     logging.getLogger("matplotlib").setLevel(logging.WARNING)

@@ -14,7 +14,12 @@ from mmengine.dataset import DefaultSampler, InfiniteSampler
 from mmseg.registry import DATASETS
 from torch.utils.data import DataLoader
 
-from mmseg_heritage.datasets import NumberedSampler, SeededDataset, seeded
+from mmseg_heritage.datasets import (
+    NumberedInfiniteSampler,
+    NumberedSampler,
+    SeededDataset,
+    seeded,
+)
 
 
 @DATASETS.register_module()
@@ -33,49 +38,56 @@ class NoiseForSeededTests:
         return index, float(np.random.rand())
 
 
-def keys(count, epoch=0, start=0, **config):
-    sampler = NumberedSampler(range(10), {"type": "DefaultSampler", **config}, seed=3)
+class TenKeys(seeded.SeededSamples):
+    """A data set of ten samples that takes keys."""
+
+    def __len__(self):
+        return 10
+
+
+def keys(count, epoch=0, start=0, kind=NumberedSampler):
+    sampler = kind(TenKeys(), seed=3)
     sampler.set_epoch(epoch)
     sampler.start_at(start)
     return list(islice(sampler, count))
 
 
-def test_the_order_is_that_of_the_sampler_inside():
+def test_the_order_is_that_of_mmengine_s_sampler():
     reference = DefaultSampler(range(10), seed=3)
     for epoch in range(3):
         reference.set_epoch(epoch)
         assert [index for _, index in keys(10, epoch)] == list(reference)
-    endless = keys(25, type="InfiniteSampler")
+    endless = keys(25, kind=NumberedInfiniteSampler)
     assert [index for _, index in endless] == list(islice(InfiniteSampler(range(10), seed=3), 25))
 
 
-@pytest.mark.parametrize("name", ["DefaultSampler", "InfiniteSampler"])
-def test_it_starts_anywhere(name):
-    whole = keys(10, epoch=2, type=name)
+@pytest.mark.parametrize("kind", [NumberedSampler, NumberedInfiniteSampler])
+def test_it_starts_anywhere(kind):
+    whole = keys(10, epoch=2, kind=kind)
     assert len({seed for seed, _ in whole}) == 10
     for start in (0, 1, 7, 10):
-        assert keys(10 - start, epoch=2, start=start, type=name) == whole[start:]
+        assert keys(10 - start, epoch=2, start=start, kind=kind) == whole[start:]
 
 
-@pytest.mark.parametrize("name", ["DefaultSampler", "InfiniteSampler"])
-def test_the_start_holds_once_and_an_endless_sampler_begins_anew(name):
-    sampler = NumberedSampler(range(10), {"type": name}, seed=3)
+@pytest.mark.parametrize("kind", [NumberedSampler, NumberedInfiniteSampler])
+def test_the_start_holds_once_and_an_endless_sampler_begins_anew(kind):
+    sampler = kind(TenKeys(), seed=3)
     whole = list(islice(sampler, 10))
     sampler.start_at(4)
     assert list(islice(sampler, 6)) == whole[4:]
     assert list(islice(sampler, 10)) == whole
 
 
-@pytest.mark.parametrize("name", ["DefaultSampler", "InfiniteSampler"])
-def test_two_processes_make_the_samples_of_one(name, monkeypatch):
+@pytest.mark.parametrize("kind", [NumberedSampler, NumberedInfiniteSampler])
+def test_two_processes_make_the_samples_of_one(kind, monkeypatch):
     from mmengine.dataset import sampler as stock
 
-    whole = keys(10, type=name)
+    whole = keys(10, kind=kind)
     shares = []
     for rank in range(2):
         for module in (seeded, stock):
             monkeypatch.setattr(module, "get_dist_info", lambda rank=rank: (rank, 2))
-        shares.append(keys(5, type=name))
+        shares.append(keys(5, kind=kind))
     assert [key for pair in zip(*shares, strict=True) for key in pair] == whole
 
 
@@ -83,7 +95,7 @@ def test_samples_do_not_depend_on_the_number_of_workers():
     dataset = SeededDataset({"type": "NoiseForSeededTests"})
     found = []
     for workers in (0, 1, 3):
-        sampler = NumberedSampler(dataset, {"type": "DefaultSampler"}, seed=1)
+        sampler = NumberedSampler(dataset, seed=1)
         loader = DataLoader(
             dataset, batch_size=2, sampler=sampler, num_workers=workers, collate_fn=list
         )
@@ -93,3 +105,9 @@ def test_samples_do_not_depend_on_the_number_of_workers():
     assert dataset.metainfo == {"classes": ("a",)}
     dataset.full_init()
     assert dataset.dataset.initialised
+
+
+def test_a_data_set_that_takes_no_keys_gets_plain_indices():
+    sampler = NumberedSampler(range(10), seed=3)
+    assert not sampler.seeds_samples
+    assert list(sampler) == list(DefaultSampler(range(10), seed=3))

@@ -308,13 +308,12 @@ def test_two_processes_test_to_the_last_digit_as_one_does(tiny_run, tmp_path):
 # Equal in exact arithmetic: the mean of the gradients of two halves is that of the whole where both
 # halves have as many pixels, no statistics over the batch, and no chance that differs by process.
 EXACT = """
-data_root = {data!r}
-crop_size, augmentation, lr = 96, 'none', 0.05
-global_batch_size = 2
+train_dataloader = val_dataloader = test_dataloader = dict(
+    dataset=dict(data_root={data!r}))
 model = dict(decode_head=dict(
     norm_cfg=dict(_delete_=True, type='GN', num_groups=4),
     loss_decode=[dict(type='MaskedCrossEntropyLoss')]))
-optim_wrapper = dict(dtype='float32', optimizer=dict(_delete_=True, type='SGD', lr=lr))
+optim_wrapper = dict(dtype='float32', optimizer=dict(_delete_=True, type='SGD', lr=0.05))
 """
 
 
@@ -331,7 +330,8 @@ def test_two_processes_train_as_one_does_at_the_same_global_batch(
     config = tmp_path / "exact.py"
     text = EXACT.format(data=str(copied_sample_set))
     config.write_text(f"_base_ = [{str(tiny_config)!r}]\n{text}")
-    common = [str(config), "--cfg-options", "max_iters=6", "--work-dir"]
+    options = ["max_iters=6", "crop_size=96", "augmentation=none", "global_batch_size=2"]
+    common = [str(config), "--cfg-options", *options, "--work-dir"]
     assert main(["train", *common, str(tmp_path / "one")]) == 0
     arguments = [*common, str(tmp_path / "two"), "--launcher", "pytorch"]
     command = torchrun(str(REPOSITORY / "tools" / "train.py"), *arguments)

@@ -1,16 +1,16 @@
-"""Batches that batch normalisation can work on."""
+"""What of a config is fitted to machine and data, and why."""
 
 import pytest
 import torch
 from mmengine.config import Config
 from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
-from mmseg_heritage.runs.batches import divide_batch, fit_batches
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.train import train
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.runs import batches
+from mmseg_heritage.runs import machine
+from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders
 
 
 def build(head, **kwargs):
@@ -46,7 +46,7 @@ def upernet():
 @pytest.mark.parametrize("num_samples", range(4, 14))
 def test_no_batch_of_one_is_left(upernet, num_samples):
     cfg = loader(4)
-    fit_batches(cfg, upernet, num_samples)
+    fit_last_batch(cfg, upernet, num_samples)
     sizes = [len(b) for b in torch.arange(num_samples).split(4)]
     if cfg.train_dataloader.get("drop_last"):
         assert sizes[-1] == 1  # nothing is left out without need
@@ -64,26 +64,26 @@ def test_that_head_cannot_train_on_one_image(upernet):
 @pytest.mark.parametrize("cfg", [loader(1), loader(1, sampler={"type": "InfiniteSampler"})])
 def test_single_images_are_refused(upernet, cfg):
     with pytest.raises(InputError, match="batch_size=1 and 8 training images"):
-        fit_batches(cfg, upernet, 8)
+        fit_last_batch(cfg, upernet, 8)
 
 
 def test_what_it_advises_instead_is_taken():
     model = build("UPerHead", norm_cfg={"type": "GN", "num_groups": 8})
-    fit_batches(loader(1), model, 8)
+    fit_last_batch(loader(1), model, 8)
     model.train()
     assert model(torch.zeros(1, 3, 64, 64), mode="tensor").isfinite().all()
 
 
 def test_heads_without_such_pooling_are_left_alone():
     cfg = loader(4)
-    fit_batches(cfg, build("SegformerHead"), 5)
+    fit_last_batch(cfg, build("SegformerHead"), 5)
     assert "drop_last" not in cfg.train_dataloader
 
 
 def test_a_wrapped_data_set_has_another_number_of_images(upernet):
     inner = {"type": "RepeatDataset", "times": 3, "dataset": {"type": "ARTeFACTDataset"}}
     cfg = Config({"train_dataloader": {"batch_size": 4, "dataset": inner}})
-    fit_batches(cfg, upernet, 7)
+    fit_last_batch(cfg, upernet, 7)
     assert cfg.train_dataloader.drop_last
 
 
@@ -91,7 +91,7 @@ def test_an_epoch_that_would_end_in_one_image_is_trained(tiny_config, sample_set
     from mmseg_heritage.runs.config_files import load_config
     from mmseg_heritage.runs.prepare import build_datasets
 
-    (training,) = build_datasets(load_config(tiny_config), ("train",))
+    [training] = build_datasets(load_config(tiny_config), ("train",))["train"]
     options = {
         "batch_size": len(training) - 1,
         "max_epochs": 1,
@@ -101,27 +101,42 @@ def test_an_epoch_that_would_end_in_one_image_is_trained(tiny_config, sample_set
     assert (folder / "epoch_1.pth").is_file()
 
 
-class TestDivideBatch:
+class TestGlobalBatch:
     """``global_batch_size`` over processes."""
 
     @pytest.mark.parametrize(("processes", "share"), [(1, 8), (2, 4), (8, 1)])
     def test_each_process_gets_its_share(self, processes, share, monkeypatch):
-        monkeypatch.setattr(batches, "get_world_size", lambda: processes)
+        monkeypatch.setattr(machine, "get_world_size", lambda: processes)
         cfg = Config({"global_batch_size": 8, "train_dataloader": {"batch_size": 3}})
-        divide_batch(cfg)
+        fit_loaders(cfg)
         assert cfg.train_dataloader.batch_size == share
 
     def test_batch_size_counts_the_images_of_one_process(self, monkeypatch):
-        monkeypatch.setattr(batches, "get_world_size", lambda: 5)
+        monkeypatch.setattr(machine, "get_world_size", lambda: 5)
         for unset in ({}, {"global_batch_size": None}):
             cfg = Config({**unset, "train_dataloader": {"batch_size": 3}})
-            divide_batch(cfg)
+            fit_loaders(cfg)
             assert cfg.train_dataloader.batch_size == 3
 
     @pytest.mark.parametrize("wanted", [10, 0, -4, 2.5, "8"])
     def test_what_does_not_divide_is_refused(self, wanted, monkeypatch):
-        monkeypatch.setattr(batches, "get_world_size", lambda: 4)
+        monkeypatch.setattr(machine, "get_world_size", lambda: 4)
         cfg = Config({"global_batch_size": wanted, "train_dataloader": {"batch_size": 3}})
         with pytest.raises(InputError, match=r"must be a multiple of .* processes, which is 4"):
-            divide_batch(cfg)
+            fit_loaders(cfg)
         assert cfg.train_dataloader.batch_size == 3
+
+
+def test_workers_are_not_kept_where_there_are_none():
+    loader = {"num_workers": 0, "persistent_workers": True}
+    cfg = Config({"train_dataloader": dict(loader), "val_dataloader": {**loader, "num_workers": 2}})
+    fit_loaders(cfg)
+    assert cfg.train_dataloader.persistent_workers is False
+    assert cfg.val_dataloader.persistent_workers is True
+
+
+def test_a_hook_that_is_none_is_left_out_where_mmengine_would_stop():
+    hooks = {"class_frequency": None, "logger": None, "timer": {"type": "IterTimerHook"}}
+    cfg = Config({"default_hooks": hooks})
+    fit_loaders(cfg)
+    assert cfg.default_hooks == {"logger": None, "timer": {"type": "IterTimerHook"}}

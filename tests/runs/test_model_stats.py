@@ -32,7 +32,7 @@ def convnext(tmp_path):
     path = tmp_path / "small.py"
     path.write_text(
         f"_base_ = [{str(REPOSITORY / 'configs/upernet_convnext-tiny_artefact-aux.py')!r}]\n"
-        "crop_size = 64\n"
+        "_base_.train_dataloader.dataset.pipeline[2].size = 64\n"
         "model = dict(\n"
         "    backbone=dict(_delete_=True, type='TimmBackboneAdapter',\n"
         "                  model_name='test_convnext'),\n"
@@ -193,7 +193,7 @@ def test_bad_sizes(size, convnext):
 
 def test_a_config_without_a_crop_size(tmp_path):
     (tmp_path / "bare.py").write_text("model = dict(type='EncoderDecoder')\n")
-    with pytest.raises(InputError, match=r"bare\.py: there is no variable crop_size"):
+    with pytest.raises(InputError, match=r"bare\.py: no crop of this package"):
         measure_model(tmp_path / "bare.py")
     with pytest.raises(InputError, match="the config's 'model' cannot be built"):
         measure_model(tmp_path / "bare.py", 64)

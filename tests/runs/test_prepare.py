@@ -6,9 +6,8 @@ from mmengine.config import Config
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.prepare import (
-    _fit_workers,
     build_datasets,
-    check_parts,
+    build_parts,
     config_errors,
     output_folder,
     work_dir_of,
@@ -65,7 +64,7 @@ def test_a_data_set_inside_a_wrapper_is_found(tiny_config):
     cfg = load_config(tiny_config)
     inner = cfg.train_dataloader.dataset
     cfg.train_dataloader.dataset = {"type": "RepeatDataset", "times": 2, "dataset": inner}
-    [dataset] = build_datasets(cfg, ("train",))
+    [dataset] = build_datasets(cfg, ("train",))["train"]
     assert len(dataset) == len(dataset.read_samples())
 
 
@@ -84,34 +83,26 @@ def test_parts_with_other_numbers_of_classes(tiny_config):
 def test_checking_the_parts_leaves_the_config_as_it_was(tiny_config):
     cfg = load_config(tiny_config)
     before = cfg.pretty_text
-    model = check_parts(cfg, ("train", "val", "test"))
+    model = build_parts(cfg, ("train", "val", "test"))
     assert cfg.pretty_text == before
     assert model.num_classes == 16
-
-
-def test_workers_are_not_kept_where_there_are_none():
-    loader = {"num_workers": 0, "persistent_workers": True}
-    cfg = Config({"train_dataloader": dict(loader), "val_dataloader": {**loader, "num_workers": 2}})
-    _fit_workers(cfg)
-    assert cfg.train_dataloader.persistent_workers is False
-    assert cfg.val_dataloader.persistent_workers is True
 
 
 def test_images_of_three_channels_for_a_backbone_of_four(tiny_config):
     cfg = load_config(tiny_config, {"model.backbone.in_channels": 4})
     with pytest.raises(InputError, match="give mean and std 1 or 4 numbers each"):
-        check_parts(cfg, ("train", "val"))
+        build_parts(cfg, ("train", "val"))
     numbers = [127.5]  # for all channels
     cfg.model.data_preprocessor.update(mean=numbers, std=numbers)
     with pytest.raises(InputError, match=r"^train_dataloader.*LoadHeritageImage gives images of 3"):
-        check_parts(cfg, ("train", "val"))
+        build_parts(cfg, ("train", "val"))
     for part in ("train", "val"):
         cfg[f"{part}_dataloader"].dataset.pipeline[0] = {"type": "LoadImageFromFile"}
-    assert check_parts(cfg, ("train", "val"))
+    assert build_parts(cfg, ("train", "val"))
 
 
 def test_class_weights_of_another_number_of_classes(tiny_config):
     cfg = load_config(tiny_config)
     cfg.model.decode_head.loss_decode = {"type": "ClassWeightedDiceLoss", "class_weight": [1, 2]}
     with pytest.raises(InputError, match="2 weights for 16 classes"):
-        check_parts(cfg, ("train",))
+        build_parts(cfg, ("train",))

@@ -12,14 +12,20 @@ from mmengine.config import Config
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs import pretrained
-from mmseg_heritage.runs.pretrained import check_pretrained, resolve_pretrained
+from mmseg_heritage.runs.pretrained import check_pretrained, fetch_pretrained, set_pretrained
 
 NAME, URL = pretrained._FILES["mit_b3"]
 
 
-def make_config(wanted, name="mit_b3"):
-    backbone = {"type": "X"}
-    return Config({"pretrained": wanted, "pretrained_name": name, "model": {"backbone": backbone}})
+MIT_B3 = {"type": "MixVisionTransformer", "embed_dims": 64, "num_layers": [3, 4, 18, 3]}
+
+
+def started(wanted, backbone=MIT_B3):
+    """Returns a config with the option, after all that comes before the model is built."""
+    cfg = Config({"model": {"backbone": dict(backbone)}})
+    set_pretrained(cfg, wanted)
+    fetch_pretrained(cfg)
+    return cfg
 
 
 @pytest.fixture
@@ -46,14 +52,11 @@ def serve(monkeypatch, content):
 
 
 def test_none_leaves_the_backbone_alone():
-    cfg = make_config(None)
-    resolve_pretrained(cfg)
-    assert "init_cfg" not in cfg.model.backbone
+    assert started(None).model.backbone == {**MIT_B3, "init_cfg": None}
 
 
 def test_a_local_file(weights):
-    cfg = make_config(str(weights))
-    resolve_pretrained(cfg)
+    cfg = started(str(weights))
     assert cfg.model.backbone.init_cfg == {"type": "Pretrained", "checkpoint": str(weights)}
     check_pretrained(cfg, torch.nn.Linear(2, 3))
 
@@ -61,23 +64,20 @@ def test_a_local_file(weights):
 def test_the_backbone_is_taken_out_of_a_whole_model(tmp_path):
     model = torch.nn.ModuleDict({"backbone": torch.nn.Linear(2, 3), "head": torch.nn.Linear(3, 1)})
     torch.save({"state_dict": model.state_dict()}, tmp_path / "model.pth")
-    cfg = make_config(str(tmp_path / "model.pth"))
-    resolve_pretrained(cfg)
+    cfg = started(str(tmp_path / "model.pth"))
     assert cfg.model.backbone.init_cfg.prefix == "backbone."
     check_pretrained(cfg, torch.nn.Linear(2, 3))
 
 
 def test_weights_of_another_backbone_are_refused(weights):
-    cfg = make_config(str(weights))
-    resolve_pretrained(cfg)
+    cfg = started(str(weights))
     with pytest.raises(InputError, match="only 0 of its 2 tensors are in the file"):
         check_pretrained(cfg, torch.nn.Linear(7, 7))
 
 
 def save_and_resolve(model, path):
     torch.save(model.state_dict(), path)
-    cfg = make_config(str(path))
-    resolve_pretrained(cfg)
+    cfg = started(str(path))
     return cfg
 
 
@@ -111,7 +111,7 @@ def test_position_tables_of_another_shape_are_the_backbones_own_business(name, t
 @pytest.mark.parametrize("wanted", [True, 3, ["a"]])
 def test_other_values_are_refused(wanted):
     with pytest.raises(InputError, match="pretrained must be a path, 'auto' or None"):
-        resolve_pretrained(make_config(wanted))
+        started(wanted)
 
 
 def test_a_download_is_verified_and_kept(cache, weights, monkeypatch):
@@ -121,21 +121,20 @@ def test_a_download_is_verified_and_kept(cache, weights, monkeypatch):
     monkeypatch.setitem(pretrained._FILES, "mit_b3", (name, "https://example.org/" + name))
     calls = serve(monkeypatch, content)
     for _ in range(2):
-        cfg = make_config("auto")
-        resolve_pretrained(cfg)
-        assert cfg.model.backbone.init_cfg.checkpoint == str(cache / name)
+        cfg = started("auto")
+        assert cfg.model.backbone.init_cfg.checkpoint == "https://example.org/" + name
     assert calls == ["https://example.org/" + name]  # the second time from the cache
     assert (cache / name).read_bytes() == content
 
     (cache / name).write_bytes(b"damaged")
-    resolve_pretrained(make_config("auto"))
+    started("auto")
     assert (cache / name).read_bytes() == content
 
 
 def test_a_damaged_download_is_not_kept(cache, monkeypatch):
     serve(monkeypatch, b"not what was asked for")
     with pytest.raises(InputError, match="the download is damaged"):
-        resolve_pretrained(make_config("auto"))
+        started("auto")
     assert not list(cache.iterdir())
 
 
@@ -147,12 +146,29 @@ def test_without_network_one_message_says_which_file_from_where_and_how_to_go_on
 
     monkeypatch.setattr(urllib.request, "urlopen", fail)
     with pytest.raises(InputError) as caught:
-        resolve_pretrained(make_config("auto"))
+        started("auto")
     for part in (NAME, URL, "no network", f"pretrained=PATH/{NAME}", "pretrained=None"):
         assert part in str(caught.value)
     assert not list(cache.iterdir())
 
 
 def test_a_backbone_without_known_weights():
-    with pytest.raises(InputError, match=r"no weights are known for 'x'.*pretrained=None"):
-        resolve_pretrained(make_config("auto", "x"))
+    with pytest.raises(InputError, match=r"no weights are known for .*pretrained=None"):
+        started("auto", {"type": "X"})
+
+
+def test_every_encoder_of_segformer_is_known_by_its_widths_and_depths():
+    found = [
+        pretrained.mit_name({"type": "MixVisionTransformer", "embed_dims": dims, "num_layers": n})
+        for dims, n in pretrained._MIT
+    ]
+    assert found == list(pretrained._FILES)
+    assert pretrained.mit_name({**MIT_B3, "embed_dims": 16}) is None
+
+
+def test_timm_reads_its_weights_by_itself(weights):
+    timm = {"type": "TimmBackboneAdapter", "model_name": "resnet10t"}
+    assert started("auto", timm).model.backbone.pretrained is True
+    assert started(str(weights), timm).model.backbone.checkpoint_path == str(weights)
+    off = {"pretrained": False, "checkpoint_path": None}
+    assert started(None, timm).model.backbone == {**timm, **off}

@@ -101,7 +101,6 @@ class TestAnotherRun:
             "model.decode_head.channels: the run has 16, now 8",
             "images_per_step: the run has 2, now 3",
             "optim_wrapper.optimizer.lr: the run has 0.001, now 0.01",
-            "param_scheduler.0.eta_max: the run has 0.001, now 0.01",
         }
         assert sorted(path.name for path in run.iterdir()) == before
 

@@ -180,13 +180,13 @@ def _training(
         "seed": _distinct(_each(stamps, "seed")),
         "length": ", ".join(length) or None,
         "batch size": _at(config, "train_dataloader", "batch_size"),
-        "crop size": config.get("crop_size"),
-        "longest edge in tests": config.get("max_edge"),
+        "crop size": _of_type(config.get("train_dataloader"), "Crop", "size"),
+        "longest edge in tests": _of_type(config.get("test_dataloader"), "LimitLong", "max_edge"),
         "optimizer": _types(optimizer),
         "learning rate": _at(optimizer, "lr"),
         "loss": ", ".join(_types(_at(part, "loss_decode")) for part in heads),
-        "class weights": config.get("class_weights") or "none",
-        "pretrained weights": config.get("pretrained") or "none",
+        "class weights": _class_weights(config),
+        "pretrained weights": _pretrained(config),
     }
     return [(name, _UNKNOWN if value is None else str(value)) for name, value in rows.items()]
 
@@ -223,6 +223,33 @@ def _versions(stamps: Sequence[Mapping[str, Any]]) -> list[tuple[str, str]]:
             changed = " with uncommitted changes" if _at(git, "changed") else ""
             commits.append(f"{_at(git, 'commit')}{changed}")
     return [*rows, ("commit of mmseg_heritage", _distinct(commits))]
+
+
+def _of_type(node: Any, part: str, key: str) -> Any:
+    """Returns a field of the first dict whose type contains a word, wherever it is; or None."""
+    if isinstance(node, Mapping):
+        if part in str(node.get("type")) and key in node:
+            return node[key]
+        node = list(node.values())
+    found = (_of_type(inner, part, key) for inner in node) if isinstance(node, list) else ()
+    return next((value for value in found if value is not None), None)
+
+
+def _class_weights(config: Mapping[str, Any]) -> str:
+    """Says where the weights of the classes came from."""
+    if path := _at(config, "class_weights_file", "path"):
+        return Path(str(path)).name
+    weighted = _of_type(_at(config, "model", "decode_head"), "Loss", "class_weight")
+    return "none" if weighted is None else "given as numbers"
+
+
+def _pretrained(config: Mapping[str, Any]) -> str:
+    """Says which weights the backbone began with."""
+    backbone = _at(config, "model", "backbone")
+    file = _at(backbone, "init_cfg", "checkpoint") or _at(backbone, "checkpoint_path")
+    if file:
+        return Path(str(file)).name
+    return "those of timm" if _at(backbone, "pretrained") else "none"
 
 
 def _at(content: Any, *keys: str) -> Any:

@@ -140,13 +140,14 @@ def test_a_run_learns_level_by_level(sample_set, tmp_path):
     base = CONFIGS / "hierarchical_mitb3_artefact-curriculum.py"
     config.write_text(
         f"_base_ = [{str(base)!r}]\n"
-        f"data_root = {str(sample_set)!r}\n"
-        "crop_size, batch_size, num_workers, mode = 64, 2, 0, 'independent'\n"
         "model = dict(backbone=dict(embed_dims=8, num_layers=[1, 1, 1, 1]),\n"
-        "             decode_head=dict(channels=16, norm_cfg=dict(type='BN')))\n"
+        "             decode_head=dict(channels=16, mode='independent', norm_cfg=dict(type='BN')))\n"
         "default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))\n"
     )
-    options = {"max_iters": 10, "lr": 0.01}
+    options = {
+        "data_root": str(sample_set), "crop_size": 64, "batch_size": 2, "num_workers": 0,
+        "max_iters": 10, "lr": 0.01,
+    }  # fmt: skip
     folder = train(config, work_dir=str(tmp_path / "run"), cfg_options=options)
     state = {
         i: torch.load(folder / f"iter_{i}.pth", weights_only=False)["state_dict"]

@@ -11,9 +11,7 @@ from mmseg_heritage.evaluation.tested_runs import read_run
 from mmseg_heritage.visualization.report.model_card import model_card, read_dump, training_config
 
 CONFIG = """\
-crop_size = 384
-pretrained = None
-class_weights = 'weights.json'
+class_weights_file = dict(path='/somewhere/weights.json', sha256='ab12')
 model = dict(
     type='EncoderDecoder',
     backbone=dict(type='TimmBackboneAdapter', model_name='maxvit'),
@@ -23,7 +21,7 @@ model = dict(
     ])
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=6e-05))
 train_cfg = dict(max_epochs=50, type='EpochBasedTrainLoop')
-train_dataloader = dict(batch_size=32)
+train_dataloader = dict(batch_size=32, dataset=dict(pipeline=[dict(type='RareClassCrop', size=384)]))
 """
 
 
