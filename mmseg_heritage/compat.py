@@ -1,6 +1,6 @@
-"""What the official OpenMMLab releases need to run on current torch.
+"""What the official OpenMMLab releases need to run on current torch; docs/reference/compat.md lists it.
 
-A no-op where full mmcv (compiled ops) or the maintained forks (guarded imports) are installed.
+Nothing is changed where full mmcv (compiled ops) or the maintained forks are installed.
 
 Ends: when the official releases are no longer supported, or when an ``mmcv-lite`` ships whose
 ``mmcv.ops`` can be imported without the compiled extension.
@@ -8,11 +8,9 @@ Ends: when the official releases are no longer supported, or when an ``mmcv-lite
 
 from __future__ import annotations
 
-import importlib
 import sys
-import warnings
-from collections.abc import Callable
-from importlib import metadata
+from collections.abc import Callable, Sequence
+from importlib.abc import Loader, MetaPathFinder
 from importlib.machinery import ModuleSpec
 from types import ModuleType
 from typing import Any, NoReturn
@@ -35,43 +33,95 @@ def _missing_op(name: str) -> Callable[..., NoReturn]:
 class _OpsStub(ModuleType):
     """Answers for the absent ``mmcv._ext``: any op can be looked up, none can be called."""
 
-    def __init__(self) -> None:
-        super().__init__(_OPS_MODULE, "Stand-in for mmcv's compiled ops, made by mmseg_heritage.")
-        # mmengine asks pkgutil for this module's loader, which raises if the spec is missing; a
-        # spec without a loader makes it answer "no compiled ops", which is the truth.
-        self.__spec__ = ModuleSpec(_OPS_MODULE, None)
-
     def __getattr__(self, name: str) -> Callable[..., NoReturn]:
         if name.startswith("__"):
             raise AttributeError(name)
         return _missing_op(name)
 
 
-def _is_installed(distribution: str) -> bool:
-    """Whether a distribution of this name is installed."""
+class _OpsStubLoader(Loader):
+    """Loads the stub."""
+
+    def create_module(self, spec: ModuleSpec) -> ModuleType:
+        """Returns an empty stub."""
+        return _OpsStub(spec.name, "Stand-in for mmcv's compiled ops, made by mmseg_heritage.")
+
+    def exec_module(self, module: ModuleType) -> None:
+        """Takes itself out of the stub's spec.
+
+        mmengine asks pkgutil for this module's loader to learn whether there are compiled ops: no
+        loader is the truth, and no spec is an error.
+        """
+        module.__spec__ = ModuleSpec(module.__name__, None)
+
+
+class OpsStubFinder(MetaPathFinder):
+    """Lets ``mmcv.ops``, which ``mmseg.models`` imports, load with mmcv-lite.
+
+    Stands at the end of ``sys.meta_path``, so that it is asked only for what nothing else finds.
+    """
+
+    def find_spec(
+        self, fullname: str, path: Sequence[str] | None, target: ModuleType | None = None
+    ) -> ModuleSpec | None:
+        """Returns a spec for ``mmcv._ext`` while ``mmcv.ops`` of mmcv-lite is being imported.
+
+        Whoever only asks whether there are compiled ops, before or after, is told that there are
+        none.
+        """
+        if fullname != _OPS_MODULE or "mmcv.ops" not in sys.modules or not _is_mmcv_lite():
+            return None
+        return ModuleSpec(fullname, _OpsStubLoader())
+
+
+def _is_mmcv_lite() -> bool:
+    """Whether the installed mmcv is the official one without compiled ops."""
+    from importlib import metadata  # slow to import, and seldom needed
+
     try:
-        metadata.version(distribution)
+        metadata.version("mmcv-lite")
     except metadata.PackageNotFoundError:
         return False
     return True
 
 
-def stub_missing_mmcv_ops() -> bool:
-    """Lets ``mmcv.ops``, which ``mmseg.models`` imports, load without the compiled extension.
+def install_ops_stub() -> None:
+    """Appends the finder to ``sys.meta_path``, once."""
+    if not any(isinstance(finder, OpsStubFinder) for finder in sys.meta_path):
+        sys.meta_path.append(OpsStubFinder())
 
-    Returns:
-        Whether the stub was needed and installed.
+
+def mend_checkpoint_loading() -> None:
+    """Lets mmengine 0.10 read its own checkpoints again on torch 2.6 and later.
+
+    mmengine calls ``torch.load`` without ``weights_only``, whose default is True since torch 2.6;
+    that refuses the log history in every checkpoint that mmengine writes. Local files that torch
+    refuses are read by :func:`mmseg_heritage.utils.checkpoint.load_checkpoint_file`; everything
+    else stays as it was. The forks have a fallback of their own and are left alone.
     """
-    if _is_installed("onedl-mmcv"):
-        # mmseg of the forks does without the ops by itself; its warning would begin every run.
-        warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention")
-        return False
-    try:
-        importlib.import_module("mmcv.ops")
-    except ModuleNotFoundError as error:
-        if error.name != _OPS_MODULE:
-            raise
-        sys.modules[_OPS_MODULE] = _OpsStub()
-        importlib.import_module("mmcv.ops")
-        return True
-    return False
+    import functools
+    import pickle
+
+    import mmengine.runner.checkpoint as mmengine_checkpoint
+
+    from mmseg_heritage.errors import InputError
+    from mmseg_heritage.utils.checkpoint import load_checkpoint_file
+
+    loader = mmengine_checkpoint.CheckpointLoader
+    stock = loader._schemes[""]
+    if stock is not mmengine_checkpoint.load_from_local:  # mended, or another package's
+        return
+    if hasattr(mmengine_checkpoint, "_safe_torch_load"):  # the forks
+        return
+
+    @functools.wraps(stock)
+    def load_from_local(filename: str, map_location: Any = None) -> Any:
+        try:
+            return stock(filename, map_location)
+        except pickle.UnpicklingError as refusal:
+            try:
+                return load_checkpoint_file(filename, map_location)
+            except InputError as error:
+                raise refusal from error
+
+    loader.register_scheme(prefixes="", loader=load_from_local, force=True)

@@ -5,6 +5,7 @@ In a config::
     custom_imports = dict(imports=['mmseg_heritage.plugin'], allow_failed_imports=False)
 """
 
+import warnings
 from importlib.util import find_spec
 
 _missing = [name for name in ("mmengine", "mmcv", "mmseg") if find_spec(name) is None]
@@ -17,11 +18,12 @@ if _missing:
         "and not both: they share their module names."
     )
 
-from mmseg_heritage import compat  # noqa: E402  not before the check above
-
-compat.stub_missing_mmcv_ops()  # before mmseg.models, which imports mmcv.ops
-
-from mmseg_heritage import datasets, engine, models  # noqa: E402  registration
+with warnings.catch_warnings():  # of the forks' mmcv; nothing here needs the op
+    warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention")
+    from mmseg_heritage import datasets, engine, models  # registration
+from mmseg_heritage.compat import mend_checkpoint_loading  # noqa: E402
 from mmseg_heritage.evaluation import metric  # noqa: E402  registration
+
+mend_checkpoint_loading()
 
 __all__ = ["datasets", "engine", "metric", "models"]

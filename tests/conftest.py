@@ -36,8 +36,9 @@ def sample_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.fixture
 def copied_sample_set(sample_set: Path, tmp_path: Path) -> Path:
-    """Folder of a copy of the sample set that a test may change."""
-    return Path(shutil.copytree(sample_set, tmp_path / "sample_copy"))
+    """Folder of a copy of the sample set that a test may change; no check has verified it yet."""
+    unverified = shutil.ignore_patterns("verified.json")
+    return Path(shutil.copytree(sample_set, tmp_path / "sample_copy", ignore=unverified))
 
 
 @pytest.fixture(scope="session")
@@ -76,8 +77,9 @@ def tiny_config(sample_set: Path, tmp_path_factory: pytest.TempPathFactory) -> P
     path.write_text(
         f"_base_ = [{str(REPOSITORY / 'configs' / 'quickstart_artefact.py')!r}]\n"
         f"__data = dict(data_root={str(sample_set)!r})\n"
-        "train_dataloader = dict(batch_size=2, num_workers=0, dataset=__data)\n"
-        "val_dataloader = test_dataloader = dict(num_workers=0, dataset=__data)\n"
+        "__workers = dict(num_workers=0, persistent_workers=False)\n"
+        "train_dataloader = dict(batch_size=2, dataset=__data, **__workers)\n"
+        "val_dataloader = test_dataloader = dict(dataset=__data, **__workers)\n"
         "_base_.train_dataloader.dataset.pipeline[2].size = 64\n"
         "model = dict(backbone=dict(embed_dims=8, num_layers=[1, 1, 1, 1]),\n"
         "             decode_head=dict(channels=16))\n"

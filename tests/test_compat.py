@@ -1,69 +1,152 @@
-"""The stand-in for mmcv's compiled ops, on every stack."""
+"""What importing the package changes in its dependencies, on every stack: in fresh processes."""
 
-import importlib
-import pkgutil
+import pathlib
+import pickle
 import subprocess
 import sys
-import warnings
+from collections import OrderedDict
+from importlib import metadata
 from importlib.util import find_spec
 
+import mmengine.runner.checkpoint as mmengine_checkpoint
 import pytest
+import torch
+from mmengine.logging import HistoryBuffer
+from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmseg_heritage import compat
+from mmseg_heritage.compat import OpsStubFinder, _OpsStub, mend_checkpoint_loading
+from mmseg_heritage.errors import InputError
 
 
-def run_python(code: str) -> subprocess.CompletedProcess[str]:
-    return subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)
+def is_installed(distribution: str) -> bool:
+    try:
+        metadata.version(distribution)
+    except metadata.PackageNotFoundError:
+        return False
+    return True
 
 
-def test_models_of_mmseg_can_be_imported_after_the_stub():
-    done = run_python(
-        "from mmseg_heritage import compat\n"
-        "needed = compat.stub_missing_mmcv_ops()\n"
-        "import mmseg.models\n"
-        "assert compat.stub_missing_mmcv_ops() is False  # nothing left to do\n"
-        "print('needed', needed)"
-    )
+LITE = is_installed("mmcv-lite")
+FORKS = is_installed("onedl-mmengine")
+WEIGHTS_ONLY = tuple(map(int, torch.__version__.split(".")[:2])) >= (2, 6)
+
+
+def run_python(code: str, *arguments: str) -> str:
+    """Runs code in a fresh process and returns what it prints."""
+    command = [sys.executable, "-W", "ignore::DeprecationWarning", "-c", code, *arguments]
+    done = subprocess.run(command, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
-    compiled = find_spec(compat._OPS_MODULE)
-    if compiled is not None and compiled.loader is not None:  # full mmcv, not our stub
-        assert "needed False" in done.stdout
+    return done.stdout
 
 
-def test_a_missing_op_says_what_to_install_when_it_is_called_and_not_before():
-    op = compat._OpsStub().deform_conv_forward
-    with pytest.raises(NotImplementedError, match=r"'deform_conv_forward'.*STACK=classic"):
-        op(1, x=2)
+def test_mmseg_can_be_imported_first_and_nobody_is_told_of_compiled_ops():
+    printed = run_python(
+        "import mmseg_heritage\n"
+        "from mmengine.model.utils import mmcv_full_available, revert_sync_batchnorm\n"
+        "print(mmcv_full_available())\n"
+        "from mmseg.apis import init_model\n"
+        "import mmseg_heritage.plugin, torch\n"
+        "print(mmcv_full_available())\n"
+        "norm = revert_sync_batchnorm(torch.nn.SyncBatchNorm(2))\n"
+        "assert not isinstance(norm, torch.nn.SyncBatchNorm)"
+    )
+    answers = [line for line in printed.splitlines() if line in ("True", "False")]
+    assert answers == [str(not LITE and not FORKS)] * 2
+
+
+def test_without_the_package_nothing_is_mended():
+    code = "try:\n    import mmcv.ops\nexcept ImportError as error:\n    print(error.name)"
+    if LITE:  # when this fails, mmcv-lite has learnt it, and compat.py can go
+        assert run_python(code).strip() == "mmcv._ext"
+
+
+def test_the_finder_is_last_and_there_once_and_answers_for_one_name_only():
+    printed = run_python(
+        "import sys\n"
+        "before = list(sys.meta_path)\n"
+        "import importlib, mmseg_heritage\n"
+        "importlib.reload(mmseg_heritage)\n"
+        "assert sys.meta_path[:-1] == before\n"
+        "finder = sys.meta_path[-1]\n"
+        "names = ['mmcv._ext', 'mmcv._flash', 'mmcv', '_ext', 'mmdet._ext']\n"
+        "sys.modules['mmcv.ops'] = None\n"
+        "print([name for name in names if finder.find_spec(name, None)])"
+    )
+    assert printed.strip() == ("['mmcv._ext']" if LITE else "[]")
+
+
+def test_the_package_alone_loads_nothing_heavy_and_sets_no_filter():
+    run_python(
+        "import sys, warnings\n"
+        "before = list(warnings.filters)\n"
+        "import mmseg_heritage\n"
+        "assert not {'torch', 'numpy', 'mmengine', 'importlib.metadata'} & set(sys.modules)\n"
+        "assert warnings.filters == before"
+    )
+
+
+@pytest.mark.skipif(not LITE, reason="the stub is for mmcv-lite")
+def test_models_with_a_missing_op_say_what_to_install_when_it_is_called():
+    import mmcv.ops
+
+    assert find_spec("mmcv._ext").loader is None
+    with pytest.raises(NotImplementedError, match=r"'\w+' is not in mmcv-lite.*STACK=classic"):
+        mmcv.ops.nms(torch.zeros(1, 4), torch.zeros(1), 0.5)
 
 
 def test_the_stub_does_not_pretend_to_have_dunder_attributes():
-    stub = compat._OpsStub()
-    assert stub.__spec__ is not None
     with pytest.raises(AttributeError):
-        stub.__path__  # noqa: B018
+        _OpsStub("mmcv._ext").__path__  # noqa: B018
 
 
-def test_mmcv_finds_no_compiled_ops_in_the_stub(monkeypatch):
-    monkeypatch.setitem(sys.modules, compat._OPS_MODULE, compat._OpsStub())
-    if not hasattr(pkgutil, "find_loader"):
-        pytest.skip("removed in Python 3.14")
-    with warnings.catch_warnings():
-        warnings.simplefilter("ignore", DeprecationWarning)
-        assert pkgutil.find_loader(compat._OPS_MODULE) is None
+def test_who_only_asks_for_compiled_ops_hears_of_none(monkeypatch):
+    monkeypatch.delitem(sys.modules, "mmcv.ops", raising=False)
+    assert OpsStubFinder().find_spec("mmcv._ext", None) is None
 
 
-def test_a_stack_that_imports_is_left_alone(monkeypatch):
-    monkeypatch.setattr(importlib, "import_module", lambda name: None)
-    monkeypatch.delitem(sys.modules, compat._OPS_MODULE, raising=False)
-    assert compat.stub_missing_mmcv_ops() is False
-    assert compat._OPS_MODULE not in sys.modules
+def test_the_plugin_replaces_one_loader_of_the_official_stack_and_no_other():
+    printed = run_python(
+        "import mmengine.runner.checkpoint as stock\n"
+        "schemes, load_url = dict(stock.CheckpointLoader._schemes), stock.load_url\n"
+        "import mmseg_heritage.plugin\n"
+        "found = stock.CheckpointLoader._schemes\n"
+        "assert stock.load_url is load_url and found.keys() == schemes.keys()\n"
+        "print([name for name in schemes if found[name] is not schemes[name]])"
+    )
+    assert printed.splitlines()[-1] == str([] if FORKS else [""])
 
 
-def test_another_missing_module_is_not_hidden(monkeypatch):
-    def fail(name: str) -> None:
-        raise ModuleNotFoundError("No module named 'addict'", name="addict")
+@pytest.mark.skipif(FORKS, reason="the forks have a fallback of their own")
+class TestMendedLoading:
+    """Local files are loaded as before, but for mmengine's own checkpoints on torch 2.6."""
 
-    monkeypatch.setattr(compat, "_is_installed", lambda name: False)  # as without the forks
-    monkeypatch.setattr(importlib, "import_module", fail)
-    with pytest.raises(ModuleNotFoundError, match="addict"):
-        compat.stub_missing_mmcv_ops()
+    @pytest.fixture(autouse=True)
+    def mended(self, monkeypatch):
+        schemes = OrderedDict(CheckpointLoader._schemes)
+        schemes[""] = mmengine_checkpoint.load_from_local  # as before the plugin was imported
+        monkeypatch.setattr(CheckpointLoader, "_schemes", schemes)
+        mend_checkpoint_loading()
+        mend_checkpoint_loading()  # which changes nothing more
+
+    def test_checkpoints_of_mmengine_can_be_read_again(self, tmp_path):
+        path = str(tmp_path / "own.pth")
+        torch.save({"message_hub": {"loss": HistoryBuffer([1.0], [1])}}, path)
+        if WEIGHTS_ONLY:  # when this fails, mmengine has learnt it
+            with pytest.raises(pickle.UnpicklingError):
+                mmengine_checkpoint.load_from_local(path, "cpu")
+        assert CheckpointLoader.load_checkpoint(path)["message_hub"]["loss"].mean() == 1
+        assert CheckpointLoader._get_checkpoint_loader(path).__name__ == "load_from_local"
+
+    def test_what_torch_reads_is_given_as_torch_reads_it(self, tmp_path):
+        content = {"meta": {"config": "x = 1"}}  # our reader leaves it out
+        torch.save(content, tmp_path / "c.pth")
+        assert CheckpointLoader.load_checkpoint(str(tmp_path / "c.pth")) == content
+        with pytest.raises(FileNotFoundError):
+            CheckpointLoader.load_checkpoint(str(tmp_path / "absent.pth"))
+
+    @pytest.mark.skipif(not WEIGHTS_ONLY, reason="torch before 2.6 runs code of checkpoints")
+    def test_what_both_refuse_is_refused_as_torch_refuses_it(self, tmp_path):
+        torch.save({"x": pathlib.PurePosixPath("x")}, tmp_path / "c.pth")
+        with pytest.raises(pickle.UnpicklingError, match="weights_only") as caught:
+            CheckpointLoader.load_checkpoint(str(tmp_path / "c.pth"))
+        assert isinstance(caught.value.__cause__, InputError)

@@ -4,7 +4,7 @@ import pickle
 
 import pytest
 
-from mmseg_heritage.errors import InputError, did_you_mean
+from mmseg_heritage.errors import InputError
 
 
 @pytest.mark.parametrize(("count", "listed", "more"), [(0, 0, 0), (20, 20, 0), (21, 20, 1)])
@@ -31,8 +31,3 @@ def test_survives_pickling_so_that_worker_processes_can_raise_it():
     error = pickle.loads(pickle.dumps(InputError("summary", ["a", "b"])))
     assert (type(error), error.summary, error.problems) == (InputError, "summary", ["a", "b"])
     assert str(error) == "summary\n  - a\n  - b"
-
-
-def test_the_nearest_name_is_suggested_and_none_where_none_is_near():
-    assert did_you_mean("vlaues", {"values": 1, "masks": 2}) == "; did you mean values?"
-    assert did_you_mean("xyz", ["values", "masks"]) == ""

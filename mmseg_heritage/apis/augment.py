@@ -20,7 +20,6 @@ import numpy as np
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.split import Split
-from mmseg_heritage.dataprep.statistics import Bar, no_bar
 from mmseg_heritage.datasets import (
     ARTeFACTDataset,
     HeritageAugmentation,
@@ -30,6 +29,7 @@ from mmseg_heritage.datasets import (
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.utils.files import replacing, write_json
+from mmseg_heritage.utils.progress import Bar, no_bar
 from mmseg_heritage.version import __version__
 from mmseg_heritage.visualization.figures.panels import write_image
 

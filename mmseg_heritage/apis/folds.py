@@ -12,13 +12,11 @@ from typing import Any
 import numpy as np
 from mmengine.config import Config
 from mmengine.dist import barrier
-from prettytable import PrettyTable
 
 from mmseg_heritage.apis.quickstart import best_checkpoint
 from mmseg_heritage.apis.test import test
 from mmseg_heritage.apis.train import AUTO, train
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, load_split
-from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import pooled_means
 from mmseg_heritage.evaluation.store import Counts, load_counts
@@ -29,7 +27,9 @@ from mmseg_heritage.runs.iterations import as_list
 from mmseg_heritage.runs.prepare import prepare, work_dir_of
 from mmseg_heritage.runs.variables import innermost_datasets
 from mmseg_heritage.taxonomy import FINE_LEVEL
+from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.utils.tables import plain_table
 
 SCHEMA = "mmseg_heritage/folds/1"
 ALL = "all"
@@ -170,15 +170,14 @@ def fold_table(results: str | Path) -> str:
     """Lays out ``folds.json``: a line for each fold, mean and spread, and all pooled."""
     content = json.loads(Path(results).read_text(encoding="utf-8"))
     keys = [key for key in content["overall"] if key in _COLUMNS or key.endswith("_head_mIoU")]
-    table = PrettyTable(["fold", "images", *keys])
-    table.align = "r"
-    table.align["fold"] = "l"
-    for name, fold in content["folds"].items():
-        table.add_row([name, fold["images"], *(_cell(fold["overall"][key]) for key in keys)])
+    rows = [
+        [name, fold["images"], *(_cell(fold["overall"][key]) for key in keys)]
+        for name, fold in content["folds"].items()
+    ]
     for row in ("mean", "std"):
-        table.add_row([row, "", *(_cell(content["overall"][key][row]) for key in keys)])
-    table.add_row(["pooled", "", *(_cell(content["pooled"].get(key)) for key in keys)])
-    lines = [table.get_string()]
+        rows.append([row, "", *(_cell(content["overall"][key][row]) for key in keys)])
+    rows.append(["pooled", "", *(_cell(content["pooled"].get(key)) for key in keys)])
+    lines = [plain_table(["fold", "images", *keys], rows)]
     if content["not_tested"]:
         lines.append(f"not tested: {', '.join(content['not_tested'])}")
     return "\n".join(lines)

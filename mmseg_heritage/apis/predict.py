@@ -27,7 +27,7 @@ from mmseg_heritage.runs.prepare import (
     quiet_known_warnings,
 )
 from mmseg_heritage.taxonomy import FINE_LEVEL, Level
-from mmseg_heritage.utils.checkpoint import check_fits, trusting_checkpoints, weights_of
+from mmseg_heritage.utils.checkpoint import check_fits, checkpoint_reading, weights_of
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.utils.progress import progress_bar
 from mmseg_heritage.visualization.figures.panels import overlay, panel, write_class_map, write_image
@@ -138,7 +138,7 @@ def predict(
         )
     if not overwrite:
         _guard(out, photographs)
-    with trusting_checkpoints(trust_checkpoint):
+    with checkpoint_reading(trust_checkpoint):
         predictor = Predictor(load_config(config, cfg_options), checkpoint, device)
     written, problems = [], []
     with progress_bar("predicting") as report:

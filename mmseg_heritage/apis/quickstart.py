@@ -13,6 +13,7 @@ from mmseg_heritage.runs.config_files import config_folder
 from mmseg_heritage.runs.resume import latest_checkpoint
 from mmseg_heritage.sample_set import make_sample_set
 from mmseg_heritage.utils.progress import progress_bar
+from mmseg_heritage.utils.tables import plain_table
 
 CONFIG = "quickstart_artefact.py"
 NUM_IMAGES, SIZE = 320, 160  # many small pictures teach more in minutes than few large ones
@@ -61,14 +62,14 @@ def quickstart(data_root: Path, work_dir: Path) -> None:
 def _report(metrics: Path, pictures: Path, data_root: Path, seconds: float) -> str:
     """Sets the model's scores beside those of calling everything Clean."""
     scores = load_metrics(metrics)
-    rows = [f"{'held-out test images, percent':<32}{'model':>10}{'all Clean':>12}"]
-    for key in ("damage_IoU", "binary_mIoU", "mIoU"):
-        model, baseline = (scores[part][key] for part in ("overall", "all_clean"))
-        rows.append(f"{key:<32}{model:>10.1f}{baseline:>12.1f}")
+    rows = [
+        [key, *(f"{scores[part][key]:.1f}" for part in ("overall", "all_clean"))]
+        for key in ("damage_IoU", "binary_mIoU", "mIoU")
+    ]
     return "\n".join(
         [
             "",
-            *rows,
+            plain_table(["held-out test images, percent", "model", "all Clean"], rows),
             "",
             f"scores:    {metrics}",
             f"pictures:  {pictures} ({scores['images']} images: input, ground truth, prediction)",

@@ -13,7 +13,7 @@ import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.visualize import visualize as draw
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.hooks import InferenceTimeHook
-from mmseg_heritage.engine.launch import is_main_process, watching_processes
+from mmseg_heritage.engine.launch import watching_processes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
@@ -23,8 +23,8 @@ from mmseg_heritage.runs.iterations import as_list
 from mmseg_heritage.runs.origin import check_same_model, check_unseen, seen_images
 from mmseg_heritage.runs.prepare import build_runner, check_data, output_folder, prepare
 from mmseg_heritage.runs.provenance import run_stamp
-from mmseg_heritage.utils.checkpoint import check_fits, trusting_checkpoints
-from mmseg_heritage.utils.distributed import alone
+from mmseg_heritage.utils.checkpoint import check_fits, checkpoint_reading
+from mmseg_heritage.utils.distributed import alone, is_main_process
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.visualization.figures.score_figures import write_figures
 
@@ -86,7 +86,7 @@ def test(
         if value
     }
     _guard(results, outputs, overwrite, visualize)
-    with trusting_checkpoints(trust_checkpoint):
+    with checkpoint_reading(trust_checkpoint):
         prepared = prepare(cfg, ("test",))
     datasets = prepared.own_datasets()
     split, samples = datasets[0].read_split()
@@ -96,7 +96,7 @@ def test(
         check_unseen(seen, split, checkpoint)
     _spare_the_data(outputs, datasets[0])
     _write_results_to(cfg, results, outputs)
-    with trusting_checkpoints(trust_checkpoint):
+    with checkpoint_reading(trust_checkpoint):
         content = check_fits(prepared.model, checkpoint)
         _check_same_classes(content, datasets[0], checkpoint)
         if not skip_data_check:

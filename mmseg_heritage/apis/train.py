@@ -41,7 +41,7 @@ from mmseg_heritage.runs.resume import (
     read_environment,
     training_config,
 )
-from mmseg_heritage.utils.checkpoint import check_fits, load_checkpoint_file, trusting_checkpoints
+from mmseg_heritage.utils.checkpoint import check_fits, checkpoint_reading, load_checkpoint_file
 from mmseg_heritage.utils.distributed import alone
 from mmseg_heritage.utils.files import write_json
 
@@ -92,7 +92,7 @@ def train(
         _turn_amp_on(cfg)
     # The test part too: faults in it should not wait until the training is over.
     parts = [part for part in ("train", "val", "test") if cfg.get(f"{part}_dataloader")]
-    with trusting_checkpoints(trust_checkpoint):
+    with checkpoint_reading(trust_checkpoint):
         _set_resume(cfg, folder, resume, overwrite)
         prepared = prepare(cfg, parts)
         training = training_config(cfg)

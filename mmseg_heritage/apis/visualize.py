@@ -16,7 +16,7 @@ from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_me
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
 from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.runs.shown_images import ShownImages
-from mmseg_heritage.utils.checkpoint import missing_checkpoint, trusting_checkpoints
+from mmseg_heritage.utils.checkpoint import checkpoint_reading, missing_checkpoint
 from mmseg_heritage.utils.files import sha256, write_json
 from mmseg_heritage.utils.text import require_known
 from mmseg_heritage.visualization.figures import curves, sheets
@@ -108,7 +108,7 @@ def visualize(
         tested = _read_test(run / EVALUATION_FOLDER, checkpoint, digest)
     with (
         tempfile.TemporaryDirectory(prefix=".figures-", dir=_existing(folder)) as staging,
-        trusting_checkpoints(trust_checkpoint),
+        checkpoint_reading(trust_checkpoint),
     ):
         shown = ShownImages(
             config, checkpoint, tested and tested[0], maps=maps, device=device,

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_heritage.cli.common import bar
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", default="data/artefact", help="default: %(default)s")
@@ -37,6 +35,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from mmseg_heritage.apis.augment import augment
+    from mmseg_heritage.utils.progress import progress_bar
 
     made = augment(
         args.data_root,
@@ -46,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         args.seed,
         args.split_file,
         args.all_parts,
-        bar,
+        progress_bar,
     )
     print(
         f"{made.folder}: {made.originals} photographs, and {made.copies} copies of {made.sources} "

@@ -5,8 +5,8 @@ from __future__ import annotations
 import argparse
 from pathlib import Path
 
-from mmseg_heritage.cli.common import bar
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.progress import progress_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -30,6 +30,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         help="near-duplicates differ in at most so many of 63 bits (default: 12; "
         "-1 does not look for any)",
     )
+    parser.add_argument(
+        "--full",
+        action="store_true",
+        help="decode also the files that an earlier check found sound and whose size and time are "
+        "unchanged",
+    )
     parser.add_argument("--overwrite", action="store_true", help="replace an earlier report")
 
 
@@ -47,7 +53,8 @@ def run(args: argparse.Namespace) -> int:
         args.data_root,
         max_distance=None if distance < 0 else distance,
         workers=args.workers,
-        bar=bar,
+        full=args.full,
+        bar=progress_bar,
     )
     print(report_text(report, args.strict))
     if args.json is not None:

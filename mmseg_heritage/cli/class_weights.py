@@ -4,8 +4,6 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_heritage.cli.common import bar
-
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument("--data-root", default="data/artefact", help="default: %(default)s")
@@ -34,14 +32,11 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmseg_heritage.dataprep.weights.weight_files import (
-        chart_of,
-        make_weight_files,
-        read_weight_file,
-    )
+    from mmseg_heritage.dataprep.weights.weight_files import chart_of, make_weight_files
+    from mmseg_heritage.utils.progress import progress_bar
     from mmseg_heritage.visualization.figures.weight_figure import plot_class_weights, weight_table
 
-    paths = make_weight_files(
+    written = make_weight_files(
         args.data_root,
         args.split_file,
         args.out,
@@ -49,9 +44,8 @@ def run(args: argparse.Namespace) -> None:
         args.max_ratio,
         args.level,
         args.overwrite,
-        bar,
+        progress_bar,
     )
-    for path in paths:
-        content = read_weight_file(path)
+    for path, content in written.items():
         plot_class_weights(chart_of(path), content)
         print(f"{weight_table(content)}\nweights and chart: {path}, {chart_of(path)}")

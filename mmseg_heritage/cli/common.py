@@ -1,4 +1,4 @@
-"""What several commands share: arguments, ``KEY=VALUE`` pairs, the progress bar."""
+"""What several commands share: arguments and ``KEY=VALUE`` pairs."""
 
 from __future__ import annotations
 
@@ -109,10 +109,3 @@ def require_stack() -> None:
         if any(find_spec(name) is None for name in ("mmengine", "mmcv", "mmseg")):
             raise InputError(str(error)) from error
         raise
-
-
-def bar(title: str) -> Any:
-    """Returns a progress bar; the import waits until one is wanted."""
-    from mmseg_heritage.utils.progress import progress_bar
-
-    return progress_bar(title)

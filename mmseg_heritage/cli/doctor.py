@@ -1,4 +1,4 @@
-"""Say what is installed here, what will work, and the line that mends the rest."""
+"""Say what is installed here, what will work, and the line that fixes the rest."""
 
 from __future__ import annotations
 

@@ -6,7 +6,8 @@ import argparse
 import shlex
 from typing import TYPE_CHECKING
 
-from mmseg_heritage.cli.common import bar
+from mmseg_heritage.utils.progress import progress_bar
+from mmseg_heritage.utils.tables import plain_table
 
 if TYPE_CHECKING:
     from mmseg_heritage.dataprep.importing.import_folder import Imported
@@ -49,7 +50,7 @@ def run(args: argparse.Namespace) -> None:
         table=args.table,
         skip_faulty=args.skip_faulty,
         workers=args.workers,
-        bar=bar,
+        bar=progress_bar,
     )
     print(_summary(imported))
 
@@ -95,15 +96,11 @@ def _split_command(imported: Imported) -> str:
 
 
 def _value_table(imported: Imported) -> str:
-    from prettytable import PrettyTable
-
-    table = PrettyTable(["mask value", "class", "pixels", "%", "masks"])
     total = max(1, int(imported.pixels.sum()))
-    for code, pixels, masks in zip(
-        imported.mapping.codes, imported.pixels, imported.masks, strict=True
-    ):
-        share = f"{100 * pixels / total:.4f}"
-        table.add_row([code.text, code.meaning, f"{pixels:,}", share, masks])
-    table.align = "r"
-    table.align["class"] = "l"
-    return table.get_string()
+    rows = [
+        [code.text, code.meaning, f"{pixels:,}", f"{100 * pixels / total:.4f}", masks]
+        for code, pixels, masks in zip(
+            imported.mapping.codes, imported.pixels, imported.masks, strict=True
+        )
+    ]
+    return plain_table(["mask value", "class", "pixels", "%", "masks"], rows, labels=2)

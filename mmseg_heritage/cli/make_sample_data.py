@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_heritage.cli.common import bar
+from mmseg_heritage.utils.progress import progress_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -19,6 +19,6 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 def run(args: argparse.Namespace) -> None:
     from mmseg_heritage.sample_set import make_sample_set
 
-    with bar("drawing the sample set") as report:
+    with progress_bar("drawing the sample set") as report:
         folder = make_sample_set(args.out, args.num_images, args.size, args.seed, report)
     print(f"sample set: {folder}")

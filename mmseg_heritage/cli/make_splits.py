@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_heritage.cli.common import bar
+from mmseg_heritage.utils.progress import progress_bar
 from mmseg_heritage.utils.text import counted
 
 
@@ -56,7 +56,7 @@ def run(args: argparse.Namespace) -> None:
     from mmseg_heritage.dataprep.splits.split_files import KINDS, MAX_DISTANCE, make_split_files
 
     if args.check:
-        tables = check_split_files(args.data_root, args.out, bar)
+        tables = check_split_files(args.data_root, args.out, progress_bar)
         for path, table in tables.items():
             print(f"{path}\n{table}")
         manifests = counted(len(tables), "manifest")
@@ -73,6 +73,6 @@ def run(args: argparse.Namespace) -> None:
         seed=args.seed,
         max_distance=None if distance < 0 else distance,
         overwrite=args.overwrite,
-        bar=bar,
+        bar=progress_bar,
     )
     print("\n".join(map(str, paths)))

@@ -5,7 +5,8 @@ from __future__ import annotations
 import argparse
 import json
 
-from mmseg_heritage.cli.common import add_config_options, bar, parse_options, require_stack
+from mmseg_heritage.cli.common import add_config_options, parse_options, require_stack
+from mmseg_heritage.utils.progress import progress_bar
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -43,7 +44,7 @@ def run(args: argparse.Namespace) -> None:
     document = args.update or args.check
     if document:
         check_markers(document)
-    stats = measure_models(args.configs, args.size, parse_options(args.cfg_options), bar)
+    stats = measure_models(args.configs, args.size, parse_options(args.cfg_options), progress_bar)
     if args.json:
         print(
             json.dumps({"convention": CONVENTION, "models": [asdict(s) for s in stats]}, indent=2)

@@ -5,7 +5,9 @@ from __future__ import annotations
 import argparse
 from typing import TYPE_CHECKING
 
-from mmseg_heritage.cli.common import bar
+from mmseg_heritage.utils.progress import progress_bar
+from mmseg_heritage.utils.tables import plain_table
+from mmseg_heritage.utils.text import readable_size
 
 if TYPE_CHECKING:
     from mmseg_heritage.dataprep.hub import Prepared
@@ -58,7 +60,7 @@ def run(args: argparse.Namespace) -> None:
         revision=args.revision,
         num_rows=args.num_rows,
         skip_faulty=args.skip_faulty,
-        bar=bar,
+        bar=progress_bar,
     )
     print(_summary(prepared))
 
@@ -71,7 +73,7 @@ def _summary(prepared: Prepared) -> str:
     if prepared.losses:
         lines += ["what --max-side did to the classes:", _loss_table(prepared)]
     lines += [
-        f"{prepared.num_samples} photographs with annotation, {prepared.num_bytes / 1e6:.1f} MB, "
+        f"{prepared.num_samples} photographs with annotation, {readable_size(prepared.num_bytes)}, "
         f"revision {prepared.revision or 'not known'}: {prepared.root}",
         f"{prepared.num_written} files written now, {prepared.num_kept} were there and are "
         "as they were written",
@@ -81,14 +83,11 @@ def _summary(prepared: Prepared) -> str:
 
 
 def _loss_table(prepared: Prepared) -> str:
-    from prettytable import PrettyTable
-
-    table = PrettyTable(["class", "masks", "lost in", "pixels by share", "pixels", "kept %"])
+    rows = []
     for loss in prepared.losses:
         kept = f"{100 * loss.kept / loss.expected:.1f}"
-        table.add_row(
+        rows.append(
             [loss.name, loss.images, loss.lost_in, f"{loss.expected:,}", f"{loss.kept:,}", kept]
         )
-    table.align = "r"
-    table.align["class"] = "l"
-    return table.get_string()
+    header = ["class", "masks", "lost in", "pixels by share", "pixels", "kept %"]
+    return plain_table(header, rows)

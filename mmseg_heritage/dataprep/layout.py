@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import csv
 import io
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+import os
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -58,6 +59,7 @@ class FolderContent:
         columns: Of the metadata; empty where there is none.
         rows: Id -> row of the metadata, or None where it is absent or cannot be used.
         faults: What does not fit together.
+        other_files: In the folders of photographs and masks, but not read; without hidden ones.
     """
 
     samples: list[Sample]
@@ -66,6 +68,7 @@ class FolderContent:
     columns: tuple[str, ...]
     rows: dict[str, dict[str, str]] | None
     faults: list[Fault]
+    other_files: list[Path]
 
 
 def read_folder(
@@ -114,8 +117,10 @@ def scan_folder(
         raise InputError(f"{root}: expected the folders {images}/ and {annotations}/", missing)
 
     faults: list[Fault] = []
-    image_paths = files_by_id(list_images(root / images), faults)
-    mask_paths = files_by_id(list_images(root / annotations), faults)
+    image_files, other_images = _list_files(root / images)
+    mask_files, other_masks = _list_files(root / annotations)
+    image_paths = files_by_id(image_files, faults)
+    mask_paths = files_by_id(mask_files, faults)
     columns, rows = read_metadata(root / metadata, faults)
     if not image_paths and not mask_paths:
         raise InputError(
@@ -159,7 +164,8 @@ def scan_folder(
                 group_id=row.get("group_id") or "",
             )
         )
-    return FolderContent(samples, image_paths, mask_paths, columns, rows, faults)
+    others = other_images + other_masks
+    return FolderContent(samples, image_paths, mask_paths, columns, rows, faults, others)
 
 
 def _first_source(sample_id: str, sources: dict[str, str]) -> str | None:
@@ -175,15 +181,22 @@ def _first_source(sample_id: str, sources: dict[str, str]) -> str | None:
 
 def list_images(folder: str | Path) -> list[Path]:
     """Returns the image files directly in ``folder``, sorted by name; hidden files are left out."""
-    return sorted(_image_files(Path(folder)))
+    return _list_files(Path(folder))[0]
 
 
-def _image_files(folder: Path) -> Iterator[Path]:
-    for path in folder.iterdir():
-        if path.name.startswith(".") or path.suffix.lower() not in IMAGE_SUFFIXES:
-            continue
-        if not path.is_dir():  # a link that leads nowhere stays, to be reported when it is read
-            yield path
+def _list_files(folder: Path) -> tuple[list[Path], list[Path]]:
+    """Returns image files, and other files and folders, sorted by name, without hidden ones."""
+    images: list[Path] = []
+    others: list[Path] = []
+    with os.scandir(folder) as entries:
+        for entry in entries:
+            path = folder / entry.name
+            if entry.name.startswith("."):
+                continue
+            # A link that leads nowhere stays, to be reported when it is read.
+            is_image = path.suffix.lower() in IMAGE_SUFFIXES and not entry.is_dir()
+            (images if is_image else others).append(path)
+    return sorted(images), sorted(others)
 
 
 def files_by_id(paths: Iterable[Path], faults: list[Fault], suffix: str = "") -> dict[str, Path]:

@@ -2,37 +2,22 @@
 
 from __future__ import annotations
 
-import os
-from collections.abc import Callable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
-from contextlib import AbstractContextManager, nullcontext
-from typing import Any
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
 from mmseg_heritage.dataprep.layout import Sample
-from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX, Level
+from mmseg_heritage.utils.progress import Progress
+from mmseg_heritage.utils.threads import run_in_threads
 
 NUM_CLASSES = len(FINE)
 
-Progress = Callable[[int, int], None]
-Bar = Callable[[str], AbstractContextManager[Progress | None]]
-"""Gives, for the title of something long, a function to call with (done, total).
-
-:func:`mmseg_heritage.utils.progress.progress_bar` is one.
-"""
-
 _BLOCK = 1 << 22  # pixels counted at a time: numpy counts a copy of 8 bytes for each
-
-
-def no_bar(title: str) -> AbstractContextManager[None]:
-    """A :data:`Bar` that shows nothing."""
-    return nullcontext()
 
 
 def class_pixels(mask: np.ndarray) -> NDArray[np.int64]:
@@ -66,7 +51,8 @@ def sample_pixels(
     Raises:
         InputError: With all masks that cannot be read.
     """
-    return _of_each(samples, lambda s: class_pixels(read_mask(s.annotation)), progress)
+    counts = run_in_threads(lambda s: class_pixels(read_mask(s.annotation)), samples, progress)
+    return {sample.id: count for sample, count in zip(samples, counts, strict=True)}
 
 
 def sample_hashes(samples: Sequence[Sample], progress: Progress | None = None) -> dict[str, int]:
@@ -82,7 +68,8 @@ def sample_hashes(samples: Sequence[Sample], progress: Progress | None = None) -
     Raises:
         InputError: With all photographs that cannot be read.
     """
-    return _of_each(samples, lambda s: perceptual_hash(read_image(s.image)), progress)
+    hashes = run_in_threads(lambda s: perceptual_hash(read_image(s.image)), samples, progress)
+    return {sample.id: value for sample, value in zip(samples, hashes, strict=True)}
 
 
 def present_classes(pixels: Mapping[str, NDArray[np.int64]]) -> dict[str, list[int]]:
@@ -105,32 +92,3 @@ def group_pixels(counts: NDArray[np.int64], level: Level) -> NDArray[np.int64]:
         if group != IGNORE_INDEX:
             groups[..., group] += counts[..., fine_id]
     return groups
-
-
-def _of_each(
-    samples: Sequence[Sample], function: Callable[[Sample], Any], progress: Progress | None
-) -> dict[str, Any]:
-    """Calls a function for each sample, in threads, and gathers the results or all errors."""
-
-    def attempt(sample: Sample) -> tuple[Any, str | None]:
-        try:
-            return function(sample), None
-        except InputError as error:
-            return None, str(error)
-
-    results: dict[str, Any] = {}
-    problems = []
-    # Pillow lets go of the GIL while decoding; more threads than cores only cost memory.
-    with ThreadPoolExecutor(max_workers=min(8, os.cpu_count() or 1)) as pool:
-        for done, (result, error) in enumerate(pool.map(attempt, samples)):
-            if error is None:
-                results[samples[done].id] = result
-            else:
-                problems.append(error)
-            if progress is not None:
-                progress(done + 1, len(samples))
-    if problems:
-        raise InputError(
-            "the data set has files that cannot be read; mend or remove them", problems
-        )
-    return results

@@ -12,10 +12,10 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
-from mmseg_heritage.dataprep.checks.pixels import check_sizes
-from mmseg_heritage.dataprep.layout import Sample, read_folder, select
+from mmseg_heritage.dataprep.data_folder import DataFolder, data_folder
+from mmseg_heritage.dataprep.layout import Sample, select
 from mmseg_heritage.dataprep.splits.groups import split_units, unit_name
-from mmseg_heritage.dataprep.splits.split import Split, check_split, default_split, load_split
+from mmseg_heritage.dataprep.splits.split import Split
 from mmseg_heritage.dataprep.statistics import sample_pixels
 from mmseg_heritage.datasets.caches.pixel_cache import CACHES, CacheItem, PixelCache, plan_cache
 from mmseg_heritage.datasets.caches.shared_cache import shared_cache
@@ -113,6 +113,8 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         self.metadata_file = metadata_file
         self._folders = {**_FOLDERS, **(data_prefix or {})}
         self._class_pixels: NDArray[np.int64] | None = None
+        self._folder: DataFolder | None = None
+        self._split: Split | None = None
         super().__init__(
             data_root=data_root,
             ann_file=ann_file,
@@ -156,23 +158,27 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         label_map.update({ids[name]: position for position, name in enumerate(names)})
         return label_map
 
-    def read_split(self) -> tuple[Split, list[Sample]]:
-        """Reads the folder and its split, whole and verified.
+    @property
+    def folder(self) -> DataFolder:
+        """The folder of the data set, which is read once; other parts of it share the reading."""
+        if self._folder is None:
+            self._folder = data_folder(
+                self.data_root,
+                self._folders["img_path"],
+                self._folders["seg_map_path"],
+                self.metadata_file,
+            )
+        return self._folder
 
-        Returns:
-            The split and all samples of the data set, before any filter.
-        """
-        samples = read_folder(
-            self.data_root,
-            self._folders["img_path"],
-            self._folders["seg_map_path"],
-            self.metadata_file,
-        )
-        if not self.ann_file:
-            return default_split(samples), samples
-        split = load_split(self.ann_file)
-        check_split(split, samples, self.ann_file)
-        return split, samples
+    def __getstate__(self) -> dict[str, Any]:
+        """Leaves the folder behind, with its list of all files: workers need their own part."""
+        return {**self.__dict__, "_folder": None}
+
+    def read_split(self) -> tuple[Split, list[Sample]]:
+        """Returns the split and all samples of the data set, before any filter, both verified."""
+        if self._split is None:
+            self._split = self.folder.split(self.ann_file)
+        return self._split, self.folder.samples
 
     def read_samples(self) -> list[Sample]:
         """Returns the samples of this part after the filters, sorted by id."""
@@ -197,7 +203,7 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         """Returns one entry for each sample, in order of id."""
         split, everything = self.read_split()
         samples = self._chosen(split, everything)
-        check_sizes(samples)
+        self.folder.check_sizes(samples)
         groups = {
             sample.id: unit_name(unit)
             for unit in split_units(everything, split.near_duplicates)

@@ -1,5 +1,5 @@
-"""What is installed here, what will work, and what mends the rest.
+"""What is installed here, what will work, and what fixes the rest.
 
-Nothing in here imports more than Python itself (rich where it is there): it must answer where torch
+Nothing in here imports more than Python itself : it must answer where torch
 or mmseg are missing or broken.
 """

@@ -1,4 +1,4 @@
-"""Judges the facts: what is wrong, and the line that mends it."""
+"""Judges the facts: what is wrong, and the line that fixes it."""
 
 from __future__ import annotations
 
@@ -53,13 +53,13 @@ class Finding:
         kind: A name that stays the same, for programs.
         severity: 'fault' or 'note'.
         message: What was found.
-        mend: The command or the step that mends it.
+        fix: The command or the step that fixes it.
     """
 
     kind: str
     severity: str
     message: str
-    mend: str
+    fix: str
 
 
 def diagnose(facts: Facts) -> list[Finding]:
@@ -106,8 +106,8 @@ def supports(arch_list: list[str], capability: tuple[int, int]) -> bool:
     return False
 
 
-def _fault(kind: str, message: str, mend: str) -> Finding:
-    return Finding(kind, FAULT, message, mend)
+def _fault(kind: str, message: str, fix: str) -> Finding:
+    return Finding(kind, FAULT, message, fix)
 
 
 def _python_range(facts: Facts) -> Iterator[Finding]:
@@ -203,11 +203,11 @@ def _mim_finds_package(facts: Facts) -> Iterator[Finding]:
     checkout = shlex.quote(facts["package"]["checkout"] or "CHECKOUT")
     if mim == ["onedl-mim"]:
         is_found, kind = metadata["is_editable"], "not editable"
-        mend = f"{pip(facts)} install --no-deps -e {checkout}"
+        fix = f"{pip(facts)} install --no-deps -e {checkout}"
     else:
         is_found, kind = metadata["is_beside_package"], "editable"
         python = shlex.quote(facts["python"]["executable"])
-        mend = f"(cd {checkout} && {python} setup.py egg_info) && export PYTHONPATH={checkout}"
+        fix = f"(cd {checkout} && {python} setup.py egg_info) && export PYTHONPATH={checkout}"
     if not is_found:
         yield Finding(
             "mim-package",
@@ -215,7 +215,7 @@ def _mim_finds_package(facts: Facts) -> Iterator[Finding]:
             f"{mim[0]} does not find mmseg_heritage, whose installation is {kind}: 'mim run "
             "mmseg_heritage ...' ends with an error about 'prefix'; 'mmseg-heritage ...' does the "
             "same and works",
-            mend,
+            fix,
         )
 
 
@@ -256,11 +256,11 @@ def _first_failed_import(facts: Facts) -> Iterator[Finding]:
         if error is None:
             continue
         module = "mmseg_heritage.plugin" if name == "plugin" else name
-        mend = reinstall_line(facts, name)
+        fix = reinstall_line(facts, name)
         if "cannot open shared object file" in error:
-            mend = "apt-get install libgl1 libglib2.0-0   (or what your system calls them)"
+            fix = "apt-get install libgl1 libglib2.0-0   (or what your system calls them)"
         kind = "plugin" if name == "plugin" else "import"
-        yield _fault(kind, f"{module} cannot be imported: {error}", mend)
+        yield _fault(kind, f"{module} cannot be imported: {error}", fix)
         return
 
 
@@ -330,15 +330,15 @@ def _card(facts: Facts, device: Mapping[str, Any]) -> Iterator[Finding]:
         return
     oldest, newest = _CLASSIC_CARDS
     if oldest <= capability <= newest and stack_of(facts) != CLASSIC:
-        mend = "make env STACK=classic"
+        fix = "make env STACK=classic"
     elif capability > newest:
-        mend = f"{pip(facts)} install --upgrade torch torchvision"
+        fix = f"{pip(facts)} install --upgrade torch torchvision"
     else:
-        mend = "use another card, or hide this one: export CUDA_VISIBLE_DEVICES=..."
+        fix = "use another card, or hide this one: export CUDA_VISIBLE_DEVICES=..."
     yield _fault(
         "cuda-arch",
         f"this torch has no kernels for {shown}; it is built for {' '.join(arch_list)}",
-        mend,
+        fix,
     )
 
 

@@ -95,7 +95,7 @@ def run_probes(names: Sequence[str], timeout: float) -> dict[str, dict[str, Any]
             done = subprocess.run(
                 [sys.executable, "-c", code], capture_output=True, timeout=timeout
             )
-            output, end = done.stdout, _end(done.returncode, done.stderr)
+            output, end = done.stdout, _exit_text(done.returncode, done.stderr)
         except subprocess.TimeoutExpired as stopped:
             output, end = stopped.stdout or b"", f"no end after {timeout:.0f} s"
         for line in output.decode(errors="replace").splitlines():
@@ -107,7 +107,7 @@ def run_probes(names: Sequence[str], timeout: float) -> dict[str, dict[str, Any]
     return answers
 
 
-def _end(code: int, stderr: bytes) -> str:
+def _exit_text(code: int, stderr: bytes) -> str:
     """Says how a process ended that did not answer everything."""
     lines = stderr.decode(errors="replace").strip().splitlines()
     how = f"killed by signal {-code}" if code < 0 else f"exit code {code}"

@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 from mmseg_heritage.doctor.diagnosis import FAULT, NOTE, Finding, error_of
 from mmseg_heritage.doctor.stacks import MIM, MODULES, TITLES, present, stack_of
+from mmseg_heritage.utils.tables import plain_table
 from mmseg_heritage.utils.text import counted
 from mmseg_heritage.version import __version__
 
@@ -43,10 +44,10 @@ def report_json(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
 
 def print_report(facts: Facts, findings: Sequence[Finding]) -> None:
     """Prints what is here, what works with it, and what is wrong."""
-    _print_table("here", [*version_rows(facts), *machine_rows(facts)])
-    _print_table("works", ability_rows(facts, findings))
+    print(plain_table(["here", ""], [*version_rows(facts), *machine_rows(facts)], labels=2) + "\n")
+    print(plain_table(["works", ""], ability_rows(facts, findings), labels=2) + "\n")
     for finding in findings:
-        print(f"{finding.severity}: {finding.message}\n  -> {finding.mend}\n")
+        print(f"{finding.severity}: {finding.message}\n  -> {finding.fix}\n")
     print(verdict(findings))
 
 
@@ -140,21 +141,6 @@ def _mim(facts: Facts, findings: Sequence[Finding]) -> str:
     if any(finding.kind == "mim-package" for finding in findings):
         return "no: see the notes"
     return "yes"
-
-
-def _print_table(title: str, rows: Iterator[tuple[str, str]] | list[tuple[str, str]]) -> None:
-    """Prints rows with rich, or as plain lines where rich is one of the things that are missing."""
-    try:
-        from rich.console import Console
-        from rich.table import Table
-        from rich.text import Text
-    except ImportError:
-        print("\n".join(f"{name:<30}{value}" for name, value in rows) + "\n")
-        return
-    table = Table(title, "", min_width=60)
-    for row in rows:
-        table.add_row(*map(Text, row))
-    Console().print(table)
 
 
 def _count(findings: Sequence[Finding], severity: str) -> int:

@@ -54,7 +54,7 @@ def listed(folder: Path) -> list[Path]:
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{record}: expected the list of this run's checkpoints ({error}). Give --resume a "
-            "checkpoint file, or start anew with --overwrite"
+            "checkpoint file, or start again with --overwrite"
         ) from error
 
 
@@ -64,7 +64,7 @@ def located(folder: Path, written: str) -> Path:
     return beside if beside.is_file() else folder / written
 
 
-def enlist(folder: Path, checkpoint: Path, keep: int) -> None:
+def record_checkpoint(folder: Path, checkpoint: Path, keep: int) -> None:
     """Records a checkpoint that was written whole, and deletes the oldest beyond a number.
 
     Args:

@@ -27,8 +27,6 @@ from mmseg_heritage.utils.distributed import (
     read_ranks,
 )
 
-__all__ = ["is_main_process", "prepare_distributed", "watching_processes", "without_sync_bn"]
-
 # How the backends say that the other end of a connection is gone; gloo has no exception of its own.
 _LOST = re.compile(
     r"connection (was )?(closed|reset|refused)|broken pipe|socket closed|timed out|timeout|"
@@ -66,7 +64,7 @@ def prepare_distributed(cfg: Config) -> None:
         _fit_to_cpu(cfg)
     ranks.export()
     if not torch.distributed.is_initialized():
-        _meet(cfg, ranks, has_gpu)
+        _init_process_group(cfg, ranks, has_gpu)
     _refuse_other_configs(cfg)
 
 
@@ -113,7 +111,7 @@ def _fit_to_cpu(cfg: Config) -> None:
     cfg.model = without_sync_bn(cfg.model)
 
 
-def _meet(cfg: Config, ranks: Ranks, has_gpu: bool) -> None:
+def _init_process_group(cfg: Config, ranks: Ranks, has_gpu: bool) -> None:
     """Makes the process group, or says why the processes did not find each other."""
     options = dict(cfg.get("env_cfg", {}).get("dist_cfg", {}))
     options.setdefault("backend", "nccl")

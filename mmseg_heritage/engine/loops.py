@@ -24,7 +24,7 @@ def _seed_iteration(runner: Runner) -> None:
     seed_process(mix(runner.seed, ITERATION, runner.iter, get_rank()))
 
 
-def _say_if_finished(done: int, wanted: int, unit: str) -> None:
+def _log_if_finished(done: int, wanted: int, unit: str) -> None:
     """Says that a resumed run had come to its end; nothing else would."""
     if done >= wanted:
         print_log(
@@ -42,7 +42,7 @@ class ResumableEpochLoop(EpochBasedTrainLoop):
 
     def run(self) -> Any:
         """Trains the epochs that are left."""
-        _say_if_finished(self._epoch, self._max_epochs, "epoch")
+        _log_if_finished(self._epoch, self._max_epochs, "epoch")
         return super().run()
 
     def run_epoch(self) -> None:
@@ -70,10 +70,10 @@ class ResumableIterLoop(IterBasedTrainLoop):
 
     def run(self) -> Any:
         """Trains the iterations that are left."""
-        _say_if_finished(self._iter, self._max_iters, "iteration")
+        _log_if_finished(self._iter, self._max_iters, "iteration")
         sampler = self.dataloader.sampler
         if self._iter > 0 and isinstance(sampler, NumberedInfiniteSampler):
-            self.dataloader_iterator = _Advanced(self.dataloader, self._iter)
+            self.dataloader_iterator = _SkippedBatches(self.dataloader, self._iter)
         return super().run()
 
     def run_iter(self, data_batch: Sequence[dict]) -> None:
@@ -82,7 +82,7 @@ class ResumableIterLoop(IterBasedTrainLoop):
         super().run_iter(data_batch)
 
 
-class _Advanced:
+class _SkippedBatches:
     """Stands in for the data loader's iterator where batches have been trained on.
 
     mmengine draws these and throws them away; here they are not loaded.

@@ -4,8 +4,8 @@ The photographs of one object, its copies and near-duplicates succeed or fail to
 the pixels of one photograph. What is independent is the source group, so groups are what is drawn:
 as many as there are, with replacement, with all their images (the cluster bootstrap; Davison and
 Hinkley, "Bootstrap Methods and their Application", 1997, section 3.8). Each resample pools its
-counts and computes the score anew, and the interval lies between percentiles of these scores (Efron
-and Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13). Drawing pixels, or the images
+counts and computes the score, and the interval lies between percentiles of these scores (Efron and
+Tibshirani, "An Introduction to the Bootstrap", 1993, chapter 13). Drawing pixels, or the images
 of a group apart, gives intervals that are far too narrow; the tests show it.
 
 It says nothing about training again: the spread over seeds is another one, and is stated apart.

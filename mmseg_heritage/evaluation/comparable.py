@@ -91,8 +91,8 @@ def _other_images(name: str, counts: Counts, base: str, first: Counts) -> Iterat
     if added or lacking:
         yield (
             "images",
-            f"{name}: tested on {_some(added)} that {base} was not tested on, and not on "
-            f"{_some(lacking)} that it was",
+            f"{name}: tested on {_listed_ids(added)} that {base} was not tested on, and not on "
+            f"{_listed_ids(lacking)} that it was",
         )
     if counts.classes != first.classes:
         yield (
@@ -107,12 +107,12 @@ def _other_images(name: str, counts: Counts, base: str, first: Counts) -> Iterat
         ids = {own.ids[i] for i in np.flatnonzero(changed)}
         yield (
             "masks",
-            f"{name}: true pixels other than those of {base} on {_some(ids)}: the masks were "
+            f"{name}: true pixels other than those of {base} on {_listed_ids(ids)}: the masks were "
             "changed, or scored at another size",
         )
 
 
-def _some(ids: set[str]) -> str:
+def _listed_ids(ids: set[str]) -> str:
     """Counts images and names a few."""
     shown = sorted(ids)[:3]
     more = ", ..." if len(ids) > len(shown) else ""

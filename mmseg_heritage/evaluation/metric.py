@@ -9,11 +9,9 @@ from typing import Any
 
 import numpy as np
 import torch
-from mmengine.dist import is_main_process
 from mmengine.evaluator import BaseMetric
 from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
-from prettytable import PrettyTable
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.boundary import TOLERANCE, boundary_counts, tolerance_pixels
@@ -32,7 +30,9 @@ from mmseg_heritage.evaluation.summary import (
     write_per_class,
 )
 from mmseg_heritage.taxonomy import IGNORE_INDEX, Level
+from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.utils.tables import plain_table
 
 PARTS = ("boundary", "components", "calibration")
 """What is counted where it is asked for."""
@@ -272,10 +272,9 @@ def _palette(meta: dict[str, Any], number: int) -> np.ndarray:
 
 def _table(classes: Sequence[str], scores: dict[str, np.ndarray]) -> str:
     """Lays the scores of each class out for the log, in percent."""
-    table = PrettyTable(["class", "IoU", "F1", "precision", "recall", "accuracy", "true pixels"])
-    for i, name in enumerate(classes):
-        cells = [f"{100 * scores[key][i]:.2f}" for key in SCORES]
-        table.add_row([name, *cells, int(scores["support"][i])])
-    table.align = "r"
-    table.align["class"] = "l"
-    return table.get_string()
+    header = ["class", "IoU", "F1", "precision", "recall", "accuracy", "true pixels"]
+    rows = [
+        [name, *(f"{100 * scores[key][i]:.2f}" for key in SCORES), int(scores["support"][i])]
+        for i, name in enumerate(classes)
+    ]
+    return plain_table(header, rows)

@@ -1,6 +1,6 @@
 """What a test writes: metrics.json and per_class.csv, derived from the counts of its images.
 
-Needs no torch, so that scores can be derived anew, compared and drawn without a model.
+Needs no torch, so that scores can be derived again, compared and drawn without a model.
 """
 
 from __future__ import annotations

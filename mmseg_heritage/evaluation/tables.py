@@ -12,6 +12,8 @@ import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 
+from mmseg_heritage.utils.tables import markdown_table, markdown_text, plain_table
+
 NOTHING = "-"
 """What is laid out where there is no value."""
 
@@ -120,22 +122,9 @@ class Table:
         return records
 
     def terminal(self) -> str:
-        """Lays the table out for the terminal.
-
-        Not with prettytable, which takes no two columns of one title: a run may be named "class".
-        """
-        head = [column.title for column in self.columns]
-        grid = [head, *self.texts()]
-        widths = [max(map(len, cells)) for cells in zip(*grid, strict=True)]
-        grid.insert(1, ["-" * width for width in widths])
-        lines = [
-            "  ".join(
-                cell.ljust(width) if place < self.labels else cell.rjust(width)
-                for place, (cell, width) in enumerate(zip(row, widths, strict=True))
-            ).rstrip()
-            for row in grid
-        ]
-        return "\n".join([self.caption, "", *lines, *self.notes])
+        """Lays the table out for the terminal."""
+        grid = plain_table([column.title for column in self.columns], self.texts(), self.labels)
+        return "\n".join([self.caption, "", grid, *self.notes])
 
     def csv(self) -> str:
         """Returns :meth:`records` as CSV (RFC 4180) with a header; no value is an empty field."""
@@ -147,13 +136,12 @@ class Table:
         return text.getvalue()
 
     def markdown(self) -> str:
-        """Lays the table out as GitHub-flavoured Markdown."""
-        rules = ["---"] * self.labels + ["---:"] * (len(self.columns) - self.labels)
+        """Lays the table out as GitHub-flavored Markdown."""
         head = [markdown_text(column.title) for column in self.columns]
         body = [[markdown_text(cell) for cell in row] for row in self.texts()]
-        lines = [f"| {' | '.join(row)} |" for row in (head, rules, *body)]
+        grid = markdown_table(head, body, self.labels)
         notes = [f"\n{markdown_text(note)}" for note in self.notes]
-        return "\n".join([f"## {markdown_text(self.caption)}\n", *lines, *notes]) + "\n"
+        return "\n".join([f"## {markdown_text(self.caption)}\n", grid, *notes]) + "\n"
 
     def latex(self) -> str:
         """Lays the table out for LaTeX with the package booktabs."""
@@ -184,8 +172,3 @@ def latex_text(text: str) -> str:
     if escaped.startswith(("[", "*")):  # after a line break, LaTeX takes these as its argument
         escaped = f"{{{escaped[0]}}}{escaped[1:]}"
     return re.sub(r"(?<![\w.)-])-(?=\d)", "$-$", escaped)
-
-
-def markdown_text(text: str) -> str:
-    """Escapes what Markdown reads as marks or HTML, and what would end a cell."""
-    return re.sub(r"([\\|*_<>`~])", r"\\\1", " ".join(text.split()))

@@ -8,11 +8,9 @@ from typing import Any
 from mmengine.config import ConfigDict
 
 from mmseg_heritage.dataprep.splits.split import Split
-from mmseg_heritage.dataprep.weights.weight_files import read_weight_file
-from mmseg_heritage.dataprep.weights.weight_formulas import load_class_weights
+from mmseg_heritage.dataprep.weights.weight_formulas import WeightFile, read_weight_file
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.variables import find_dicts, heads
-from mmseg_heritage.utils.files import sha256
 
 FIELD = "class_weights_file"
 """Top-level field that says where the weights of the losses came from."""
@@ -38,8 +36,9 @@ def weights_as_numbers(cfg: Any) -> None:
             if not isinstance(source, str):
                 continue
             if source not in read:
-                read[source] = [float(weight) for weight in load_class_weights(source)]
-                cfg[FIELD] = _record(Path(source).expanduser())
+                file = read_weight_file(source)
+                read[source] = file.weights
+                cfg[FIELD] = _record(Path(source).expanduser(), file)
             loss["class_weight"] = list(read[source])
     if len(read) > 1:
         raise InputError(
@@ -66,7 +65,7 @@ def check_weights(cfg: Any, split: Split) -> None:
         return
     name = counted.get("name")
     now = (
-        "but the run's split of this name has other parts: made anew, or of other folds"
+        "but the run's split of this name has other parts: made again, or of other folds"
         if name == split.name
         else f"but the run uses split '{split.name}', whose parts are others"
     )
@@ -77,9 +76,10 @@ def check_weights(cfg: Any, split: Split) -> None:
     )
 
 
-def _record(path: Path) -> ConfigDict:
+def _record(path: Path, file: WeightFile) -> ConfigDict:
     """Returns what a config keeps of a file of weights."""
-    content = read_weight_file(path)
-    counted = content.get("split") if isinstance(content, dict) else None
-    split = {key: counted.get(key) for key in ("name", "sha256")} if counted else None
-    return ConfigDict(path=str(path.resolve()), sha256=sha256(path), split=split)
+    counted = file.details.get("split")
+    split = None
+    if isinstance(counted, dict):
+        split = {key: counted.get(key) for key in ("name", "sha256")}
+    return ConfigDict(path=str(path.resolve()), sha256=file.sha256, split=split)

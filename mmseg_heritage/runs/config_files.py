@@ -9,11 +9,12 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_heritage.errors import InputError, did_you_mean
+from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.class_weights import weights_as_numbers
 from mmseg_heritage.runs.contradictions import contradictions
 from mmseg_heritage.runs.unread_names import check_names
 from mmseg_heritage.runs.variables import VARIABLES, names_of, set_variable, value_problems
+from mmseg_heritage.utils.text import did_you_mean
 
 # Fields that a config need not have, for an option to add them.
 _ADDED_FIELDS = ("work_dir", "custom_hooks", "model_wrapper_cfg", "auto_scale_lr", "compile",

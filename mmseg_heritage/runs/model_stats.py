@@ -21,13 +21,13 @@ from mmengine.config import Config
 from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
-from mmseg_heritage.dataprep.statistics import Bar, no_bar
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
 from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.prepare import build_model
 from mmseg_heritage.runs.pretrained import mit_name
 from mmseg_heritage.runs.variables import VARIABLES
+from mmseg_heritage.utils.progress import Bar, no_bar
 
 CONVENTION = (
     "FLOPs are 2 x the multiply-adds of convolutions, matrix products and attention in one forward "
@@ -100,7 +100,7 @@ def measure_model(
     """
     cfg = load_config(path, options)
     height, width = _size(cfg, path, size)
-    _leave_weights_out(cfg)
+    _remove_pretrained(cfg)
     model = build_model(cfg).eval().to("meta")
     try:
         image = torch.empty(1, image_channels(model.backbone), height, width, device="meta")
@@ -187,7 +187,7 @@ def _size(cfg: Config, path: str | Path, size: int | Sequence[int] | None) -> tu
     return sides[0], sides[-1]
 
 
-def _leave_weights_out(cfg: Config) -> None:
+def _remove_pretrained(cfg: Config) -> None:
     """Takes out of a config what would load weights, or save memory in a backward pass."""
     model = cfg.get("model") or {}
     backbone = model.get("backbone") or {}
@@ -195,7 +195,7 @@ def _leave_weights_out(cfg: Config) -> None:
         for name in _LEFT_OUT:
             part.pop(name, None)
     if str(backbone.get("type")).endswith("TIMMBackbone"):
-        backbone["pretrained"] = False  # mmseg's downloads unless told
+        backbone["pretrained"] = False  # mmseg's downloads unless turned off
 
 
 def _levels(backbone: nn.Module) -> tuple[tuple[int, ...], tuple[int, ...]]:

@@ -9,6 +9,7 @@ from pathlib import Path
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.model_stats import ModelStats
 from mmseg_heritage.utils.files import replacing
+from mmseg_heritage.utils.tables import markdown_table
 
 
 def config_table(stats: Sequence[ModelStats]) -> str:
@@ -27,7 +28,7 @@ def config_table(stats: Sequence[ModelStats]) -> str:
         for s in sorted(stats, key=lambda s: s.config)
     ]
     header = ["config", "px", "parameters (M)", "of backbone", "of head", "of auxiliary"]
-    return _markdown([*header, "GFLOPs", "of backbone", "of head"], rows)
+    return markdown_table([*header, "GFLOPs", "of backbone", "of head"], rows)
 
 
 def backbone_table(stats: Sequence[ModelStats]) -> str:
@@ -47,7 +48,7 @@ def backbone_table(stats: Sequence[ModelStats]) -> str:
         for s in stats
     }
     header = ["backbone", "strides", "channels", "takes image sides", "parameters (M)"]
-    return _markdown(header, sorted(rows))
+    return markdown_table(header, sorted(rows), labels=4)
 
 
 TABLES: dict[str, Callable[[Sequence[ModelStats]], str]] = {
@@ -140,13 +141,3 @@ def _shape(size: tuple[int, int]) -> str:
 def _scaled(number: int, unit: float) -> str:
     """Writes a number in a unit, with one decimal."""
     return f"{number / unit:.1f}" if number else "-"
-
-
-def _markdown(header: Sequence[str], rows: Sequence[Sequence[str]]) -> str:
-    """Makes a Markdown table whose columns are aligned as plain text too."""
-    widths = [max(map(len, column)) for column in zip(header, *rows, strict=True)]
-    rule = ["---"] * len(header)
-    return "\n".join(
-        "| " + " | ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)) + " |"
-        for row in (header, rule, *rows)
-    )

@@ -31,13 +31,12 @@ from mmseg.registry import (
 from torch.utils.data import DataLoader
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.dataprep.checks.pixels import check_pixels
-from mmseg_heritage.dataprep.layout import Sample
+from mmseg_heritage.dataprep.checks.sample_check import check_pixels
 from mmseg_heritage.dataprep.splits.split import Split
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.datasets.caches.pixel_cache import check_memory
 from mmseg_heritage.datasets.transforms import LoadHeritageImage
-from mmseg_heritage.engine.launch import is_main_process, prepare_distributed
+from mmseg_heritage.engine.launch import prepare_distributed
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones.timm_weights import RGB
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
@@ -46,6 +45,7 @@ from mmseg_heritage.runs.contradictions import check_classes
 from mmseg_heritage.runs.iterations import as_list
 from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders
 from mmseg_heritage.runs.variables import innermost_datasets
+from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.progress import progress_bar
 
 
@@ -307,7 +307,7 @@ def missing_extras(prepared: Prepared) -> list[str]:
 
 
 def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
-    """Decodes every image and mask once, on the main process, with a progress bar.
+    """Decodes images and masks that nobody has verified yet, on the main process, with a bar.
 
     The other processes wait for its verdict, so that none starts on data that it refuses.
 
@@ -316,9 +316,11 @@ def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
     """
     verdict: list[InputError | None] = [None]
     if is_main_process():
-        samples: dict[Path, Sample] = {}
-        for dataset in datasets:
-            samples.update({s.image: s for s in dataset.read_samples()})
+        samples = {
+            (str(d.folder.root), sample.image): (d.folder.verified, sample)
+            for d in datasets
+            for sample in d.read_samples()
+        }
         try:
             with progress_bar("checking the data") as report:
                 check_pixels(list(samples.values()), report)

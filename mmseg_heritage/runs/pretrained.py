@@ -137,7 +137,7 @@ def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
 
     Args:
         cfg: The run's config, after :func:`fetch_pretrained`.
-        backbone: The built backbone. A :class:`TimmBackboneAdapter` loads what it was told to.
+        backbone: The built backbone. A :class:`TimmBackboneAdapter` loads what its arguments name.
 
     Raises:
         InputError: If fewer than half of the backbone's weights are in the file, or one of another

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import zipfile
 from collections.abc import Collection, Iterator
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,10 @@ from mmengine.config import Config
 
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, Split
 from mmseg_heritage.engine.checkpoint_files import LAST, listed, located
-from mmseg_heritage.engine.launch import is_main_process
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.machine import images_per_step
 from mmseg_heritage.utils.checkpoint import DamagedCheckpoint, load_checkpoint_file
+from mmseg_heritage.utils.distributed import is_main_process
 
 ENVIRONMENT = "environment.json"
 """File in the run's folder, see :func:`mmseg_heritage.runs.environment.environment`."""
@@ -39,7 +38,7 @@ def latest_checkpoint(folder: Path) -> Path | None:
     if not latest.is_file():
         raise InputError(
             f"{record}: names {written}, which is gone. Give --resume a checkpoint file, or start "
-            "anew with --overwrite"
+            "again with --overwrite"
         )
     return latest
 
@@ -69,7 +68,7 @@ def latest_whole_checkpoint(folder: Path) -> Path | None:
         return path
     raise InputError(
         f"{folder}: none of this run's checkpoints can be read. Give --resume another file, or "
-        "start anew with --overwrite",
+        "start again with --overwrite",
         problems,
     )
 
@@ -83,11 +82,7 @@ def _check_whole(path: Path) -> None:
     """
     if not path.is_file():
         raise DamagedCheckpoint(f"{path}: gone")
-    load_checkpoint_file(path)
-    if zipfile.is_zipfile(path):  # torch writes check sums of the tensors, but does not read them
-        with zipfile.ZipFile(path) as archive:
-            if damaged := archive.testzip():
-                raise DamagedCheckpoint(f"{path}: damaged ({damaged} fails its check sum)")
+    load_checkpoint_file(path)  # verifies the check sums of all tensors
 
 
 def training_config(cfg: Config) -> dict[str, Any]:

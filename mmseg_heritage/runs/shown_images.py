@@ -72,7 +72,7 @@ class ShownImages:
 
         Args:
             choice: The image, and why it is shown.
-            index: Id of the class whose score is told; None tells that of the image.
+            index: Id of the class whose score is shown; None shows that of the image.
 
         Raises:
             InputError: If the image is missing, or if truth or prediction are not what was scored.
@@ -191,7 +191,7 @@ class ShownImages:
     def _require_as_tested(self, image_id: str, truth: np.ndarray, prediction: np.ndarray) -> None:
         """Refuses maps that are not those of the test.
 
-        A prediction made anew may differ by the rounding of another device; its truth may not.
+        A prediction made again may differ by the rounding of another device; its truth may not.
         """
         counts = self._counts
         if counts is None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import ast
-import difflib
 import re
 from collections.abc import Iterator
 from pathlib import Path
@@ -12,6 +11,7 @@ from mmengine.config import Config
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.variables import VARIABLES
+from mmseg_heritage.utils.text import did_you_mean
 
 FIELDS = frozenset({
     "model", "work_dir", "train_dataloader", "val_dataloader", "test_dataloader", "train_cfg",
@@ -76,8 +76,8 @@ def _unread(file: Path, text: str, inheriting: str) -> Iterator[str]:
                 yield f"{where}; write {VARIABLES[name].instead}"
             elif name == "test_pipeline" and inheriting == "" and "_base_" in text:
                 yield f"{where}; give it to the data set too: test_dataloader = dict(dataset=...)"
-            elif name not in FIELDS and (near := difflib.get_close_matches(name, FIELDS, 1, 0.85)):
-                yield f"{where}; did you mean {near[0]}?"
+            elif name not in FIELDS and (hint := did_you_mean(name, FIELDS, cutoff=0.85)):
+                yield f"{where}{hint}"
 
 
 def _is_inherited(name: str, text: str) -> bool:

@@ -47,7 +47,7 @@ def tone(scene: Scene, alpha: FloatArray) -> float:
     return float(grey(scene.image)[where].mean(dtype=np.float64))
 
 
-def told_apart(
+def with_contrast(
     scene: Scene, colour: FloatArray, alpha: FloatArray, least: float = 0.2
 ) -> FloatArray:
     """Makes an exposed layer lighter or darker where it would look like the surface."""

@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from mmseg_heritage.sample_set.artwork import clip
-from mmseg_heritage.sample_set.damage import Layer, patches, told_apart, tone
+from mmseg_heritage.sample_set.damage import Layer, patches, tone, with_contrast
 from mmseg_heritage.sample_set.designs import flat
 from mmseg_heritage.sample_set.noise import (
     Cells,
@@ -38,10 +38,10 @@ def material_loss(scene: Scene, rng: np.random.Generator) -> Layer:
     u = scene.unit
     field = patches(scene, int(rng.integers(1, 4)), (13, 30), rng, 0.6, at_rim=0.45)
     alpha = _whole_tesserae(scene, smoothstep(-0.7, 0.7, field))
-    floor = told_apart(scene, scene.support, alpha)
+    floor = with_contrast(scene, scene.support, alpha)
     if scene.material in ("Canvas", "Wood", "Lime plaster", "Ceramic", "Textile"):
         step = smoothstep(5 * u, 1.5 * u, field + 3 * u * (fbm(scene.shape, 8 * u, rng) - 0.5))
-        floor = over(floor, step, told_apart(scene, scene.beneath, alpha))
+        floor = over(floor, step, with_contrast(scene, scene.beneath, alpha))
     shadow = alpha * (1 - shift(alpha, 2.5 * u, 2.5 * u))
     return Layer(clip(floor * (1 - 0.55 * blur(shadow, 0.6 * u))[..., None]), alpha)
 
@@ -58,7 +58,7 @@ def peel(scene: Scene, rng: np.random.Generator) -> Layer:
     number = flakes.index.ravel()
     mean = np.bincount(number, weights=gone.ravel()) / np.maximum(np.bincount(number), 1)
     alpha = blur((mean > 0)[flakes.index].astype(np.float32), 0.5)
-    floor = told_apart(scene, scene.beneath, alpha, 0.22)
+    floor = with_contrast(scene, scene.beneath, alpha, 0.22)
     shadow = blur(alpha * (1 - shift(alpha, 2.2 * u, 2.2 * u)), 0.5 * u)
     curl = alpha * (1 - shift(alpha, -1.6 * u, -1.6 * u))
     floor = clip(floor * (1 - 0.55 * shadow)[..., None])

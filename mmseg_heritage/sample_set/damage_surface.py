@@ -12,7 +12,7 @@ from mmseg_heritage.sample_set.scene import Scene
 from mmseg_heritage.sample_set.strokes import Colour, Stencil, over, wander
 
 
-def _contrary(scene: Scene, alpha: np.ndarray, light: Colour, dark: Colour) -> Colour:
+def _contrasting(scene: Scene, alpha: np.ndarray, light: Colour, dark: Colour) -> Colour:
     """Picks the colour that shows on what lies under a layer."""
     return light if tone(scene, alpha) < 0.5 else dark
 
@@ -33,7 +33,7 @@ def dust(scene: Scene, rng: np.random.Generator) -> Layer:
             fibre = wander(x, y, pick(rng, 0, 6.3), pick(rng, 6, 12) * u, 2 * u, 0.3, rng, 0.7)
             stencil.line(fibre, scene.width(1.0))
     alpha = stencil.alpha()
-    colour = _contrary(scene, alpha, (0.93, 0.92, 0.88), (0.16, 0.14, 0.12))
+    colour = _contrasting(scene, alpha, (0.93, 0.92, 0.88), (0.16, 0.14, 0.12))
     return Layer(flat(scene.shape, colour), 0.9 * alpha, 0.35)
 
 
@@ -48,7 +48,7 @@ def hair(scene: Scene, rng: np.random.Generator) -> Layer:
         path -= path[len(path) // 2] - np.array((x, y))
         stencil.taper(path, scene.width(1.5), scene.width(1.1))
     alpha = stencil.alpha()
-    colour = _contrary(scene, alpha, (0.88, 0.87, 0.83), (0.14, 0.10, 0.07))
+    colour = _contrasting(scene, alpha, (0.88, 0.87, 0.83), (0.14, 0.10, 0.07))
     return Layer(flat(scene.shape, colour), 0.92 * alpha, 0.35)
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import json
-from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -16,6 +15,7 @@ from mmseg_heritage.sample_set.plan import ImagePlan, plan_images, split_ids
 from mmseg_heritage.sample_set.render import Rendered, render
 from mmseg_heritage.taxonomy import FINE
 from mmseg_heritage.utils.files import making_folder
+from mmseg_heritage.utils.progress import Progress
 from mmseg_heritage.version import __version__
 
 COLUMNS = (
@@ -119,7 +119,7 @@ def _write_set(
     folder: Path,
     plans: list[ImagePlan],
     made_by: dict[str, Any],
-    progress: Callable[[int, int], None] | None,
+    progress: Progress | None,
 ) -> None:
     """Fills an existing empty folder."""
     for name in ("images", "annotations", "splits"):
@@ -148,7 +148,7 @@ def make_sample_set(
     num_images: int = 48,
     size: int = 256,
     seed: int = 0,
-    progress: Callable[[int, int], None] | None = None,
+    progress: Progress | None = None,
 ) -> Path:
     """Makes a small data set of generated heritage objects with damage, in the real one's layout.
 

@@ -1,221 +1,33 @@
-"""Loading checkpoints without running code from them.
-
-A checkpoint is a pickle, and a pickle names the functions that rebuild its content. Stock loading
-calls whatever is named. Here only what torch and mmengine store is allowed ("Restricting Globals"
-in Python's documentation of pickle); anything else is refused with its name.
-"""
+"""Loading checkpoints without running code from them, and verifying what they hold."""
 
 from __future__ import annotations
 
 import contextlib
 import os
-import pickle
-import tarfile
-from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable, Iterator, Mapping
+from collections import OrderedDict
+from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import Any
 
 import mmengine.runner.checkpoint as mmengine_checkpoint
-import numpy as np
 import torch
-from mmengine.logging import HistoryBuffer
-from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.files import replacing
+from mmseg_heritage.utils.safe_builders import Refused
+from mmseg_heritage.utils.torch_files import MapLocation, read_torch_file
 
 _TRUST_VARIABLE = "MMSEG_HERITAGE_TRUST_CHECKPOINTS"
-"""Environment variable, so that a choice made on the command line reaches worker processes too."""
+"""Environment variable, so that a choice made on the command line reaches other processes too."""
 
-_HISTORY_STATISTICS = ("min", "max", "mean", "current")
-# Methods that mmengine's log history and schedulers hold; a pickle fetches them with getattr.
-_METHODS = {(HistoryBuffer, name) for name in _HISTORY_STATISTICS} | {
-    (OneCycleParamScheduler, name) for name in ("_annealing_cos", "_annealing_linear")
-}
-_PLAIN_KINDS = "biufcSU"  # numpy dtypes whose elements are bytes, not references to objects
+
+_MAX_STEPS = 10**8
+_ELSEWHERE = "as mmengine writes it; use the checkpoint that the training wrote"
 
 
 class DamagedCheckpoint(InputError):
     """A checkpoint is cut short or otherwise no whole file."""
-
-
-class _Refused(pickle.UnpicklingError):
-    """The pickle asks for something that no weights need."""
-
-
-class _Named:
-    """Stands in for a class that a checkpoint may name but not call."""
-
-    def __init__(self, owner: type) -> None:
-        self.owner = owner
-
-    def __call__(self, *args: Any, **kwargs: Any) -> Any:
-        raise _Refused(f"{self!r}()")
-
-    def __repr__(self) -> str:
-        return f"{self.owner.__module__}.{self.owner.__qualname__}"
-
-
-def _getattr(owner: Any, name: str) -> Any:
-    """Stands in for ``getattr``, which would reach anything."""
-    owner = owner.owner if isinstance(owner, _Named) else owner
-    for known, method in _METHODS:
-        if owner is known and name == method:
-            return getattr(owner, name)
-    raise _Refused(f"getattr({owner!r}, {name!r})")
-
-
-def _encode(text: str, encoding: str) -> bytes:
-    """Stands in for ``_codecs.encode``, with which old pickle protocols spell bytes."""
-    if encoding not in ("latin1", "latin-1"):
-        raise _Refused(f"_codecs.encode with {encoding!r}")
-    return text.encode("latin-1")
-
-
-def _dtype(name: str, *_: Any) -> np.dtype:
-    """Stands in for ``numpy.dtype``: plain types only, and never numpy's shared instance."""
-    dtype = np.dtype(name, False, True)
-    if not isinstance(name, str) or dtype.kind not in _PLAIN_KINDS:
-        raise _Refused(f"numpy.dtype({name!r})")
-    return dtype
-
-
-def _empty_array(array_type: Any, *_: Any) -> np.ndarray:
-    """Stands in for numpy's ``_reconstruct``; the content follows as the array's state."""
-    if not isinstance(array_type, _Named) or array_type.owner is not np.ndarray:
-        raise _Refused(f"numpy._reconstruct({array_type!r})")
-    return np.empty(0, dtype=np.int8)
-
-
-def _scalar(dtype: Any, data: bytes) -> Any:
-    """Stands in for numpy's ``scalar``."""
-    if not isinstance(dtype, np.dtype) or dtype.kind not in _PLAIN_KINDS:
-        raise _Refused(f"numpy.scalar of {dtype!r}")
-    return np.frombuffer(data, dtype=dtype, count=1)[0]
-
-
-def _allowed() -> dict[tuple[str, str], Any]:
-    """Maps (module, name) to what a checkpoint gets for it."""
-    table: dict[tuple[str, str], Any] = {
-        ("torch", name): value
-        for name, value in vars(torch).items()
-        if isinstance(value, torch.dtype)
-        or (name.endswith("Storage") and isinstance(value, type))
-        or name in ("Size", "device")
-    }
-    table["torch.storage", "UntypedStorage"] = torch.UntypedStorage
-    for name in (
-        "_rebuild_parameter",
-        "_rebuild_parameter_with_state",
-        "_rebuild_tensor",
-        "_rebuild_tensor_v2",
-        "_rebuild_tensor_v3",
-    ):
-        if hasattr(torch._utils, name):  # v3 is younger than torch 2.1
-            table["torch._utils", name] = getattr(torch._utils, name)
-    # Protocol 2, which torch writes, spells builtins as Python 2 did.
-    for module in ("builtins", "__builtin__"):
-        for value in (set, frozenset, list, dict, tuple, int, float, complex, bool, bytearray):
-            table[module, value.__name__] = value
-        table[module, "getattr"] = _getattr
-    for container in (OrderedDict, defaultdict, Counter):
-        table["collections", container.__name__] = container
-    table["_codecs", "encode"] = _encode
-    table["numpy", "dtype"] = _dtype
-    table["numpy", "ndarray"] = _Named(np.ndarray)
-    for module in ("numpy.core.multiarray", "numpy._core.multiarray"):  # numpy 1 and 2
-        table[module, "_reconstruct"] = _empty_array
-        table[module, "scalar"] = _scalar
-    table[HistoryBuffer.__module__, "HistoryBuffer"] = HistoryBuffer
-    table[OneCycleParamScheduler.__module__, "OneCycleParamScheduler"] = _Named(
-        OneCycleParamScheduler
-    )
-    for owner, method in _METHODS:  # protocol 4 and later use the dotted name
-        table[owner.__module__, f"{owner.__name__}.{method}"] = getattr(owner, method)
-    return table
-
-
-_ALLOWED = _allowed()
-
-
-class _RestrictedUnpickler(pickle._Unpickler):
-    """Rebuilds tensors, arrays, containers and mmengine's log history, and nothing else.
-
-    Python's own implementation, not the C one: in that, the instruction that sets the state of an
-    object cannot be restricted, and would also set attributes of classes and functions.
-    """
-
-    dispatch: ClassVar[dict[int, Callable[..., None]]] = dict(pickle._Unpickler.dispatch)
-
-    def find_class(self, module: str, name: str) -> Any:
-        try:
-            return _ALLOWED[module, name]
-        except KeyError:
-            raise _Refused(f"{module}.{name}") from None
-
-    def load_build(self) -> None:
-        """Sets the state of the object on top of the stack."""
-        stack: list[Any] = vars(self)["stack"]
-        state = stack.pop()
-        owner = stack[-1]
-        if type(owner) is OrderedDict and isinstance(state, dict):
-            owner.__dict__.update(state)  # a state dict's _metadata
-        elif type(owner) is HistoryBuffer and isinstance(state, dict):
-            # __setstate__ would put these into a table that all buffers share.
-            state["statistics_methods"] = {
-                name: getattr(HistoryBuffer, name) for name in _HISTORY_STATISTICS
-            }
-            owner.__setstate__(state)
-        elif _is_plain_numpy_state(owner, state):
-            owner.__setstate__(state)
-        else:
-            raise _Refused(f"set the state of {owner!r}")
-
-    dispatch[pickle.BUILD[0]] = load_build
-
-
-def _is_plain_numpy_state(owner: Any, state: Any) -> bool:
-    """Whether this is an array or dtype with a state that holds no references to objects."""
-    if type(owner) is np.ndarray:
-        return _is_plain_array_state(state)
-    return isinstance(owner, np.dtype) and _is_plain_dtype_state(owner, state)
-
-
-def _is_plain_array_state(state: Any) -> bool:
-    """Whether this is (version, shape, dtype, is_fortran, bytes) of an array without references."""
-    return (
-        isinstance(state, tuple)
-        and len(state) == 5
-        and isinstance(state[2], np.dtype)
-        and state[2].kind in _PLAIN_KINDS
-        and isinstance(state[4], bytes)
-    )
-
-
-def _is_plain_dtype_state(dtype: np.dtype, state: Any) -> bool:
-    """Whether this changes nothing but the byte order of a dtype."""
-    return (
-        isinstance(state, tuple)
-        and len(state) == 8
-        and state[1] in ("<", ">", "|", "=")
-        and state[2:5] == (None, None, None)
-        and state[5] in (-1, dtype.itemsize)
-        and state[6] in (-1, dtype.alignment)
-        and state[7] in (0, dtype.flags)
-    )
-
-
-class _RestrictedPickle:
-    """The part of the ``pickle`` module's interface that torch.load uses."""
-
-    Unpickler = _RestrictedUnpickler
-    __name__ = __name__
-
-    @staticmethod
-    def load(file: Any, **kwargs: Any) -> Any:
-        return _RestrictedUnpickler(file, **kwargs).load()
 
 
 def missing_checkpoint(path: str | Path) -> InputError:
@@ -227,9 +39,7 @@ def missing_checkpoint(path: str | Path) -> InputError:
     return InputError(f"{path}: {what}" + (f". In {folder}: {names}" if names else ""))
 
 
-def load_checkpoint_file(
-    path: str | Path, map_location: str | torch.device | Callable[..., Any] | None = "cpu"
-) -> Any:
+def load_checkpoint_file(path: str | Path, map_location: MapLocation | None = "cpu") -> Any:
     """Loads a checkpoint from a local file.
 
     Args:
@@ -248,55 +58,43 @@ def load_checkpoint_file(
     if not file.is_file():
         raise missing_checkpoint(path)
     device = "cpu" if map_location is None else map_location
-    if os.environ.get(_TRUST_VARIABLE) == "1":
-        return torch.load(file, map_location=device, weights_only=False)
+    trusted = os.environ.get(_TRUST_VARIABLE) == "1"
     try:
-        _refuse_archives(file)
-        checkpoint = torch.load(
-            file, map_location=device, weights_only=False, pickle_module=_RestrictedPickle
-        )
-    except _Refused as error:
+        if trusted:
+            return torch.load(file, map_location=device, weights_only=False)
+        checkpoint = read_torch_file(file, device)
+    except Refused as error:
         raise InputError(
-            f"{path}: refused, because this checkpoint asks to run '{error}', which no weights "
-            "need. If you made the file yourself or trust who did, add --trust-checkpoint"
+            f"{path}: refused, because this checkpoint asks for '{_printable(error)}', which no "
+            "weights need. If you made the file yourself or trust who did, add --trust-checkpoint"
         ) from error
-    except torch.cuda.OutOfMemoryError:
+    except (MemoryError, torch.cuda.OutOfMemoryError):
         raise
+    except OSError as error:
+        raise InputError(f"{path}: cannot be read ({error.strerror})") from error
     except Exception as error:  # damaged bytes read as instructions can fail in any way
-        reason = str(error).splitlines()[0].split(". ")[0] if str(error) else type(error).__name__
+        reason = _printable(error).split(". ")[0] or type(error).__name__
         raise DamagedCheckpoint(
-            f"{path}: not a whole checkpoint file ({reason}); copy it again"
+            f"{path}: not a whole checkpoint file: {reason}. Copy or fetch it again"
         ) from error
     if isinstance(checkpoint, dict) and isinstance(checkpoint.get("meta"), dict):
         checkpoint["meta"].pop("config", None)
     return checkpoint
 
 
-def _refuse_archives(file: Path) -> None:
-    """Refuses the two formats in which torch.load would not use the restricted unpickler alone."""
-    with file.open("rb") as stream:
-        is_zip = stream.read(4) == b"PK\x03\x04"
-    if is_zip:
-        # torch.load hands TorchScript to torch.jit.load, which runs its __setstate__ methods.
-        if "constants.pkl" in _record_names(file):
-            raise _Refused("TorchScript")
-    elif tarfile.is_tarfile(file):
-        raise _Refused("a tar archive of torch 0.1")
+def _printable(error: Exception) -> str:
+    """Returns the first line of a message, which may quote the file, as text for a terminal."""
+    line = next(iter(str(error).splitlines()), "")[:200]
+    return "".join(c if c.isprintable() else ascii(c)[1:-1] for c in line)
 
 
-def _record_names(file: Path) -> list[str]:
-    """Returns the names in a zip as torch's own reader sees them."""
-    names: list[str] = torch._C.PyTorchFileReader(str(file)).get_all_records()
-    return names
-
-
-def load_from_local_safely(filename: str, map_location: Any = None) -> Any:
-    """Replaces mmengine's loader for local files; the name is what mmengine's log line shows."""
+def load_from_local(filename: str, map_location: Any = None) -> Any:
+    """Loads local files in :func:`checkpoint_reading`; mmengine's log line shows the name."""
     return load_checkpoint_file(filename, map_location)
 
 
-def load_from_elsewhere_not(filename: str, map_location: Any = None) -> Any:
-    """Replaces mmengine's loaders for its storage services."""
+def load_from_elsewhere(filename: str, map_location: Any = None) -> Any:
+    """Refuses mmengine's storage services in :func:`checkpoint_reading`."""
     raise InputError(f"{filename}: fetch this checkpoint first and give the path of the local file")
 
 
@@ -307,7 +105,7 @@ def _load_url(
     progress: bool = True,
     **_: Any,
 ) -> Any:
-    """Replaces ``torch.hub.load_state_dict_from_url`` in mmengine: the same cache, safe loading."""
+    """Loads addresses in :func:`checkpoint_reading`: torch's cache of downloads, safe loading."""
     folder = Path(model_dir) if model_dir else Path(torch.hub.get_dir()) / "checkpoints"
     path = folder / url.rsplit("/", 1)[-1].split("?", 1)[0]
     if not path.is_file():
@@ -319,29 +117,34 @@ def _load_url(
     return load_checkpoint_file(path, map_location)
 
 
-def register_safe_loader() -> None:
-    """Makes every load of a checkpoint in mmengine go through :func:`load_checkpoint_file`."""
-    CheckpointLoader.register_scheme(prefixes="", loader=load_from_local_safely, force=True)
+@contextlib.contextmanager
+def checkpoint_reading(trust: bool = False) -> Iterator[None]:
+    """Makes every load of a checkpoint through mmengine safe inside the block.
+
+    Local files and downloads go through :func:`load_checkpoint_file`, and mmengine's storage
+    services are refused. At its end everything is as before.
+
+    Args:
+        trust: Whether checkpoints may run code inside the block, and in processes started in it. A
+            block inside one that trusts trusts too.
+    """
+    schemes, load_url = CheckpointLoader._schemes, mmengine_checkpoint.load_url
+    before = os.environ.get(_TRUST_VARIABLE)
+    CheckpointLoader._schemes = OrderedDict(schemes)
+    CheckpointLoader.register_scheme(prefixes="", loader=load_from_local, force=True)
     services = ["pavi://", r"(\S+\:)?s3://", r"(\S+\:)?petrel://"]
-    CheckpointLoader.register_scheme(prefixes=services, loader=load_from_elsewhere_not, force=True)
+    CheckpointLoader.register_scheme(prefixes=services, loader=load_from_elsewhere, force=True)
     # http, torchvision and openmmlab addresses all end in this one function.
     mmengine_checkpoint.load_url = _load_url
-
-
-@contextlib.contextmanager
-def trusting_checkpoints(trust: bool) -> Iterator[None]:
-    """Lets checkpoints run code inside the block, if ``trust`` is true."""
-    before = os.environ.get(_TRUST_VARIABLE)
     if trust:
         os.environ[_TRUST_VARIABLE] = "1"
     try:
         yield
     finally:
-        if trust:
-            if before is None:
-                del os.environ[_TRUST_VARIABLE]
-            else:
-                os.environ[_TRUST_VARIABLE] = before
+        CheckpointLoader._schemes, mmengine_checkpoint.load_url = schemes, load_url
+        os.environ.pop(_TRUST_VARIABLE, None)
+        if before is not None:
+            os.environ[_TRUST_VARIABLE] = before
 
 
 def weights_of(checkpoint: Any, path: str | Path) -> dict[str, torch.Tensor]:
@@ -352,7 +155,7 @@ def weights_of(checkpoint: Any, path: str | Path) -> dict[str, torch.Tensor]:
     """
     state = checkpoint.get("state_dict", checkpoint) if isinstance(checkpoint, Mapping) else None
     if not isinstance(state, Mapping) or not all(
-        isinstance(value, torch.Tensor) for value in state.values()
+        isinstance(key, str) and isinstance(value, torch.Tensor) for key, value in state.items()
     ):
         raise InputError(f"{path}: expected a checkpoint with a 'state_dict' of tensors")
     return {key.removeprefix("module."): value for key, value in state.items()}
@@ -390,3 +193,88 @@ def check_fits(model: torch.nn.Module, path: str | Path) -> Any:
             problems,
         )
     return checkpoint
+
+
+def meta_of(checkpoint: Any, path: str | Path) -> dict[str, Any]:
+    """Returns what a checkpoint says about its run; nothing if it has no 'meta'.
+
+    Raises:
+        InputError: If its 'meta' is no dict of names.
+    """
+    meta = checkpoint.get("meta") if isinstance(checkpoint, Mapping) else None
+    if meta is None:
+        return {}
+    if not isinstance(meta, dict) or not all(isinstance(name, str) for name in meta):
+        raise InputError(f"{path}: expected 'meta' to be a dict of names, {_ELSEWHERE}")
+    return meta
+
+
+def classes_of(checkpoint: Any, path: str | Path) -> tuple[list[str], list[list[int]]] | None:
+    """Returns the class names and their RGB colors, 0 to 255; None where the file names none.
+
+    Raises:
+        InputError: With all that is wrong with them.
+    """
+    found = meta_of(checkpoint, path).get("dataset_meta")
+    if found is None:
+        return None
+    classes: Any = found.get("classes") if isinstance(found, dict) else None
+    palette: Any = found.get("palette") if isinstance(found, dict) else None
+    problems = []
+    if not _is_list(classes) or not all(isinstance(name, str) and name for name in classes):
+        problems.append("classes: expected a list of names")
+    elif len(set(classes)) != len(classes):
+        problems.append("classes: a name is there twice")
+    if not _is_list(palette) or not all(map(_is_color, palette)):
+        problems.append("palette: expected a list of [red, green, blue], 0 to 255")
+    elif not problems and len(palette) != len(classes):
+        problems.append(f"{len(palette)} colors for {len(classes)} classes")
+    if problems:
+        raise InputError(f"{path}: 'dataset_meta' cannot be used, {_ELSEWHERE}", problems)
+    return list(classes), [list(color) for color in palette]
+
+
+def check_resumable(checkpoint: Any, path: str | Path) -> None:
+    """Verifies that a checkpoint holds the state of a run, as mmengine's Runner saves it.
+
+    Raises:
+        InputError: With everything that is missing or of another form.
+    """
+    meta = meta_of(checkpoint, path)
+    problems = [
+        f"meta.{name}: expected a number from 0 to {_MAX_STEPS}, found {meta.get(name)!r}"
+        for name in ("epoch", "iter")
+        if type(meta.get(name)) is not int or not 0 <= meta[name] <= _MAX_STEPS
+    ]
+    state = checkpoint if isinstance(checkpoint, Mapping) else {}
+    hub: Any = state.get("message_hub")
+    parts = ("log_scalars", "runtime_info", "resumed_keys")
+    if not isinstance(hub, dict) or not all(isinstance(hub.get(part), dict) for part in parts):
+        problems.append(f"message_hub: expected a dict with {', '.join(parts)}")
+    optimizer = state.get("optimizer")
+    groups: Any = optimizer.get("param_groups") if isinstance(optimizer, dict) else None
+    if not isinstance(optimizer, dict) or not isinstance(optimizer.get("state"), dict):
+        problems.append("optimizer: expected a dict with state and param_groups")
+    elif not _is_list(groups) or not all(
+        isinstance(group, dict) and _is_list(group.get("params")) for group in groups
+    ):
+        problems.append("optimizer.param_groups: expected a list of dicts with params")
+    if problems:
+        raise InputError(
+            f"{path}: holds weights but not the whole state of a run, so there is nothing to "
+            f"resume; to start from its weights use --cfg-options load_from={path}",
+            problems,
+        )
+
+
+def _is_list(value: Any) -> bool:
+    return isinstance(value, (list, tuple))
+
+
+def _is_color(value: Any) -> bool:
+    """Whether this is [red, green, blue], 0 to 255."""
+    return (
+        _is_list(value)
+        and len(value) == 3
+        and all(type(part) is int and 0 <= part <= 255 for part in value)
+    )

@@ -1,4 +1,4 @@
-"""Which process of a run this is and where the processes meet, told from the environment.
+"""Which process of a run this is and where the processes meet, read from the environment.
 
 Needs no torch: the command line asks before anything is imported.
 """
@@ -9,6 +9,7 @@ import contextlib
 import os
 import re
 import socket
+import sys
 import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass
@@ -72,7 +73,7 @@ class Ranks:
 
 
 def check_launcher(launcher: str) -> None:
-    """Refuses a launcher that did not start this process: runs would hang or fight for files.
+    """Refuses a launcher that did not start this process: runs would hang or mix their files.
 
     Raises:
         InputError: If the launcher is unknown, or 'none' for one of several processes.
@@ -174,13 +175,20 @@ def _port(launcher: str) -> int:
 
 
 def is_main_process() -> bool:
-    """Whether this process reports and writes, told from the environment before torch is set up."""
+    """Whether this process is the one that reports and writes: the one of rank 0.
+
+    May be asked at any time. Once torch's process group exists, the rank in it counts. Before that,
+    and in a run of one process, the variables count that launchers set; without any, it is True.
+    """
+    groups = sys.modules.get("torch.distributed")  # not imported here: that takes seconds
+    if groups is not None and groups.is_available() and groups.is_initialized():
+        return bool(groups.get_rank() == 0)
     names = [names[0] for names in _RANKS.values()]
     return next((os.environ[name] for name in names if os.environ.get(name)), "0") == "0"
 
 
 def is_first_of_node(launcher: str) -> bool:
-    """Whether this process speaks for its node.
+    """Whether this process reports for its node.
 
     Until a run starts, the processes of a node read the same files and arguments and meet the same
     faults. Those of another node may not: its disks are others.

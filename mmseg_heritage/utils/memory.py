@@ -45,6 +45,6 @@ def _left_by_control_groups(root: Path) -> Iterator[int]:
             if allowed == "max":
                 continue
             statistics = dict(s.split() for s in (folder / "memory.stat").read_text().splitlines())
-            # Files read once count as used, but make way.
+            # Files read once count as used, but are freed on demand.
             used = int((folder / usage).read_text()) - int(statistics.get(cache, 0))
             yield int(allowed) - used

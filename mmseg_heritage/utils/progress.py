@@ -1,16 +1,24 @@
-"""One look for everything that takes long: a bar with counts and the time left."""
+"""The progress bar of everything that takes long: a bar with counts and the time left."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager, nullcontext
 
-from rich.console import Console
-from rich.progress import BarColumn, MofNCompleteColumn, Progress, TextColumn, TimeRemainingColumn
+Progress = Callable[[int, int], None]
+"""Called with (done, total)."""
+
+Bar = Callable[[str], AbstractContextManager[Progress | None]]
+"""Gives a :data:`Progress` for the title of something long; :func:`progress_bar` is one."""
+
+
+def no_bar(title: str) -> AbstractContextManager[None]:
+    """A :data:`Bar` that shows nothing."""
+    return nullcontext()
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
+def progress_bar(title: str) -> Iterator[Progress]:
     """Shows a progress bar on standard error while the block runs.
 
     Where standard error is no terminal (a log file, a batch job) only the final state is printed.
@@ -21,12 +29,15 @@ def progress_bar(title: str) -> Iterator[Callable[[int, int], None]]:
     Yields:
         A function to call with (done, total).
     """
+    import rich.progress as rp  # here, so that a command line without a bar does not wait for it
+    from rich.console import Console
+
     columns = (
-        TextColumn("{task.description}"),
-        BarColumn(),
-        MofNCompleteColumn(),
-        TimeRemainingColumn(),
+        rp.TextColumn("{task.description}"),
+        rp.BarColumn(),
+        rp.MofNCompleteColumn(),
+        rp.TimeRemainingColumn(),
     )
-    with Progress(*columns, console=Console(stderr=True)) as bar:
+    with rp.Progress(*columns, console=Console(stderr=True)) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

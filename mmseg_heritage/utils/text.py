@@ -1,17 +1,30 @@
-"""Names that a user gave, held against those that exist; and plurals."""
+"""Words in messages: names that are nearly right, numbers with nouns, sizes."""
 
 from __future__ import annotations
 
 import difflib
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable
 
 from mmseg_heritage.errors import InputError
 
 _FEW = 30
 
 
+def did_you_mean(name: str, known: Iterable[str], cutoff: float = 0.6) -> str:
+    """Returns "; did you mean A or B?" with up to three similar names, or nothing if none is.
+
+    Args:
+        name: As given. Upper and lower case count as equal.
+        known: All that exist.
+        cutoff: From which similarity on, 0 to 1, as :func:`difflib.get_close_matches` measures it.
+    """
+    by_lower = {other.lower(): other for other in known}
+    near = difflib.get_close_matches(name.lower(), list(by_lower), cutoff=cutoff)
+    return f"; did you mean {' or '.join(by_lower[other] for other in near)}?" if near else ""
+
+
 def require_known(argument: str, names: Iterable[str], known: Iterable[str]) -> None:
-    """Refuses names that do not exist, and suggests those that are near.
+    """Refuses names that do not exist, and suggests similar ones.
 
     Args:
         argument: What the names were given as, such as '--images'.
@@ -22,7 +35,7 @@ def require_known(argument: str, names: Iterable[str], known: Iterable[str]) -> 
         InputError: With every unknown name.
     """
     existing = list(known)
-    problems = [_problem(name, existing) for name in names if name not in existing]
+    problems = [f"'{n}'{did_you_mean(n, existing)}" for n in names if n not in existing]
     if problems:
         listed = f", one of {', '.join(existing)}" if len(existing) <= _FEW else ""
         raise InputError(f"{argument}: expected a name that exists{listed}", problems)
@@ -33,10 +46,6 @@ def counted(number: int, noun: str) -> str:
     return f"{number} {noun}" if number == 1 else f"{number} {noun}s"
 
 
-def _problem(name: str, known: Sequence[str]) -> str:
-    """Returns what is wrong with one name, whatever its case."""
-    lower = {other.lower(): other for other in reversed(known)}
-    near = difflib.get_close_matches(name.lower(), list(lower), n=3)
-    return f"'{name}'" + (
-        f"; did you mean {' or '.join(lower[other] for other in near)}?" if near else ""
-    )
+def readable_size(num_bytes: float) -> str:
+    """Returns a number of bytes in GB or MB (powers of 1000)."""
+    return f"{num_bytes / 1e9:.1f} GB" if num_bytes >= 1e8 else f"{num_bytes / 1e6:.1f} MB"

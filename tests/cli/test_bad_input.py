@@ -312,7 +312,7 @@ class TestBadCheckpoints:
         (["train", "CONFIG", "--cfg-options", "batch_size"], "KEY=VALUE"),
         (["train", "CONFIG", "--cfg-options", "max_iters=0"], "max_iters must be a positive"),
         (["train", "CONFIG", "--cfg-options", "batch_size=two"], "batch_size must be a positive"),
-        (["train", "CONFIG", "--cfg-options", "pretraned=None"], "did you mean pretrained?"),
+        (["train", "CONFIG", "--cfg-options", "pretraned=None"], "did you mean pretrained"),
         (["train", "CONFIG", "--launcher", "pytorch"], "for processes that torchrun starts"),
         (["train", "CONFIG", "--launcher", "slurm"], "for processes that srun starts"),
         (["train", "CONFIG", "--resume", "nowhere.pth"], "no such checkpoint to resume from"),

@@ -2,6 +2,7 @@
 
 import importlib.util
 import json
+import re
 import sys
 from pathlib import Path
 
@@ -43,8 +44,8 @@ def test_losses_are_a_table(hub_folder, tmp_path, capsys):
     text = capsys.readouterr().out
     assert "what --max-side did to the classes" in text
     for loss in json.loads((out / "manifest.json").read_text())["losses"]:
-        (line,) = (line for line in text.splitlines() if f"| {loss['name']} " in line)
-        cells = [cell.strip() for cell in line.strip("|").split("|")]
+        (line,) = (line for line in text.splitlines() if line.startswith(f"{loss['name']}  "))
+        cells = re.split(r" {2,}", line)
         assert cells[1:5] == [
             "14",
             str(loss["lost_in"]),

@@ -1,6 +1,8 @@
 """The registered data set: what it lists, and how class choices change ids."""
 
 import json
+import os
+import pickle
 from pathlib import Path
 
 import numpy as np
@@ -41,6 +43,29 @@ def test_each_part_lists_its_ids_in_order(sample_set):
         found = [dataset.get_data_info(i)["sample_id"] for i in range(len(dataset))]
         assert found == list(split.parts[part])
     assert len(_dataset(sample_set, split="all")) == sum(map(len, split.parts.values()))
+
+
+def test_the_parts_of_a_data_set_share_one_reading_of_its_folder(copied_sample_set, monkeypatch):
+    for path in (copied_sample_set, *copied_sample_set.rglob("*")):
+        os.utime(path, (1e9, 1e9))  # as it is for long
+    train, val = _dataset(copied_sample_set), _dataset(copied_sample_set, split="val")
+    assert val.folder is train.folder
+    for dataset in (train, val):
+        (copied_sample_set / "metadata.csv").unlink(missing_ok=True)  # must not be read again
+        split, samples = dataset.read_split()
+        assert split is train.folder.split(copied_sample_set / MANIFEST)
+        assert samples is train.folder.samples
+        assert len(dataset.read_samples()) == len(dataset)
+    changed = _dataset(copied_sample_set)
+    assert {changed.get_data_info(i)["material"] for i in range(len(changed))} == {""}
+
+
+def test_workers_get_their_own_part_only(sample_set):
+    dataset = _dataset(sample_set)
+    everything = dataset.read_split()
+    sent = pickle.loads(pickle.dumps(dataset))
+    assert sent._folder is None
+    assert sent.read_split() == everything
 
 
 def test_near_duplicates_are_of_one_group(copied_sample_set):

@@ -119,9 +119,8 @@ def test_the_experiments_have_the_settings_that_it_says():
         assert setting(cfg, "lr") == pytest.approx(float(rate), rel=1e-3)
         assert f"{setting(cfg, 'max_epochs')} epochs" in schedule
         first = cfg.param_scheduler[0].type
-        assert schedule.startswith(
-            {"PerGroupOneCycleLR": "one cycle", "LinearLR": "warm-up 8"}[first]
-        )
+        words = {"PerGroupOneCycleLR": "one cycle", "LinearLR": "warm-up 8"}
+        assert schedule.startswith(words[first])
 
 
 def test_the_curriculum_is_the_default_one():

@@ -22,7 +22,7 @@ NO_KERNEL = "AcceleratorError: CUDA error: no kernel image is available for exec
 def only_fault(facts):
     """Returns the one fault, after making sure that it says what to do."""
     (fault,) = (finding for finding in diagnose(facts) if finding.severity == FAULT)
-    assert fault.mend
+    assert fault.fix
     return fault
 
 
@@ -53,7 +53,7 @@ class TestPackages:
         fault = only_fault(facts)
         assert fault.kind == "python-range"
         assert f"found {version}" in fault.message
-        assert "make env PYTHON=" in fault.mend
+        assert "make env PYTHON=" in fault.fix
 
     @pytest.mark.parametrize("version", ["3.10.0", "3.13.9"])
     def test_python_at_the_ends_of_the_range(self, healthy, version):
@@ -71,7 +71,7 @@ class TestPackages:
         facts["distributions"].update({"onedl-mmcv": "2.3.6", "onedl-mim": "0.5.1"})
         fault = only_fault(facts)
         assert fault.kind == "both-stacks"
-        remove, install = fault.mend.split(" && ")
+        remove, install = fault.fix.split(" && ")
         for name in ("mmengine", "mmcv-lite", "openmim", "onedl-mmcv", "onedl-mim"):
             assert name in remove.split()
         assert install.endswith('"/src[official]"')  # of which there is more
@@ -81,7 +81,7 @@ class TestPackages:
         facts["distributions"]["openmim"] = "0.3.9"
         fault = only_fault(facts)
         assert fault.kind == "both-stacks"
-        assert fault.mend.endswith('"/src[onedl]"')
+        assert fault.fix.endswith('"/src[onedl]"')
 
     def test_two_mmcv(self, healthy):
         facts = healthy()
@@ -110,7 +110,7 @@ class TestPackages:
         assert fault.kind == "missing-parts"
         assert fault.message.endswith(f"not installed: {part}")
         assert f"'{stack}'" in fault.message
-        assert stack in fault.mend
+        assert stack in fault.fix
 
     def test_no_stack(self, healthy):
         facts = healthy()
@@ -118,13 +118,13 @@ class TestPackages:
         facts["probes"] = {name: {"error": "No module"} for name in facts["probes"]}
         fault = only_fault(facts)
         assert fault.kind == "no-stack"
-        assert "constraints-official.txt" in fault.mend
+        assert "constraints-official.txt" in fault.fix
 
     def test_an_installed_package_has_no_constraints_to_point_to(self, healthy):
         facts = healthy()
         facts["package"]["checkout"] = None
         del facts["distributions"]["timm"]
-        assert only_fault(facts).mend == (
+        assert only_fault(facts).fix == (
             '/env/bin/python -m pip install "mmseg_heritage[official]"'
         )
 
@@ -135,8 +135,8 @@ class TestPackages:
         )
         fault = only_fault(facts)
         assert fault.kind == "two-opencv"
-        assert "uninstall -y opencv-python-headless" in fault.mend
-        assert fault.mend.endswith("opencv-python==5.0.0.93")
+        assert "uninstall -y opencv-python-headless" in fault.fix
+        assert fault.fix.endswith("opencv-python==5.0.0.93")
 
     def test_opencv_twice_in_one_version_works(self, healthy):
         facts = healthy()
@@ -159,7 +159,7 @@ class TestPackages:
         facts["probes"]["torch_numpy"]["error"] = "RuntimeError: Numpy is not available"
         fault = only_fault(facts)
         assert fault.kind == "torch-numpy"
-        assert "numpy<2" in fault.mend
+        assert "numpy<2" in fault.fix
 
     @pytest.mark.parametrize(
         ("needed", "error"),
@@ -195,7 +195,7 @@ class TestPackages:
     def test_the_bound_on_setuptools_is_that_of_the_requirements(self, healthy):
         facts = healthy()
         facts["probes"]["pkg_resources"]["error"] = "ModuleNotFoundError"
-        bound = re.search(r"setuptools.*?(<\d+)", only_fault(facts).mend).group(1)
+        bound = re.search(r"setuptools.*?(<\d+)", only_fault(facts).fix).group(1)
         assert f"setuptools{bound} " in (ROOT / "requirements" / "official.txt").read_text()
 
     def test_the_first_import_that_fails_is_named(self, healthy):
@@ -206,14 +206,14 @@ class TestPackages:
         assert fault.kind == "import"
         assert fault.message == "mmcv cannot be imported: the process ended at mmcv"
         # pip leaves what has the right version as it is.
-        assert fault.mend.endswith("--force-reinstall --no-deps mmcv-lite==1.0")
+        assert fault.fix.endswith("--force-reinstall --no-deps mmcv-lite==1.0")
 
     def test_a_library_of_the_system_is_missing(self, healthy):
         facts = healthy()
         facts["probes"]["cv2"]["error"] = (
             "ImportError: libGL.so.1: cannot open shared object file: No such file or directory"
         )
-        assert "libgl1" in only_fault(facts).mend
+        assert "libgl1" in only_fault(facts).fix
 
     def test_a_plugin_that_does_not_register(self, healthy):
         facts = healthy()
@@ -237,7 +237,7 @@ class TestCards:
         assert diagnose(with_card(healthy(), "card", capability)) == []
 
     @pytest.mark.parametrize(
-        ("name", "capability", "mend"),
+        ("name", "capability", "fix"),
         [
             ("Tesla V100S-PCIE-32GB", (7, 0), "make env STACK=classic"),
             ("NVIDIA GeForce GTX 1080 Ti", (6, 1), "make env STACK=classic"),
@@ -245,11 +245,11 @@ class TestCards:
             ("Tesla K80", (3, 7), "use another card"),
         ],
     )
-    def test_cards_without_kernels(self, healthy, name, capability, mend):
+    def test_cards_without_kernels(self, healthy, name, capability, fix):
         fault = only_fault(with_card(healthy(), name, capability, NO_KERNEL))
         assert fault.kind == "cuda-arch"
         assert name in fault.message
-        assert mend in fault.mend
+        assert fix in fault.fix
 
     def test_a_card_that_fails_for_another_reason(self, healthy):
         fault = only_fault(with_card(healthy(), "A100", (8, 0), "RuntimeError: busy"))
@@ -260,7 +260,7 @@ class TestCards:
         fault = only_fault(with_unused_card(healthy()))
         assert fault.kind == "cuda-driver"
         assert "no driver" in fault.message
-        assert "driver 580" in fault.mend
+        assert "driver 580" in fault.fix
 
     def test_an_old_driver(self, healthy):
         facts = with_unused_card(healthy(), has_kernel_driver=True, driver="470.82", cards=["A100"])
@@ -286,7 +286,7 @@ class TestCards:
     def test_cards_that_the_job_or_container_was_not_given(self, healthy):
         (note,) = diagnose(with_unused_card(healthy(), has_kernel_driver=True))
         assert (note.kind, note.severity) == ("cards-not-given", NOTE)
-        assert "--gres=gpu:1" in note.mend
+        assert "--gres=gpu:1" in note.fix
 
     def test_a_driver_that_hangs(self, healthy):
         facts = with_unused_card(healthy(), driver="580.1", cards=["A100"])
@@ -326,7 +326,7 @@ class TestRoom:
         fault = only_fault(facts)
         assert fault.kind == "small-shm"
         assert "64 MiB" in fault.message
-        assert "--shm-size" in fault.mend
+        assert "--shm-size" in fault.fix
 
     def test_systems_without_dev_shm(self, healthy):
         facts = healthy()

@@ -36,7 +36,7 @@ def test_every_finding_is_printed_with_its_line_unbroken(healthy, capsys):
     lines = capsys.readouterr().out.splitlines()
     for finding in findings:
         assert f"{finding.severity}: {finding.message}" in lines
-        assert f"  -> {finding.mend}" in lines
+        assert f"  -> {finding.fix}" in lines
     assert lines[-1] == "FAILED: 1 fault, 1 note"
 
 

@@ -2,7 +2,7 @@
 
     python kill_loop.py CONFIG FOLDER KILLS ITERATIONS SEED
 
-Each start is forked from this process, which has imported everything: starting Python anew would
+Each start is forked from this process, which has imported everything: starting Python again would
 take longer than the training. Nothing is computed here before the forks.
 """
 

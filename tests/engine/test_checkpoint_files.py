@@ -11,8 +11,8 @@ from mmseg_heritage.engine.checkpoint_files import (
     LAST,
     LIST,
     WHOLE,
-    enlist,
     listed,
+    record_checkpoint,
     remove_halves,
 )
 from mmseg_heritage.errors import InputError
@@ -25,7 +25,7 @@ def names(folder: Path) -> list[str]:
 def write(folder: Path, step: int, keep: int = 2) -> Path:
     path = folder / f"iter_{step}.pth"
     path.write_bytes(b"content")
-    enlist(folder, path, keep)
+    record_checkpoint(folder, path, keep)
     return path
 
 

@@ -61,25 +61,6 @@ def test_a_launcher_that_did_not_start_this_process_is_refused(launcher, monkeyp
 
 
 @pytest.mark.parametrize(
-    ("environment", "expected"),
-    [
-        ({}, True),
-        ({"RANK": "0"}, True),
-        ({"RANK": "1"}, False),
-        ({"SLURM_PROCID": "3"}, False),
-        ({"RANK": "0", "SLURM_PROCID": "3"}, True),
-        ({"OMPI_COMM_WORLD_RANK": "2"}, False),
-    ],
-)
-def test_the_main_process_is_known_before_torch_is_set_up(environment, expected, monkeypatch):
-    for name in ("RANK", "SLURM_PROCID", "OMPI_COMM_WORLD_RANK"):
-        monkeypatch.delenv(name, raising=False)
-    for name, value in environment.items():
-        monkeypatch.setenv(name, value)
-    assert launch.is_main_process() is expected
-
-
-@pytest.mark.parametrize(
     ("launcher", "local_rank", "visible", "expected"),
     [
         ("pytorch", 3, 4, 3),
@@ -119,11 +100,15 @@ def test_a_port_in_use_and_a_failed_meeting_say_what_to_do(monkeypatch):
         for name, value in place.items():
             monkeypatch.setenv(name, value)
         with pytest.raises(InputError, match=r"port \d+ is in use on .*: set MASTER_PORT"):
-            launch._meet(Config({}), Ranks(0, 2, 0, "127.0.0.1", int(place["MASTER_PORT"])), False)
+            launch._init_process_group(
+                Config({}), Ranks(0, 2, 0, "127.0.0.1", int(place["MASTER_PORT"])), False
+            )
     monkeypatch.setenv("RANK", "1")  # nobody listens there any more
     cfg = Config({"env_cfg": {"dist_cfg": {"backend": "gloo", "timeout": 1}}})
     with pytest.raises(InputError, match=r"could not meet the others .*GLOO_SOCKET_IFNAME"):
-        launch._meet(cfg, Ranks(1, 2, 1, "127.0.0.1", int(place["MASTER_PORT"])), False)
+        launch._init_process_group(
+            cfg, Ranks(1, 2, 1, "127.0.0.1", int(place["MASTER_PORT"])), False
+        )
     message = launch._rendezvous_message(Ranks(1, 2, 1, "n1", 5), "nccl", "timed out")
     assert "NCCL_SOCKET_IFNAME" in message
 

@@ -8,7 +8,7 @@ import torch
 pytest.importorskip("mmseg")
 
 from mmseg_heritage.apis.train import train
-from mmseg_heritage.engine.checkpoint_files import LAST, enlist
+from mmseg_heritage.engine.checkpoint_files import LAST, record_checkpoint
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.resume import latest_checkpoint, latest_whole_checkpoint
 
@@ -50,7 +50,7 @@ def folder(tmp_path):
     for step in (1, 2):
         path = tmp_path / f"iter_{step}.pth"
         torch.save({"state_dict": {"weight": torch.rand(100, 100)}}, path)
-        enlist(tmp_path, path, keep=2)
+        record_checkpoint(tmp_path, path, keep=2)
     return tmp_path
 
 

@@ -1,14 +1,14 @@
 """Checkpoints load as stock loading loads them, and run nothing."""
 
+import os
 import pickle
 import shutil
 import subprocess
-import sys
-import tarfile
 from collections import OrderedDict
 from pathlib import Path
 from typing import Any
 
+import mmengine.runner.checkpoint as mmengine_checkpoint
 import numpy as np
 import pytest
 import torch
@@ -17,12 +17,14 @@ from mmengine.optim import scheduler as schedulers
 from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
-import mmseg_heritage.plugin  # noqa: F401  registers the loader
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.checkpoint import (
     check_fits,
+    check_resumable,
+    checkpoint_reading,
+    classes_of,
     load_checkpoint_file,
-    trusting_checkpoints,
+    meta_of,
     weights_of,
 )
 
@@ -196,47 +198,70 @@ def attacks(marker: Path) -> dict[str, Any]:
 
 @pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "legacy"])
 @pytest.mark.parametrize("name", attacks(Path("x")))
-def test_code_in_a_checkpoint_is_refused_and_not_run(name, as_zip, tmp_path):
+def test_code_in_a_checkpoint_is_refused_and_not_run(name, as_zip, write_file, tmp_path):
     marker, path = tmp_path / "ran", tmp_path / "evil.pth"
     attack = attacks(marker)[name]
     if isinstance(attack, bytes):
-        if as_zip:
-            writer = torch._C.PyTorchFileWriter(str(path))
-            writer.write_record("data.pkl", attack, len(attack))
-            writer.write_end_of_file()
-        else:
-            path.write_bytes(attack)
+        path = write_file(attack, as_zip)
     else:
         torch.save(attack, path, _use_new_zipfile_serialization=as_zip)
     minimum = HistoryBuffer.min
     with pytest.raises(InputError) as caught:
         load_checkpoint_file(str(path))
     message = str(caught.value)
-    assert message.startswith(f"{path}: refused, because this checkpoint asks to run '"), message
+    assert message.startswith(f"{path}: refused, because this checkpoint asks for '"), message
     assert "--trust-checkpoint" in message
     assert not marker.exists()
     assert HistoryBuffer.min is minimum
-    # Every way of mmengine to a file goes through the same door.
-    with pytest.raises(InputError, match="refused"):
-        CheckpointLoader.load_checkpoint(str(path))
-    with pytest.raises(InputError, match="refused"):
-        load_checkpoint(torch.nn.Linear(1, 1), str(path))
-    assert not marker.exists()
 
 
-def test_the_attacks_would_work_on_stock_loading(tmp_path):
-    torch.save(attacks(tmp_path / "ran")["os.system"], tmp_path / "evil.pth")
-    with trusting_checkpoints(True):
-        load_checkpoint_file(tmp_path / "evil.pth")
-    assert (tmp_path / "ran").exists()
+class TestCheckpointReading:
+    """Inside our runs every way of mmengine to a file goes through the safe reader."""
 
+    @pytest.fixture
+    def hostile(self, tmp_path: Path) -> str:
+        torch.save(attacks(tmp_path / "ran")["os.system"], tmp_path / "evil.pth")
+        return str(tmp_path / "evil.pth")
 
-def test_trust_ends_with_its_block(tmp_path):
-    torch.save(attacks(tmp_path / "ran")["eval"], tmp_path / "evil.pth")
-    with trusting_checkpoints(True):
-        pass
-    with pytest.raises(InputError, match=r"builtins\.eval|__builtin__\.eval"):
-        load_checkpoint_file(tmp_path / "evil.pth")
+    def test_local_files_and_downloads_are_read_safely(self, hostile, tmp_path, monkeypatch):
+        monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
+        monkeypatch.setattr(
+            torch.hub, "download_url_to_file", lambda url, to, **_: shutil.copy(hostile, to)
+        )
+        with checkpoint_reading():
+            with pytest.raises(InputError, match="refused"):
+                CheckpointLoader.load_checkpoint(hostile)
+            with pytest.raises(InputError, match="refused"):
+                load_checkpoint(torch.nn.Linear(1, 1), hostile)
+            with pytest.raises(InputError, match="refused"):
+                CheckpointLoader.load_checkpoint("https://example.org/evil.pth")
+            with pytest.raises(InputError, match="fetch this checkpoint first"):
+                CheckpointLoader.load_checkpoint("s3://bucket/evil.pth")
+        assert not (tmp_path / "ran").exists()
+
+    @pytest.mark.parametrize("trust", [False, True])
+    def test_everything_is_as_before_at_its_end(self, trust):
+        def state() -> tuple[Any, ...]:
+            return CheckpointLoader._schemes.copy(), mmengine_checkpoint.load_url, dict(os.environ)
+
+        before = state()
+        with pytest.raises(KeyError), checkpoint_reading(trust):
+            assert state() != before
+            with checkpoint_reading(True):
+                pass
+            raise KeyError
+        assert state() == before
+
+    def test_trust_ends_with_its_block(self, hostile):
+        with checkpoint_reading(True):
+            pass
+        with pytest.raises(InputError, match=r"refused.*posix\.system|refused.*nt\.system"):
+            load_checkpoint_file(hostile)
+
+    def test_the_attacks_would_work_on_stock_loading(self, hostile, tmp_path):
+        with checkpoint_reading(True):
+            CheckpointLoader.load_checkpoint(hostile)
+        assert (tmp_path / "ran").exists()
 
 
 @pytest.mark.filterwarnings("ignore")
@@ -245,14 +270,6 @@ def test_torchscript_is_refused_before_torch_dispatches_it(tmp_path, monkeypatch
     monkeypatch.setattr(torch.jit, "load", lambda *_, **__: pytest.fail("torch.jit.load ran"))
     with pytest.raises(InputError, match=r"refused.*TorchScript"):
         load_checkpoint_file(tmp_path / "m.pt")
-
-
-def test_tar_archives_are_refused(tmp_path):
-    (tmp_path / "pickle").write_bytes(b"x")
-    with tarfile.open(tmp_path / "old.pth", "w") as tar:
-        tar.add(tmp_path / "pickle", "storages")
-    with pytest.raises(InputError, match=r"refused.*tar"):
-        load_checkpoint_file(tmp_path / "old.pth")
 
 
 @pytest.mark.parametrize("as_zip", [True, False], ids=["zip", "legacy"])
@@ -265,12 +282,6 @@ def test_a_truncated_file_is_named_as_such(share, as_zip, tmp_path):
     with pytest.raises(InputError, match="not a whole checkpoint file") as caught:
         load_checkpoint_file(path)
     assert str(caught.value).startswith(str(path))
-
-
-def test_a_file_of_something_else_is_named_as_such(tmp_path):
-    (tmp_path / "c.pth").write_text("version https://git-lfs.github.com/spec/v1\noid sha256:0\n")
-    with pytest.raises(InputError, match="not a whole checkpoint file"):
-        load_checkpoint_file(tmp_path / "c.pth")
 
 
 def test_a_missing_file_is_named():
@@ -286,20 +297,6 @@ def test_the_checkpoints_that_are_there_are_named(tmp_path):
         InputError, match=r"a folder; expected a checkpoint.*best_mIoU_epoch_3\.pth"
     ):
         load_checkpoint_file(tmp_path)
-
-
-def test_addresses_load_safely_too(tmp_path, monkeypatch):
-    path = tmp_path / "evil.pth"
-    torch.save(attacks(tmp_path / "ran")["os.system"], path)
-    monkeypatch.setattr(torch.hub, "get_dir", lambda: str(tmp_path / "hub"))
-    monkeypatch.setattr(
-        torch.hub, "download_url_to_file", lambda url, to, **_: shutil.copy(path, to)
-    )
-    with pytest.raises(InputError, match="refused"):
-        CheckpointLoader.load_checkpoint("https://example.org/evil.pth")
-    with pytest.raises(InputError, match="fetch this checkpoint first"):
-        CheckpointLoader.load_checkpoint("s3://bucket/evil.pth")
-    assert not (tmp_path / "ran").exists()
 
 
 class TestCheckFits:
@@ -329,22 +326,87 @@ class TestCheckFits:
             "0.weight: the model has (3, 2), the file (3, 5)",
         ]
 
-    @pytest.mark.parametrize("content", [[1], {"state_dict": {"a": 1}}, torch.ones(1)])
+    @pytest.mark.parametrize(
+        "content",
+        [
+            [1],
+            {"state_dict": {"a": 1}},
+            {"state_dict": [torch.ones(1)]},
+            {5: torch.ones(1)},
+            torch.ones(1),
+            None,
+        ],
+    )
     def test_a_file_without_weights_is_refused(self, content, tmp_path):
         torch.save(content, tmp_path / "c.pth")
         with pytest.raises(InputError, match="expected a checkpoint with a 'state_dict'"):
             check_fits(self.model(), tmp_path / "c.pth")
 
 
-def test_importing_the_plugin_is_enough(tmp_path):
-    torch.save(attacks(tmp_path / "ran")["os.system"], tmp_path / "evil.pth")
-    code = (
-        "import mmseg_heritage.plugin, sys\n"
-        "from mmengine.runner.checkpoint import CheckpointLoader\n"
-        "CheckpointLoader.load_checkpoint(sys.argv[1])"
+RED = (255, 0, 0)
+
+
+class TestWhatACheckpointSays:
+    """The parts of a checkpoint that are no tensors, sound and odd."""
+
+    def test_its_classes(self, tiny_run):
+        classes, palette = classes_of(load_checkpoint_file(tiny_run.checkpoint), "c.pth")
+        assert (classes[0], len(classes), len(palette)) == ("Clean", 16, 16)
+        assert classes_of({"state_dict": {}}, "c.pth") is None
+        assert classes_of({"meta": None}, "c.pth") is None
+        assert meta_of([], "c.pth") == {}
+
+    @pytest.mark.parametrize("meta", ["text", [1], 5, {5: 1}])
+    def test_an_odd_meta(self, meta):
+        with pytest.raises(InputError, match=r"^c\.pth: expected 'meta' to be a dict of names"):
+            classes_of({"meta": meta}, "c.pth")
+
+    @pytest.mark.parametrize(
+        ("found", "problem"),
+        [
+            ("text", "classes: expected"),
+            ({}, "palette: expected"),
+            ({"classes": "ab", "palette": [RED, RED]}, "classes: expected"),
+            ({"classes": [1], "palette": [RED]}, "classes: expected"),
+            ({"classes": ["a", "a"], "palette": [RED, RED]}, "twice"),
+            ({"classes": ["a"]}, "palette: expected"),
+            ({"classes": ["a"], "palette": [RED, RED]}, "2 colors for 1 classes"),
+            ({"classes": ["a"], "palette": 999}, "palette: expected"),
+            ({"classes": ["a"], "palette": [999]}, "palette: expected"),
+            ({"classes": ["a"], "palette": [(999, 0, 0)]}, "palette: expected"),
+            ({"classes": ["a"], "palette": [(-1, 0, 0)]}, "palette: expected"),
+            ({"classes": ["a"], "palette": [(0.5, 0, 0)]}, "palette: expected"),
+            ({"classes": ["a"], "palette": [(0, 0)]}, "palette: expected"),
+        ],
     )
-    done = subprocess.run(
-        [sys.executable, "-c", code, str(tmp_path / "evil.pth")], capture_output=True, text=True
-    )
-    assert "InputError" in done.stderr
-    assert not (tmp_path / "ran").exists()
+    def test_odd_classes(self, found, problem):
+        with pytest.raises(InputError, match=r"^c\.pth: 'dataset_meta' cannot be used") as caught:
+            classes_of({"meta": {"dataset_meta": found}}, "c.pth")
+        assert any(problem in line for line in caught.value.problems)
+
+    def test_a_run_can_be_resumed(self, tiny_run):
+        check_resumable(load_checkpoint_file(tiny_run.checkpoint), "c.pth")
+
+    @pytest.mark.parametrize(
+        ("place", "value"),
+        [("meta", {}), ("meta.epoch", 10**9), ("meta.iter", -1), ("meta.epoch", True),
+         ("meta.iter", "3"), ("message_hub", None), ("message_hub", [1]),
+         ("message_hub.log_scalars", 5), ("optimizer", None), ("optimizer", "adam"),
+         ("optimizer.state", []), ("optimizer.param_groups", {}),
+         ("optimizer.param_groups", [{}]), ("optimizer.param_groups", [5])],
+    )  # fmt: skip
+    def test_an_odd_state_of_a_run(self, place, value, tiny_run):
+        checkpoint = load_checkpoint_file(tiny_run.checkpoint)
+        part, _, name = place.partition(".")
+        if name:
+            checkpoint[part][name] = value
+        else:
+            checkpoint[part] = value
+        with pytest.raises(InputError, match=r"^c\.pth: holds weights but not") as caught:
+            check_resumable(checkpoint, "c.pth")
+        assert all(line.startswith(part) for line in caught.value.problems)
+
+    def test_all_that_is_missing_is_listed(self):
+        with pytest.raises(InputError) as caught:
+            check_resumable({"state_dict": {}}, "c.pth")
+        assert len(caught.value.problems) == 4

@@ -3,7 +3,13 @@
 import pytest
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.utils.text import counted, require_known
+from mmseg_heritage.utils.text import counted, did_you_mean, readable_size, require_known
+
+
+def test_similar_names_are_suggested_and_none_where_none_is_similar():
+    assert did_you_mean("vlaues", {"values": 1, "masks": 2}) == "; did you mean values?"
+    assert did_you_mean("FOLD3", ["fold-2", "fold-3"]) == "; did you mean fold-3 or fold-2?"
+    assert did_you_mean("xyz", ["values", "masks"]) == ""
 
 
 def test_all_unknown_names_are_told_with_near_ones():
@@ -29,3 +35,16 @@ def test_known_names_pass():
 
 def test_one_has_no_plural():
     assert [counted(n, "fault") for n in (0, 1, 2)] == ["0 faults", "1 fault", "2 faults"]
+
+
+@pytest.mark.parametrize(
+    ("num_bytes", "text"),
+    [
+        (0, "0.0 MB"),
+        (99.9e6, "99.9 MB"),
+        (1e8, "0.1 GB"),
+        (2.5e12, "2500.0 GB"),
+    ],
+)
+def test_sizes_are_in_mb_or_gb(num_bytes, text):
+    assert readable_size(num_bytes) == text

@@ -13,7 +13,7 @@ class Kind:
 
     Attributes:
         title: What is wrong, for the head of their list.
-        is_warning: Whether training can do without mending it.
+        is_warning: Whether training can do without fixing it.
     """
 
     title: str

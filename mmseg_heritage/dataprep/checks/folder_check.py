@@ -12,13 +12,15 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import MAX_DISTANCE, near_duplicate_groups
 from mmseg_heritage.dataprep.checks.faults import KINDS, Fault
-from mmseg_heritage.dataprep.checks.pixels import Examined, examine, in_threads
+from mmseg_heritage.dataprep.checks.pixels import Examined
+from mmseg_heritage.dataprep.checks.verified import VerifiedFiles, classes_hash
 from mmseg_heritage.dataprep.layout import COLUMNS, FolderContent, Sample, scan_folder
 from mmseg_heritage.dataprep.splits.groups import split_units
-from mmseg_heritage.dataprep.statistics import Bar, no_bar
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
-from mmseg_heritage.taxonomy import CONTENTS, MATERIALS
+from mmseg_heritage.taxonomy import CONTENTS, FINE, MATERIALS
+from mmseg_heritage.utils.progress import Bar, no_bar
+from mmseg_heritage.utils.threads import run_in_threads
 
 DESCRIPTIONS = (
     "type",
@@ -74,9 +76,10 @@ def check_folder(
     *,
     max_distance: int | None = MAX_DISTANCE,
     workers: int | None = None,
+    full: bool = False,
     bar: Bar = no_bar,
 ) -> CheckReport:
-    """Decodes every file of a data set, and gathers all that is wrong with it.
+    """Gathers all that is wrong with a data set, decoding every file that is not yet verified.
 
     Each worker holds one photograph and its mask at a time; of the others only hashes and counts
     are kept.
@@ -88,6 +91,8 @@ def check_folder(
         metadata: Name of the metadata table.
         max_distance: Near-duplicates differ in at most so many of 63 bits; None looks for none.
         workers: Threads that decode; by default the cores, at most 8.
+        full: Whether to decode also what
+            :class:`mmseg_heritage.dataprep.checks.verified.VerifiedFiles` vouches for.
         bar: Shows progress.
 
     Raises:
@@ -99,17 +104,18 @@ def check_folder(
     root = Path(root)
     content = scan_folder(root, images, annotations, metadata)
     ids = sorted(content.images.keys() | content.annotations.keys())
+    verified = VerifiedFiles(root, classes_hash(FINE), full)
     pairs = [(content.images.get(i), content.annotations.get(i)) for i in ids]
     with bar("checking images and masks") as report:
-        results = in_threads(lambda pair: examine(*pair), pairs, workers, report)
+        results = run_in_threads(lambda pair: verified.examine(*pair), pairs, report, workers)
         examined = dict(zip(ids, results, strict=True))
+    verified.save()
 
     faults = list(content.faults)
     faults += [fault for result in examined.values() for fault in result.faults]
     faults += _metadata_faults(content, root / metadata)
     faults += _duplicates(content.samples, examined, max_distance)
-    for folder in (images, annotations):
-        faults += _other_files(root / folder)
+    faults += [_other_file(path) for path in content.other_files]
     order = list(KINDS)
     return CheckReport(
         root=root,
@@ -209,15 +215,9 @@ def _names(paths: Sequence[Path]) -> str:
     return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"
 
 
-def _other_files(folder: Path) -> list[Fault]:
-    """Lists what is in a folder of images but is not read; hidden files are passed over."""
-    faults = []
-    for path in sorted(folder.iterdir()):
-        if path.name.startswith("."):
-            continue
-        if path.is_dir():
-            faults.append(Fault("other file", path, "a folder; images in it are not read"))
-        elif path.suffix.lower() not in IMAGE_SUFFIXES:
-            suffixes = ", ".join(IMAGE_SUFFIXES)
-            faults.append(Fault("other file", path, f"not read: expected one of {suffixes}"))
-    return faults
+def _other_file(path: Path) -> Fault:
+    """Says what is not read."""
+    if path.is_dir():
+        return Fault("other file", path, "a folder; images in it are not read")
+    suffixes = ", ".join(IMAGE_SUFFIXES)
+    return Fault("other file", path, f"not read: expected one of {suffixes}")

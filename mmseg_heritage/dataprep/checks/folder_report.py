@@ -9,13 +9,13 @@ from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
-from prettytable import PrettyTable
 
 from mmseg_heritage.dataprep.checks.faults import KINDS, Fault
 from mmseg_heritage.dataprep.checks.folder_check import CheckReport
 from mmseg_heritage.dataprep.layout import Sample
 from mmseg_heritage.dataprep.statistics import NUM_CLASSES
 from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX
+from mmseg_heritage.utils.tables import plain_table
 from mmseg_heritage.utils.text import counted
 from mmseg_heritage.version import __version__
 
@@ -136,12 +136,6 @@ def _domain_json(report: CheckReport, domain: str) -> dict[str, Any]:
     }
 
 
-def _table(fields: Sequence[str], rows: Iterable[Sequence[object]], align: str = "r") -> str:
-    table = PrettyTable(list(fields), align=align)
-    table.add_rows([list(row) for row in rows])
-    return str(table)
-
-
 def _class_table(report: CheckReport) -> str:
     counts = _counts(report, report.samples)
     totals = counts.sum(axis=0)
@@ -158,7 +152,7 @@ def _class_table(report: CheckReport) -> str:
             _IDS, _NAMES, totals, np.count_nonzero(counts, axis=0), strict=True
         )
     ]
-    return _table(("id", "class", "pixels", "% of labelled", "images"), rows)
+    return plain_table(("id", "class", "pixels", "% of labelled", "images"), rows, labels=2)
 
 
 def _domain_table(report: CheckReport, domain: str) -> str:
@@ -170,7 +164,7 @@ def _domain_table(report: CheckReport, domain: str) -> str:
         damaged = f"{100 * (1 - counts[0] / labelled):.2f}" if labelled else "-"
         present = " ".join(str(i) for i in np.flatnonzero(counts))
         rows.append((name or "(none)", len(samples), f"{labelled:,}", damaged, present))
-    return _table((domain, "images", "labelled pixels", "% damaged", "classes"), rows)
+    return plain_table((domain, "images", "labelled pixels", "% damaged", "classes"), rows)
 
 
 def _kind_table(report: CheckReport) -> str:
@@ -178,7 +172,7 @@ def _kind_table(report: CheckReport) -> str:
         (KINDS[kind].severity, kind, len(faults), KINDS[kind].title)
         for kind, faults in _by_kind(report)
     ]
-    return _table(("severity", "kind", "number", "what it means"), rows, align="l")
+    return plain_table(("severity", "kind", "number", "what it means"), rows, labels=4)
 
 
 def _verdict(report: CheckReport, strict: bool) -> str:

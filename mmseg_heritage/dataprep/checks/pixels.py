@@ -1,94 +1,21 @@
-"""Decoding every image and mask of a data set once, so that training never meets a bad one."""
+"""Decoding a photograph and its mask, and what is wrong with them."""
 
 from __future__ import annotations
 
 import hashlib
-import os
-from collections.abc import Callable, Iterator, Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TypeVar
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
 from mmseg_heritage.dataprep.checks.faults import Fault
-from mmseg_heritage.dataprep.layout import Sample
-from mmseg_heritage.dataprep.statistics import NUM_CLASSES, Progress, class_pixels
-from mmseg_heritage.errors import InputError
+from mmseg_heritage.dataprep.statistics import NUM_CLASSES, class_pixels
 from mmseg_heritage.images.color import profile_fault
-from mmseg_heritage.images.image_files import ImageFault, image_header, image_size
+from mmseg_heritage.images.image_files import ImageFault, image_header
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
-
-_T = TypeVar("_T")
-_Result = TypeVar("_Result")
-
-
-def check_sizes(samples: Sequence[Sample]) -> None:
-    """Verifies from the file headers that every mask has its image's size.
-
-    Raises:
-        InputError: With all masks of another size and all unreadable files.
-    """
-    problems = []
-    for sample in samples:
-        try:
-            image, mask = image_size(sample.image), image_size(sample.annotation)
-            if image != mask:
-                problems.append(
-                    f"{sample.annotation}: the mask is {mask[0]}x{mask[1]}, "
-                    f"its image {image[0]}x{image[1]}"
-                )
-        except ImageFault as error:
-            problems.append(str(error))
-    if problems:
-        raise InputError("masks must have the size of their images", problems)
-
-
-def check_pixels(samples: Sequence[Sample], progress: Progress | None = None) -> None:
-    """Decodes everything, in threads, and verifies modes, sizes and class ids.
-
-    Args:
-        samples: What to read.
-        progress: Called with (done, total) after each sample.
-
-    Raises:
-        InputError: With the faults of all files.
-    """
-    pairs = [(sample.image, sample.annotation) for sample in samples]
-    problems = [
-        str(fault)
-        for faults in in_threads(lambda pair: read_pair(*pair)[2], pairs, progress=progress)
-        for fault in faults
-    ]
-    if problems:
-        raise InputError("the data set has faulty files; mend or remove them", problems)
-
-
-def in_threads(
-    function: Callable[[_T], _Result],
-    items: Sequence[_T],
-    workers: int | None = None,
-    progress: Progress | None = None,
-) -> Iterator[_Result]:
-    """Yields ``function(item)`` for each item in order, computed in threads.
-
-    Args:
-        function: What to compute; Pillow, OpenCV and hashlib let go of the GIL in it.
-        items: What to compute it of.
-        workers: Number of threads; by default the cores, at most 8.
-        progress: Called with (done, total) after each item.
-    """
-    # More threads than cores only cost memory.
-    workers = min(8, os.cpu_count() or 1) if workers is None else workers
-    with ThreadPoolExecutor(max_workers=workers) as pool:
-        for done, result in enumerate(pool.map(function, items), start=1):
-            yield result
-            if progress is not None:
-                progress(done, len(items))
 
 
 def read_pair(
@@ -132,6 +59,7 @@ class Examined:
 
     Attributes:
         faults: What is wrong with them.
+        size: (width, height) of the photograph in pixels; None without a readable one.
         digest: SHA-256 of the decoded pixels and their shape; None without a readable photograph.
         hash: Perceptual hash; None without a readable photograph.
         class_pixels: int64 (17,), as :func:`mmseg_heritage.dataprep.statistics.class_pixels`; None
@@ -139,6 +67,7 @@ class Examined:
     """
 
     faults: tuple[Fault, ...]
+    size: tuple[int, int] | None = None
     digest: str | None = None
     hash: int | None = None
     class_pixels: NDArray[np.int64] | None = None
@@ -152,8 +81,9 @@ def examine(image: Path | None, annotation: Path | None) -> Examined:
         annotation: File of the mask, if there is one.
     """
     pixels, mask, faults = read_pair(image, annotation)
-    digest = phash = counts = None
+    size = digest = phash = counts = None
     if image is not None and pixels is not None:
+        size = (pixels.shape[1], pixels.shape[0])
         digest = _digest(pixels)
         phash = perceptual_hash(pixels)
         header = image_header(image)
@@ -163,7 +93,7 @@ def examine(image: Path | None, annotation: Path | None) -> Examined:
         counts = class_pixels(mask)
         if not counts[:NUM_CLASSES].any():
             faults.append(Fault("no label", annotation, "every pixel is 255, outside the object"))
-    return Examined(tuple(faults), digest, phash, counts)
+    return Examined(tuple(faults), size, digest, phash, counts)
 
 
 def _digest(pixels: np.ndarray) -> str:

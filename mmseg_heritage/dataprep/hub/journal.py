@@ -4,13 +4,14 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Callable, Container, Iterable
+from collections.abc import Container, Iterable
 from dataclasses import asdict, dataclass
 from pathlib import Path, PurePosixPath
 from typing import Any
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.files import check_empty, replacing, sha256, write_json
+from mmseg_heritage.utils.progress import Progress
 
 SCHEMA = "mmseg_heritage/prepared/1"
 MANIFEST = "manifest.json"
@@ -127,7 +128,7 @@ class Journal:
                 problems,
             )
 
-    def verify(self, progress: Callable[[int, int], None] | None) -> None:
+    def verify(self, progress: Progress | None) -> None:
         """Compares all recorded files with their hashes; forgets those that are gone.
 
         Raises:
@@ -154,7 +155,7 @@ class Journal:
             )
 
     def start(self) -> None:
-        """Writes the journal anew, with what is known, and without the half line of a kill."""
+        """Writes the journal again, with what is known, and without the half line of a kill."""
         head = {**self.origin, "metadata_sha256": self.metadata_sha256}
         lines = [head, *map(asdict, self.written.values())]
         with replacing(self.root / JOURNAL) as temporary:

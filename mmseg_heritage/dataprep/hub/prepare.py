@@ -23,9 +23,9 @@ from mmseg_heritage.dataprep.hub.shards import (
 )
 from mmseg_heritage.dataprep.hub.shrink import ClassLoss, class_losses
 from mmseg_heritage.dataprep.layout import metadata_bytes
-from mmseg_heritage.dataprep.statistics import Bar, Progress, no_bar
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.files import replacing, sha256
+from mmseg_heritage.utils.progress import Bar, Progress, no_bar
 from mmseg_heritage.version import __version__
 
 METADATA = "metadata.csv"
@@ -116,7 +116,7 @@ def prepare(
         raise InputError(
             f"{error.filename or out}: cannot be written ({error.strerror or error}). "
             f"{len(journal.written)} of {len(IMAGE_COLUMNS) * len(rows)} files are done. Make room "
-            "or mend it, and run this again: it goes on from there"
+            "or fix it, and run this again: it goes on from there"
         ) from error
 
 

@@ -13,17 +13,17 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmseg_heritage.dataprep.checks.pixels import in_threads
 from mmseg_heritage.dataprep.hub.convert import convert_image, encode_png
 from mmseg_heritage.dataprep.importing.coded_masks import Coder, read_coded_mask
 from mmseg_heritage.dataprep.importing.import_sources import Sources, find_sources
 from mmseg_heritage.dataprep.importing.label_mapping import LabelMapping, load_mapping
 from mmseg_heritage.dataprep.importing.mat_files import require_scipy
 from mmseg_heritage.dataprep.layout import metadata_bytes
-from mmseg_heritage.dataprep.statistics import Bar, no_bar
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.files import check_empty, making_folder, sha256, write_json
+from mmseg_heritage.utils.progress import Bar, no_bar
 from mmseg_heritage.utils.text import counted
+from mmseg_heritage.utils.threads import run_in_threads
 from mmseg_heritage.version import __version__
 
 SCHEMA = "mmseg_heritage/import/1"
@@ -79,7 +79,7 @@ def import_data(
 
     Photographs keep their bytes. Masks become 8-bit PNG of class ids. Every file is decoded and
     checked. The folder appears when it is complete: a call that fails or is stopped leaves nothing
-    under its name, and the next one begins anew.
+    under its name, and the next one begins again.
 
     Args:
         mapping: As :func:`mmseg_heritage.dataprep.importing.label_mapping.load_mapping` takes it.
@@ -110,13 +110,11 @@ def import_data(
             for name in ("images", "annotations"):
                 (folder / name).mkdir()
             with bar("importing images and masks") as report:
-                results = list(
-                    in_threads(
-                        lambda i: _convert(i, sources, label_mapping, folder),
-                        sources.ids,
-                        workers,
-                        report,
-                    )
+                results = run_in_threads(
+                    lambda i: _convert(i, sources, label_mapping, folder),
+                    sources.ids,
+                    report,
+                    workers,
                 )
             _refuse_unmapped(label_mapping, results)
             faulty = {result.id: result.problems for result in results if result.problems}
@@ -130,7 +128,7 @@ def import_data(
     except OSError as error:
         raise InputError(
             f"{error.filename or out}: cannot be read or written ({error.strerror or error}). "
-            "Nothing is left behind; make room or mend it, and run this again"
+            "Nothing is left behind; make room or fix it, and run this again"
         ) from error
     return imported
 
@@ -142,7 +140,7 @@ def _lines(left_out: Mapping[str, Sequence[str]]) -> list[str]:
 def _refuse(left_out: Mapping[str, Sequence[str]], skip_faulty: bool) -> None:
     if left_out and not skip_faulty:
         raise InputError(
-            f"{len(left_out)} images or masks cannot be used; nothing is written. Mend them, or "
+            f"{len(left_out)} images or masks cannot be used; nothing is written. Fix them, or "
             "leave them out with --skip-faulty",
             _lines(left_out),
         )

@@ -24,8 +24,9 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmseg_heritage.errors import InputError, did_you_mean
+from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX
+from mmseg_heritage.utils.text import did_you_mean
 
 SCHEMA = "mmseg_heritage/mapping/1"
 SHIPPED = Path(__file__).with_name("mappings")
@@ -155,7 +156,7 @@ def load_mapping(source: str | Path) -> LabelMapping:
 
 
 def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds a JSON object; of keys that are there twice, one would be lost without a word."""
+    """Builds a JSON object; of keys that are there twice, one would be lost silently."""
     keys = [key for key, _ in pairs]
     twice = sorted({key for key in keys if keys.count(key) > 1})
     if twice:

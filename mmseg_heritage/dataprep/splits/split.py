@@ -164,7 +164,7 @@ def load_split(path: str | Path) -> Split:
     if content.get("sha256", split.digest()) != split.digest():
         raise InputError(
             f"{path}: the parts are not those that its sha256 was made from: the file was edited, "
-            "and results that name its hash belong to another split. Make it anew with "
+            "and results that name its hash belong to another split. Make it again with "
             'make_splits.py, or remove "sha256" from it to use it as a split of your own'
         )
     return split

@@ -8,14 +8,15 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from prettytable import PrettyTable
 
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.dataprep.splits.split import SCORED_PARTS, Split, check_split, load_split
-from mmseg_heritage.dataprep.statistics import NUM_CLASSES, Bar, no_bar, sample_pixels
+from mmseg_heritage.dataprep.statistics import NUM_CLASSES, sample_pixels
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import FINE
+from mmseg_heritage.utils.progress import Bar, no_bar
+from mmseg_heritage.utils.tables import plain_table
 
 
 def check_split_files(
@@ -115,21 +116,20 @@ def support_table(
 ) -> str:
     """Lays out how many images and pixels of each class, material and content the parts have."""
     parts = list(split.parts)
-    table = PrettyTable(["", *(f"{p} images" for p in parts), *(f"{p} pixels" for p in parts)])
-    table.align = "r"
-    table.align[""] = "l"
+    rows: list[list[object]] = []
     counts = [
         np.array([pixels[i] for i in split.part(p)]).reshape(-1, NUM_CLASSES + 1) for p in parts
     ]
     for row, name in enumerate([*(c.name for c in FINE), "outside the object"]):
         images = [int((c[:, row] > 0).sum()) for c in counts]
-        table.add_row([name, *images, *(f"{int(c[:, row].sum()):,}" for c in counts)])
+        rows.append([name, *images, *(f"{int(c[:, row].sum()):,}" for c in counts)])
     by_id = {s.id: s for s in samples}
     for attribute in ("material", "content"):
         for value in sorted({getattr(s, attribute) for s in samples} - {""}):
             images = [
                 sum(getattr(by_id[i], attribute) == value for i in split.part(p)) for p in parts
             ]
-            table.add_row([value, *images, *[""] * len(parts)])
-    table.add_row(["all", *(len(split.part(p)) for p in parts), *[""] * len(parts)])
-    return str(table)
+            rows.append([value, *images, *[""] * len(parts)])
+    rows.append(["all", *(len(split.part(p)) for p in parts), *[""] * len(parts)])
+    header = ["", *(f"{p} images" for p in parts), *(f"{p} pixels" for p in parts)]
+    return plain_table(header, rows)

@@ -11,14 +11,13 @@ from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.split import Split, load_split
 from mmseg_heritage.dataprep.splits.split_makers import HOLDOUT, KFOLD, LEAVE_ONE_OUT, SplitMaker
 from mmseg_heritage.dataprep.statistics import (
-    Bar,
-    no_bar,
     present_classes,
     sample_hashes,
     sample_pixels,
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.utils.progress import Bar, no_bar
 
 KINDS = (HOLDOUT, KFOLD, *LEAVE_ONE_OUT)
 """What can be made, by name."""

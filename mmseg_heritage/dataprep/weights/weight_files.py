@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -12,10 +11,11 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.split import Split, check_split, default_split, load_split
-from mmseg_heritage.dataprep.statistics import Bar, group_pixels, no_bar, sample_pixels
+from mmseg_heritage.dataprep.statistics import group_pixels, sample_pixels
 from mmseg_heritage.dataprep.weights.weight_formulas import class_weights, save_class_weights
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.utils.progress import Bar, no_bar
 
 FOLDER = "class_weights"
 """Folder below the data root where weights go unless another place is named."""
@@ -30,7 +30,7 @@ def make_weight_files(
     level: str = "fine",
     overwrite: bool = False,
     bar: Bar = no_bar,
-) -> list[Path]:
+) -> dict[Path, dict[str, Any]]:
     """Counts the pixels of the training part of a split, and writes class weights from them.
 
     Everything that the training part names is counted as it is trained on: originals, and copies
@@ -49,7 +49,8 @@ def make_weight_files(
         bar: Shows progress.
 
     Returns:
-        The files.
+        File -> what :func:`mmseg_heritage.dataprep.weights.weight_formulas.save_class_weights`
+        wrote to it.
 
     Raises:
         InputError: If a split does not fit the data, a mask cannot be read, the weights cannot be
@@ -77,20 +78,15 @@ def make_weight_files(
     trained = {i for split in splits.values() for i in split.part("train")}
     with bar("counting classes") as report:
         pixels = sample_pixels([s for s in samples if s.id in trained], report)
-    for path, split in splits.items():
-        _save(targets[path], path, split, samples, pixels, formula, max_ratio, level)
-    return list(targets.values())
+    return {
+        targets[path]: _save(targets[path], path, split, samples, pixels, formula, max_ratio, level)
+        for path, split in splits.items()
+    }
 
 
 def chart_of(path: Path) -> Path:
     """Returns the place for the bar chart of a file of weights."""
     return path.with_suffix(".png")
-
-
-def read_weight_file(path: str | Path) -> dict[str, Any]:
-    """Reads all that :func:`make_weight_files` wrote."""
-    content: dict[str, Any] = json.loads(Path(path).read_text(encoding="utf-8"))
-    return content
 
 
 def _splits(root: Path, split_file: str, samples: Sequence[Sample]) -> dict[Path, Split]:
@@ -131,7 +127,7 @@ def _save(
     formula: str,
     max_ratio: float | None,
     level: str,
-) -> None:
+) -> dict[str, Any]:
     """Writes the weights of one split."""
     ids = split.part("train")
     if not ids:
@@ -150,7 +146,7 @@ def _save(
             "copies_among_them": len(copies),
         },
     }
-    save_class_weights(
+    return save_class_weights(
         target,
         counts.sum(axis=0),
         LEVELS[level].classes,

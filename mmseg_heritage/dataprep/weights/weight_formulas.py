@@ -8,10 +8,12 @@ listed; the weight is never infinite. What to count is for
 
 from __future__ import annotations
 
+import hashlib
 import json
 import math
 import os
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
 from numbers import Integral, Real
 from pathlib import Path
 from typing import Any
@@ -164,6 +166,21 @@ def _shares_of_images(
     return counts / np.maximum(totals, 1)
 
 
+@dataclass(frozen=True)
+class WeightFile:
+    """A file of class weights, as it was read at one time.
+
+    Attributes:
+        weights: In class order, as :func:`load_class_weights` returns them.
+        details: The other keys of the file; empty for a bare list.
+        sha256: Of the file, as hex.
+    """
+
+    weights: list[float]
+    details: dict[str, Any]
+    sha256: str
+
+
 def load_class_weights(
     source: Sequence[float] | NDArray[Any] | str | os.PathLike[str],
     num_classes: int | None = None,
@@ -183,11 +200,12 @@ def load_class_weights(
         InputError: With everything that is wrong, naming the file.
     """
     if isinstance(source, (str, os.PathLike)):
-        origin = os.fspath(source)
-        values = _read_weights(Path(source))
-    else:
-        origin = "the list of class weights"
-        values = list(source)
+        return read_weight_file(source, num_classes).weights
+    return _verified(list(source), num_classes, "the list of class weights")
+
+
+def _verified(values: Sequence[Any], num_classes: int | None, origin: object) -> list[float]:
+    """Returns weights as floats, or raises everything that is wrong with them."""
     problems = _weight_problems(values, num_classes)
     if problems:
         raise InputError(f"The class weights cannot be used: {origin}", problems)
@@ -204,7 +222,7 @@ def save_class_weights(
     max_ratio: float | None = None,
     details: Mapping[str, Any] | None = None,
     overwrite: bool = False,
-) -> list[float]:
+) -> dict[str, Any]:
     """Computes class weights and writes them with what they were made from.
 
     The file appears whole or not at all (:func:`mmseg_heritage.utils.files.write_json`).
@@ -220,7 +238,7 @@ def save_class_weights(
         overwrite: Replace a file that is already there, instead of refusing.
 
     Returns:
-        The weights written, see :func:`class_weights`.
+        What was written; under ``class_weights`` the weights, see :func:`class_weights`.
 
     Raises:
         InputError: If counts, names or formula do not fit, or the file exists and ``overwrite`` is
@@ -250,7 +268,7 @@ def save_class_weights(
         "class_weights": weights,
     }
     write_json(target, content)
-    return weights
+    return content
 
 
 def _is_count(value: object) -> bool:
@@ -279,25 +297,35 @@ def _weight_problems(values: Sequence[object], num_classes: int | None) -> list[
     return problems
 
 
-def _read_weights(path: Path) -> list[Any]:
-    """Returns the unchecked list of weights in a JSON file."""
+def read_weight_file(path: str | os.PathLike[str], num_classes: int | None = None) -> WeightFile:
+    """Reads a JSON file of class weights, once for all that is asked about it.
+
+    Args:
+        path: The file; it holds the weights under the key ``class_weights``, or as a bare list.
+        num_classes: See :func:`load_class_weights`.
+
+    Raises:
+        InputError: With everything that is wrong, naming the file.
+    """
+    path = Path(path).expanduser()
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
+        data = path.read_bytes()
+        content = json.loads(data.decode("utf-8"))
     except (OSError, ValueError) as error:
         raise InputError(f"The class weights cannot be read from {path}", [str(error)]) from error
-    values = content
+    details = dict(content) if isinstance(content, Mapping) else {}
+    values = details.pop("class_weights", None) if isinstance(content, Mapping) else content
     problems = []
-    if isinstance(content, Mapping):
-        values = content.get("class_weights")
-        if content.get("schema", SCHEMA) != SCHEMA:
-            problems.append(f"schema is {content['schema']!r}, expected {SCHEMA!r}")
-        classes = content.get("classes")
-        if isinstance(classes, list) and isinstance(values, list) and len(classes) != len(values):
-            problems.append(f"{len(classes)} classes but {len(values)} class_weights")
+    if details.get("schema", SCHEMA) != SCHEMA:
+        problems.append(f"schema is {details['schema']!r}, expected {SCHEMA!r}")
+    classes = details.get("classes")
+    if isinstance(classes, list) and isinstance(values, list) and len(classes) != len(values):
+        problems.append(f"{len(classes)} classes but {len(values)} class_weights")
     if not isinstance(values, list):
         problems.append(f"found {type(values).__name__} where the list of weights should be")
     if problems:
         raise InputError(
             f"Expected a JSON file with a list under the key 'class_weights': {path}", problems
         )
-    return list(values)
+    weights = _verified(values, num_classes, path)
+    return WeightFile(weights, details, hashlib.sha256(data).hexdigest())

@@ -10,26 +10,24 @@ import re
 import shutil
 import time
 from collections.abc import Iterable, Sequence
-from importlib import metadata
 from pathlib import Path
 
 import numpy as np
 
-from mmseg_heritage import images
 from mmseg_heritage.datasets.caches.pixel_cache import (
     CacheItem,
     PixelCache,
     Place,
-    Progress,
     label_table,
-    readable_size,
-    run_in_threads,
 )
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.utils.files import replacing, sha256
+from mmseg_heritage.images.reader_version import reader_version
+from mmseg_heritage.utils.file_state import file_state
+from mmseg_heritage.utils.files import replacing
+from mmseg_heritage.utils.progress import Progress
+from mmseg_heritage.utils.text import readable_size
+from mmseg_heritage.utils.threads import run_in_threads
 
-# They decide which pixels a file has, as mmseg_heritage.images does: a change outdates caches.
-_READER_PACKAGES = ("Pillow", "tifffile", "imagecodecs")
 _ABANDONED = 3600  # seconds after which an unfinished file is that of a killed process
 _UNFINISHED = re.compile(r"\.[0-9a-f]{24}-[0-9a-f]{7}-\w+\.npy")
 
@@ -41,7 +39,7 @@ def fill_disk(
 
     Every file is written under another name and renamed, so that a killed fill is taken up again.
     Names stand for the path, size and time of change of the photograph, for the label map, and for
-    the reader: what changed is decoded anew.
+    the reader: what changed is decoded again.
 
     Args:
         items: What to keep.
@@ -97,8 +95,10 @@ def _check_disk(missing: Sequence[CacheItem], folder: Path) -> None:
 
 def cache_files(items: Iterable[CacheItem], folder: Path) -> dict[str, Path]:
     """Returns the file of each path in a cache on disk: ``<what>-<in which state>.npy``."""
-    reader = _reader()
-    return {item.path: folder / f"{_what(item)}-{_state(item, reader)}.npy" for item in items}
+    reader = reader_version()
+    return {
+        item.path: folder / f"{_source_key(item)}-{_state_key(item, reader)}.npy" for item in items
+    }
 
 
 def outdated_files(items: Iterable[CacheItem], folder: Path) -> list[Path]:
@@ -112,32 +112,21 @@ def outdated_files(items: Iterable[CacheItem], folder: Path) -> list[Path]:
     return sorted(set(found) - set(files))
 
 
-def _what(item: CacheItem) -> str:
+def _source_key(item: CacheItem) -> str:
     """Names a photograph, or a mask with its label map, in 24 hex digits."""
     table = b"" if item.label_map is None else label_table(item.label_map).tobytes()
     path = os.fsencode(Path(item.path).resolve())
     return hashlib.sha256(path + b"\0" + table).hexdigest()[:24]
 
 
-def _state(item: CacheItem, reader: str) -> str:
+def _state_key(item: CacheItem, reader: str) -> str:
     """Names the state of a file and the reader of its pixels, in 16 hex digits."""
     try:
-        found = Path(item.path).stat()
+        found = file_state(item.path)
     except OSError as error:
         raise InputError(f"{item.path}: cannot be read ({error})") from error
-    state = f"{found.st_size} {found.st_mtime_ns} {reader}"
+    state = f"{found.size} {found.mtime_ns} {reader}"
     return hashlib.sha256(state.encode()).hexdigest()[:16]
-
-
-def _reader() -> str:
-    """Names the code that decodes: the same file may have other pixels in another version."""
-    parts = [sha256(path) for path in sorted(Path(images.__file__).parent.glob("*.py"))]
-    for name in _READER_PACKAGES:
-        try:
-            parts.append(f"{name} {metadata.version(name)}")
-        except metadata.PackageNotFoundError:
-            parts.append(f"no {name}")
-    return " ".join(parts)
 
 
 def _stored(file: Path, item: CacheItem) -> Place | None:

@@ -12,27 +12,27 @@ from __future__ import annotations
 import os
 import sys
 import weakref
-from collections.abc import Callable, Iterable, Mapping, Sequence
-from concurrent.futures import ThreadPoolExecutor
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.image_files import image_size
+from mmseg_heritage.images.known_sizes import known_size
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.utils.memory import available_memory
+from mmseg_heritage.utils.progress import Progress
+from mmseg_heritage.utils.text import readable_size
+from mmseg_heritage.utils.threads import DEFAULT_WORKERS, run_in_threads
 
 CACHES = ("none", "ram", "disk")
-_THREADS = min(8, os.cpu_count() or 1)
 _DECODING_BYTES = 14  # bytes a pixel while a photograph is decoded, turned and copied
 _USABLE = 0.9  # share of the available memory; the rest is for the training itself
 _ALIGNMENT = 4096  # arrays begin at pages of their own
 
 LabelMap = Mapping[int, int]
-Progress = Callable[[int, int], None]
 
 
 def decode_image(path: str | Path) -> np.ndarray:
@@ -110,7 +110,7 @@ def plan_cache(
     """
     items: dict[str, CacheItem] = {}
     for image, mask in pairs:
-        width, height = image_size(image)
+        width, height = known_size(image)
         items[image] = CacheItem(image, (height, width, 3))
         items[mask] = CacheItem(mask, (height, width), label_map)
     return list(items.values())
@@ -125,8 +125,9 @@ def check_memory(items: Sequence[CacheItem]) -> None:
     if sys.platform != "linux":
         raise InputError("cache='ram' needs Linux; use cache='disk', which is about as fast")
     pixels = sum(item.nbytes for item in items)
-    largest = sorted((int(np.prod(item.shape[:2])) for item in items), reverse=True)[:_THREADS]
-    needed, available = pixels + _DECODING_BYTES * sum(largest), available_memory()
+    largest = sorted((int(np.prod(item.shape[:2])) for item in items), reverse=True)
+    needed = pixels + _DECODING_BYTES * sum(largest[:DEFAULT_WORKERS])
+    available = available_memory()
     if needed > _USABLE * available:
         raise InputError(
             f"cache='ram' needs {readable_size(needed)} of memory: {readable_size(pixels)} for the "
@@ -134,11 +135,6 @@ def check_memory(items: Sequence[CacheItem]) -> None:
             f"Available here are {readable_size(available)}, of which a tenth is left for the "
             "training itself. Use cache='disk', or fewer or smaller photographs"
         )
-
-
-def readable_size(nbytes: float) -> str:
-    """Returns a number of bytes in GB or MB."""
-    return f"{nbytes / 1e9:.1f} GB" if nbytes >= 1e8 else f"{nbytes / 1e6:.1f} MB"
 
 
 class SharedMemory:
@@ -208,7 +204,7 @@ class PixelCache:
         self.memory = memory
 
     def array(self, path: str) -> np.ndarray:
-        """Maps the array of a file, copy-on-write: what is written to it reaches nobody else.
+        """Maps the array of a file, copy-on-write: no other process sees what is written to it.
 
         Raises:
             InputError: If the cache's file was removed.
@@ -220,7 +216,7 @@ class PixelCache:
         except (OSError, ValueError) as error:
             raise InputError(
                 f"{file}: the cached pixels of {path} are gone ({error}); start the run again, "
-                "which decodes them anew"
+                "which decodes them again"
             ) from error
         return array.view(np.ndarray)
 
@@ -249,29 +245,3 @@ def fill_memory(items: Sequence[CacheItem], progress: Progress | None = None) ->
 
     run_in_threads(keep, items, progress)
     return PixelCache(places, memory)
-
-
-def run_in_threads(
-    keep: Callable[[CacheItem], None], items: Sequence[CacheItem], progress: Progress | None
-) -> None:
-    """Calls ``keep`` for every item, in threads.
-
-    Raises:
-        InputError: With all that it raised for single files.
-    """
-
-    def fault(item: CacheItem) -> str | None:
-        try:
-            keep(item)
-        except InputError as error:
-            return str(error)
-        return None
-
-    problems = []
-    with ThreadPoolExecutor(max_workers=_THREADS) as pool:
-        for done, problem in enumerate(pool.map(fault, items), start=1):
-            problems += [] if problem is None else [problem]
-            if progress is not None:
-                progress(done, len(items))
-    if problems:
-        raise InputError("the data set has faulty files; mend or remove them", problems)

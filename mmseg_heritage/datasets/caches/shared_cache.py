@@ -15,10 +15,10 @@ from mmseg_heritage.datasets.caches.pixel_cache import (
     PixelCache,
     SharedMemory,
     fill_memory,
-    readable_size,
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.progress import progress_bar
+from mmseg_heritage.utils.text import readable_size
 
 
 def shared_cache(items: Sequence[CacheItem], folder: str | Path | None) -> PixelCache:

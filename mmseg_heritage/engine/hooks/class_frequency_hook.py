@@ -12,9 +12,9 @@ from mmengine.hooks import Hook
 from mmengine.runner import IterBasedTrainLoop, Runner
 from mmseg.registry import HOOKS
 from numpy.typing import NDArray
-from prettytable import PrettyTable
 
 from mmseg_heritage.taxonomy import IGNORE_INDEX
+from mmseg_heritage.utils.tables import plain_table
 
 
 @HOOKS.register_module()
@@ -25,7 +25,7 @@ class ClassFrequencyHook(Hook):
     processes. Once an epoch (in iteration-based training: each time before validation) the log gets
     a table with the share of each class among the labelled pixels and the images that have it, and
     the visualizer the shares in percent as ``pixel_share.<class>``, and that of 255 among all
-    pixels as ``pixel_share.ignored``. Counting begins anew each time, so that a run resumed at the
+    pixels as ``pixel_share.ignored``. Counting begins again each time, so that a run resumed at the
     end of an epoch logs what the run that was not interrupted would have logged.
 
     Args:
@@ -111,9 +111,5 @@ def pixel_shares(pixels: NDArray[np.int64], num_classes: int) -> NDArray[np.floa
 
 def _table(classes: Sequence[str], shares: NDArray[np.float64], images: NDArray[np.int64]) -> str:
     """Lays out shares and images of the classes."""
-    table = PrettyTable(["class", "percent of pixels", "images"])
-    for i, name in enumerate(classes):
-        table.add_row([name, f"{shares[i]:.4f}", int(images[i])])
-    table.align = "r"
-    table.align["class"] = "l"
-    return str(table.get_string())
+    rows = [[name, f"{shares[i]:.4f}", int(images[i])] for i, name in enumerate(classes)]
+    return plain_table(["class", "percent of pixels", "images"], rows)

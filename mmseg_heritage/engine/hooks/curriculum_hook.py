@@ -103,13 +103,13 @@ class CurriculumHook(Hook):
         }
         self._current = None
         if runner.iter:  # resumed: a validation may come before the next iteration
-            self._enter(runner, self._position(runner.iter - 1, runner.max_iters))
+            self._start_stage(runner, self._position(runner.iter - 1, runner.max_iters))
 
     def before_train_iter(self, runner: Runner, batch_idx: int, data_batch: Any = None) -> None:
         """Enters the stage of this iteration and applies its factor to the learning rate."""
         position = self._position(runner.iter, runner.max_iters)
         if position != self._current:
-            self._enter(runner, position)
+            self._start_stage(runner, position)
         factor = self.stages[position].lr_factor
         groups = runner.optim_wrapper.param_groups
         self._scheduled = [group["lr"] for group in groups]
@@ -134,7 +134,7 @@ class CurriculumHook(Hook):
         done = iteration / max_iters
         return next(i for i, stage in enumerate(self.stages) if done < stage.end)
 
-    def _enter(self, runner: Runner, position: int) -> None:
+    def _start_stage(self, runner: Runner, position: int) -> None:
         """Sets weights, frozen classifiers and the choice of checkpoints for a stage."""
         stage = self.stages[position]
         _head(runner.model).set_level_weights(stage.level_weights, self.freeze_idle)

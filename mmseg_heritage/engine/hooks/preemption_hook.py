@@ -66,26 +66,28 @@ class PreemptionHook(Hook):
     def before_train(self, runner: Runner) -> None:
         """Listens for the signals."""
         if threading.current_thread() is not threading.main_thread():
-            runner.logger.warning("signals are not heard: training runs beside the main thread")
+            runner.logger.warning(
+                "signals are not handled: training does not run in the main thread"
+            )
             return
         self._process = os.getpid()
         self._signal = None
-        self._earlier = {number: signal.signal(number, self._hear) for number in SIGNALS}
+        self._earlier = {number: signal.signal(number, self._on_signal) for number in SIGNALS}
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
         """Leaves if a signal came during the iteration."""
         if get_world_size() == 1 or self.every_n_train_iters(runner, self.interval):
-            self._leave_if_told(runner, runner.iter + 1)
+            self._exit_if_signaled(runner, runner.iter + 1)
 
     def before_val(self, runner: Runner) -> None:
         """Leaves if a signal came while an epoch was finished."""
-        self._leave_if_told(runner, runner.iter)
+        self._exit_if_signaled(runner, runner.iter)
 
     def after_val(self, runner: Runner) -> None:
         """Leaves if a signal came during validation."""
-        self._leave_if_told(runner, runner.iter)
+        self._exit_if_signaled(runner, runner.iter)
 
     def after_train(self, runner: Runner) -> None:
         """Stops listening."""
@@ -97,7 +99,7 @@ class PreemptionHook(Hook):
             signal.signal(number, handler)
         self._earlier = {}
 
-    def _hear(self, number: int, frame: FrameType | None) -> None:
+    def _on_signal(self, number: int, frame: FrameType | None) -> None:
         """Takes note; called between two instructions of whatever the process is doing."""
         if os.getpid() == self._process:
             self._signal = number
@@ -105,15 +107,15 @@ class PreemptionHook(Hook):
             ignore_preemption_signals()
             signal.raise_signal(number)
 
-    def _leave_if_told(self, runner: Runner, iteration: int) -> None:
+    def _exit_if_signaled(self, runner: Runner, iteration: int) -> None:
         """Saves and exits, on all processes together."""
         if not self._earlier:
             return  # validation on its own
-        heard = torch.tensor([self._signal or 0])
-        all_reduce(heard, op="max")
-        if not heard.item():
+        received = torch.tensor([self._signal or 0])
+        all_reduce(received, op="max")
+        if not received.item():
             return
-        name = signal.Signals(int(heard.item())).name
+        name = signal.Signals(int(received.item())).name
         saver = next(hook for hook in runner.hooks if isinstance(hook, WholeCheckpointHook))
         saver.save_now(runner, runner.epoch, iteration)
         runner.logger.info(

@@ -8,11 +8,12 @@ from pathlib import Path
 from typing import Any
 
 import torch
-from mmengine.dist import all_reduce, get_world_size, is_main_process
+from mmengine.dist import all_reduce, get_world_size
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json
 
 SUMMARY = "throughput.json"

@@ -5,14 +5,15 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from mmengine.dist import get_world_size, is_main_process
+from mmengine.dist import get_world_size
 from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_heritage.engine.checkpoint_files import WHOLE, enlist, remove_halves
+from mmseg_heritage.engine.checkpoint_files import WHOLE, record_checkpoint, remove_halves
 from mmseg_heritage.engine.loops import EPOCH_START
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.distributed import is_main_process
 
 _VALIDATED = "last_validated_iter"
 
@@ -114,7 +115,7 @@ class WholeCheckpointHook(CheckpointHook):
             **self.args,
         )
         if is_main_process():
-            enlist(Path(runner.work_dir), Path(self.last_ckpt), self.keep)
+            record_checkpoint(Path(runner.work_dir), Path(self.last_ckpt), self.keep)
 
 
 def _validation_is_due(runner: Runner) -> bool:

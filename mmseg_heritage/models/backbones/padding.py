@@ -38,7 +38,7 @@ class InputSizes:
 
     Attributes:
         multiple: Numbers of which height and width must be multiples.
-        resized: Whether the network's patch embeddings have to be told the size first.
+        resized: Whether the network's patch embeddings need the size of the image set first.
         tiled: Whether the network takes exactly the size ``multiple``; larger images are cut.
     """
 
@@ -82,7 +82,7 @@ def measure_input_sizes(
     for resized in (False, True) if _sized_patch_embeddings(meta) else (False,):
         for multiple, factors in candidates:
             size = (multiple[0] * factors[0], multiple[1] * factors[1])
-            probe = copy.deepcopy(meta) if resized else meta  # a size that was told stays
+            probe = copy.deepcopy(meta) if resized else meta  # a size that was set stays
             if _misfit(probe, strides, in_channels, size, resized) is not None:
                 continue
             found = InputSizes(multiple, resized=resized)
@@ -145,7 +145,7 @@ def run_at_any_size(
     padded = functional.pad(image, (0, right, 0, below)) if below or right else image
     grid = (padded.shape[-2] // sizes.multiple[0], padded.shape[-1] // sizes.multiple[1])
     if sizes.resized:
-        _tell_size(network, (padded.shape[-2], padded.shape[-1]))
+        _set_image_size(network, (padded.shape[-2], padded.shape[-1]))
     if sizes.tiled:
         padded = _cut(padded, grid)
     levels = [_as_nchw(level, network) for level in network(padded)]
@@ -205,7 +205,7 @@ def _misfit(
     image = torch.zeros(1, in_channels, *size, device=next(network.parameters()).device)
     try:
         if resized:
-            _tell_size(network, size)
+            _set_image_size(network, size)
         with torch.no_grad():
             levels = [_as_nchw(level, network) for level in network(image)]
     except Exception as error:  # networks refuse a size with whatever fails first
@@ -224,7 +224,7 @@ def _sized_patch_embeddings(network: nn.Module) -> list[PatchEmbed]:
     ]
 
 
-def _tell_size(network: nn.Module, size: tuple[int, int]) -> None:
+def _set_image_size(network: nn.Module, size: tuple[int, int]) -> None:
     """Scales the sizes of all patch embeddings so that the first one's is the image's (CoaT)."""
     embeddings = _sized_patch_embeddings(network)
     height, width = embeddings[0].img_size

@@ -137,7 +137,7 @@ class TimmBackboneAdapter(BaseModule):
         self.input_sizes = measure_input_sizes(
             self.timm_model, model_name, self.out_strides, in_channels, self.img_size
         )
-        self._told = False  # whether an image that is much changed has been logged
+        self._size_change_logged = False  # whether an image that is much changed has been logged
         self._frozen_modules = self._freeze(frozen_stages)
         if with_cp:  # last: torch 2.1 cannot checkpoint on the device of the measurements
             self._turn_checkpointing(True)
@@ -152,8 +152,8 @@ class TimmBackboneAdapter(BaseModule):
         Returns:
             For each level of stride s: (N, channels, ceil(H / s), ceil(W / s)).
         """
-        if not self._told and not x.is_meta:
-            self._tell_change(x.shape[-2], x.shape[-1])
+        if not self._size_change_logged and not x.is_meta:
+            self._log_size_change(x.shape[-2], x.shape[-1])
         return tuple(run_at_any_size(self.timm_model, x, self.out_strides, self.input_sizes))
 
     def train(self, mode: bool = True) -> TimmBackboneAdapter:
@@ -326,14 +326,14 @@ class TimmBackboneAdapter(BaseModule):
         self.out_channels = tuple(info[index]["num_chs"] for index in self.out_indices)
         self.out_strides = tuple(strides[index] for index in self.out_indices)
 
-    def _tell_change(self, height: int, width: int) -> None:
+    def _log_size_change(self, height: int, width: int) -> None:
         """Logs, once, what becomes of an image of a size that the network takes badly."""
         change = describe_change((height, width), self.input_sizes)
         if change is not None:
-            self._told = True
+            self._size_change_logged = True
             MMLogger.get_current_instance().info(
                 f"{self.model_name}, built for img_size={self.img_size}: an image of {height} x "
-                f"{width} px is {change}; other images are treated alike, without a word"
+                f"{width} px is {change}; later ones are treated alike, which is not logged"
             )
 
     def _turn_checkpointing(self, on: bool) -> None:
@@ -374,11 +374,11 @@ class TimmBackboneAdapter(BaseModule):
         return tuple(
             name
             for name, module in self.timm_model.named_modules()
-            if name and _holds_only(module, f"{name}.", frozen)
+            if name and _has_only(module, f"{name}.", frozen)
         )
 
 
-def _holds_only(module: nn.Module, prefix: str, names: set[str]) -> bool:
+def _has_only(module: nn.Module, prefix: str, names: set[str]) -> bool:
     """Whether a module has parameters, and only those named."""
     own = [prefix + name for name, _ in module.named_parameters()]
     return bool(own) and names.issuperset(own)

@@ -2,11 +2,10 @@
 
 from __future__ import annotations
 
-import difflib
-
 import timm
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.text import did_you_mean
 
 
 def check_model_name(name: str) -> None:
@@ -19,11 +18,8 @@ def check_model_name(name: str) -> None:
         InputError: With similar names, or with the tags that there are.
     """
     if not timm.is_model(name):
-        near = difflib.get_close_matches(name, timm.list_models(), n=5)
-        raise InputError(
-            f"timm {timm.__version__} has no model '{name}'; "
-            + (f"similar names: {', '.join(near)}" if near else "see timm.list_models()")
-        )
+        hint = did_you_mean(name, timm.list_models()) or "; see timm.list_models()"
+        raise InputError(f"timm {timm.__version__} has no model '{name}'{hint}")
     try:
         timm.get_pretrained_cfg(name)
     except RuntimeError as error:

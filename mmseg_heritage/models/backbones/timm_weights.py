@@ -10,7 +10,7 @@ from typing import TypeVar
 
 import timm
 import torch
-from mmengine.dist import barrier, is_main_process
+from mmengine.dist import barrier
 from mmengine.logging import MMLogger
 from mmengine.runner.checkpoint import CheckpointLoader
 from safetensors import SafetensorError
@@ -18,7 +18,8 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmseg_heritage.errors import MAX_LISTED, InputError
-from mmseg_heritage.utils.checkpoint import load_checkpoint_file, weights_of
+from mmseg_heritage.utils.checkpoint import checkpoint_reading, load_checkpoint_file, weights_of
+from mmseg_heritage.utils.distributed import is_main_process
 
 _Result = TypeVar("_Result")
 
@@ -257,7 +258,7 @@ def main_process_first(load: Callable[[], _Result]) -> _Result:
         if is_main_process():
             results.append(load())
     finally:
-        barrier()  # after a failure too: the others must not wait for ever
+        barrier()  # after a failure too: the others must not wait forever
     return results[0] if results else load()
 
 
@@ -308,7 +309,8 @@ def _read(path: str | Path) -> dict[str, Tensor]:
                 f"{path}: not a whole safetensors file ({error}); copy it again"
             ) from error
     if "://" in str(path):
-        checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location="cpu")
+        with checkpoint_reading():
+            checkpoint = CheckpointLoader.load_checkpoint(str(path), map_location="cpu")
     else:
         checkpoint = load_checkpoint_file(path)
     if isinstance(checkpoint, Mapping) and isinstance(checkpoint.get("model"), Mapping):

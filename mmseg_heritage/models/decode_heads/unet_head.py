@@ -116,7 +116,9 @@ class UNetHead(BaseDecodeHead):
         in_index: Sequence[int] | None = None,
         **kwargs: Any,
     ) -> None:
-        problems = _misfits(in_channels, in_strides, decoder_channels, in_index, out_stride)
+        problems = _argument_problems(
+            in_channels, in_strides, decoder_channels, in_index, out_stride
+        )
         if stem_channels < 0:
             problems.append(f"stem_channels={stem_channels}, expected 0 or more")
         if upsample not in ("nearest", "bilinear"):
@@ -218,7 +220,7 @@ def _targets(in_strides: Sequence[int], out_stride: int) -> list[int]:
     return [stride for stride in reversed(strides) if stride >= out_stride]
 
 
-def _misfits(
+def _argument_problems(
     in_channels: Sequence[int],
     in_strides: Sequence[int],
     decoder_channels: Sequence[int],

@@ -5,12 +5,12 @@ from __future__ import annotations
 import os
 from collections.abc import Sequence
 
-import torch
 from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_heritage.models.losses.functional import class_dice_losses, soft_class_sums
-from mmseg_heritage.models.losses.masked_loss import MaskedLoss, divide, divide_by_factor
+from mmseg_heritage.models.losses.labeled_pixels import LabeledPixels
+from mmseg_heritage.models.losses.masked_loss import MaskedLoss
 
 ABSENT_POLICIES = ("skip", "zero", "penalise")
 
@@ -95,40 +95,14 @@ class ClassWeightedDiceLoss(MaskedLoss):
         """Shows the settings in the printed model."""
         return f"{super().extra_repr()}, smooth={self.smooth}, absent={self.absent!r}"
 
-    def _compute(
-        self,
-        logits: Tensor,
-        labels: Tensor,
-        pixel_weight: Tensor | None,
-        ignored: int | None,
-        reduction: str,
-        avg_factor: float | None,
-    ) -> Tensor:
-        """Sums over the batch, then forms the loss of each class; see the class."""
-        sums = soft_class_sums(
-            logits.flatten(2),
-            labels.flatten(1),
-            None if pixel_weight is None else pixel_weight.flatten(1),
-            ignored,
+    def _compute(self, logits: Tensor, pixels: LabeledPixels) -> Tensor:
+        """Sums over the batch, then forms and weighs the loss of each class; see the class."""
+        intersection, predicted, labelled = soft_class_sums(
+            logits, pixels.labels, pixels.pixel_weight
         )
-        losses = class_dice_losses(*sums, smooth=self.smooth)
-        return self._reduce(losses, sums[2], reduction, avg_factor)
-
-    def _reduce(
-        self, losses: Tensor, labelled: Tensor, reduction: str, avg_factor: float | None
-    ) -> Tensor:
-        """Weighs the losses of the classes that take part and reduces them."""
-        weights = self._weights_for(len(losses))
-        weights = torch.ones_like(losses) if weights is None else weights.to(losses)
+        losses = class_dice_losses(intersection, predicted, labelled, self.smooth)
+        weights = pixels.class_weight.to(losses)
         # Without a pixel to learn from every loss is 0, so that 'penalise' gives 0 as well.
         counted = weights if self.absent == "penalise" else weights * (labelled > 0)
-        terms = losses * counted
-        if reduction == "none":
-            return terms
-        total = terms.sum()
-        if reduction == "sum":
-            return total
-        if avg_factor is not None:
-            return divide_by_factor(total, avg_factor)
-        divisor = (weights if self.absent == "zero" else counted).sum()
-        return divide(total, divisor)
+        divisor = weights if self.absent == "zero" else counted
+        return pixels.reduce(losses * counted, divisor.sum())

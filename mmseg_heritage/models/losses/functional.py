@@ -10,6 +10,8 @@ import torch
 from torch import Tensor
 from torch.autograd.function import once_differentiable
 
+from mmseg_heritage.models.losses.labeled_pixels import working_precision
+
 CACHED_VALUES = 2**18
 """How many probabilities of a piece, per thread, are worked on at a time on the CPU (1 MB)."""
 
@@ -18,12 +20,11 @@ def soft_class_sums(
     logits: Tensor,
     labels: Tensor,
     pixel_weight: Tensor | None = None,
-    ignore_index: int | None = None,
 ) -> tuple[Tensor, Tensor, Tensor]:
     r"""Sums softmax probabilities and labels per class over batch and space.
 
     With :math:`p_{cj}` the softmax over classes at pixel j, :math:`t_j` its label and
-    :math:`m_j` its weight (0 where the label is ignored or no class):
+    :math:`m_j` its weight (0 where the label is no class):
 
     .. math::
         I_c = \sum_{j: t_j = c} m_j p_{cj}, \quad
@@ -31,17 +32,19 @@ def soft_class_sums(
         Y_c = \sum_{j: t_j = c} m_j
 
     Args:
-        logits: Scores of shape (N, C, L), any real value, float16 to float64.
-        labels: int64 classes of shape (N, L). Labels outside 0..C-1 weigh nothing.
-        pixel_weight: Weights of shape (N, L), from 0 upwards; not differentiated. None means 1.
-        ignore_index: A label whose pixels weigh nothing, also when it lies in 0..C-1.
+        logits: Scores of shape (N, C, ...), any real value, float16 to float64.
+        labels: int64 classes of shape (N, ...). Pixels with labels outside 0..C-1 weigh nothing,
+            whatever their logits, NaN and infinity included.
+        pixel_weight: Weights of shape (N, ...), from 0 upwards; not differentiated. None means 1.
 
     Returns:
         I, P and Y, each of shape (C,), in float32 (float64 for float64 logits). I and P carry
         gradients to the logits; second derivatives raise an error.
     """
     sums: tuple[Tensor, Tensor, Tensor] = _SoftClassSums.apply(
-        logits, labels, pixel_weight, ignore_index
+        logits.flatten(2),
+        labels.flatten(1),
+        None if pixel_weight is None else pixel_weight.flatten(1),
     )
     return sums
 
@@ -57,14 +60,6 @@ def class_dice_losses(
     total = predicted + labelled
     # Only 0 / 0 meets the lower bound: one pixel predicted with 1e-7 already lies at it.
     return (total - 2 * intersection) / (total + smooth).clamp_min(1e-7)
-
-
-def outside_classes(labels: Tensor, num_classes: int, ignore_index: int | None) -> Tensor:
-    """Marks the labels that are neither a class nor ignored, as a boolean tensor."""
-    outside = (labels < 0) | (labels >= num_classes)
-    if ignore_index is not None:
-        outside &= labels != ignore_index
-    return outside
 
 
 class _SoftClassSums(torch.autograd.Function):
@@ -85,10 +80,8 @@ class _SoftClassSums(torch.autograd.Function):
         logits: Tensor,
         labels: Tensor,
         pixel_weight: Tensor | None,
-        ignore_index: int | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.save_for_backward(logits, labels, pixel_weight)
-        ctx.ignore_index = ignore_index
         num_classes = logits.shape[1]
         # Adding one pixel at a time in float32 stalls: above 2**24 a pixel no longer changes the
         # sum, and long before that it is rounded. MPS has no float64.
@@ -96,12 +89,17 @@ class _SoftClassSums(torch.autograd.Function):
         # The last bin collects the pixels that weigh nothing.
         intersection, predicted, labelled = logits.new_zeros(3, num_classes + 1, dtype=wide)
         for scores, classes, weight in _pieces(logits, labels, pixel_weight):
-            probs, bins, mass = _probs_bins_mass(scores, classes, weight, ignore_index)
-            own = _take_own(probs, bins) * mass
-            predicted[:-1] += probs.mul_(mass).sum(1)
-            intersection.index_add_(0, bins, own.to(wide))
-            labelled.index_add_(0, bins, mass.to(wide))
-        dtype = _working_dtype(logits)
+            probs, bins, valid = _probs_bins_valid(scores, classes)
+            # Not a product with 0, which would be NaN for logits that are not finite.
+            probs.masked_fill_(~valid, 0.0)
+            mass = valid.to(wide)
+            if weight is not None:
+                probs.mul_(weight)
+                mass *= weight
+            predicted[:-1] += probs.sum(1)
+            intersection.index_add_(0, bins, _take_own(probs, bins).to(wide))
+            labelled.index_add_(0, bins, mass)
+        dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
         sums = [s[:-1].to(dtype) for s in (intersection, predicted, labelled)]
         ctx.mark_non_differentiable(sums[2])
         return sums[0], sums[1], sums[2]
@@ -110,7 +108,7 @@ class _SoftClassSums(torch.autograd.Function):
     @once_differentiable
     def backward(
         ctx: Any, grad_intersection: Tensor, grad_predicted: Tensor, _: Tensor
-    ) -> tuple[Tensor | None, None, None, None]:
+    ) -> tuple[Tensor, None, None]:
         # With g_c = dL/dP_c + [c = t] dL/dI_c, softmax gives dL/dz_c = m p_c (g_c - sum_k p_k g_k).
         logits, labels, pixel_weight = ctx.saved_tensors
         grad = torch.empty_like(logits)
@@ -118,15 +116,17 @@ class _SoftClassSums(torch.autograd.Function):
         # One more entry for the bin of the pixels that weigh nothing.
         own_factor = torch.cat([grad_intersection, grad_intersection.new_zeros(1)])
         for scores, classes, weight, grad_piece in _pieces(logits, labels, pixel_weight, grad):
-            probs, bins, mass = _probs_bins_mass(scores, classes, weight, ctx.ignore_index)
+            probs, bins, valid = _probs_bins_valid(scores, classes)
             own = _take_own(probs, bins) * own_factor[bins]
             result = probs * per_class
             mean = result.sum(0) + own
             result.addcmul_(probs, mean, value=-1)
             # One entry per pixel: no two additions meet, so the order cannot matter.
             result.scatter_add_(0, _rows(bins, len(probs)), own[None])
-            torch.mul(result, mass, out=grad_piece)
-        return grad, None, None, None
+            if weight is not None:
+                result.mul_(weight)
+            grad_piece.copy_(torch.where(valid, result, 0.0))
+        return grad, None, None
 
 
 def _pieces(logits: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]:
@@ -147,25 +147,11 @@ def _pieces(logits: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]
     return zip(*columns, strict=False)  # repeat() has no end
 
 
-def _working_dtype(logits: Tensor) -> torch.dtype:
-    """float64 stays (for numerical checks of the gradient); everything else becomes float32."""
-    return torch.float64 if logits.dtype == torch.float64 else torch.float32
-
-
-def _probs_bins_mass(
-    scores: Tensor, classes: Tensor, weight: Tensor | None, ignore_index: int | None
-) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns a piece's probabilities (C, L), and per pixel its bin in 0..C and its weight."""
-    dtype = _working_dtype(scores)
-    num_classes = len(scores)
-    valid = (classes >= 0) & (classes < num_classes)
-    if ignore_index is not None:
-        valid &= classes != ignore_index
-    bins = torch.where(valid, classes, num_classes)
-    mass = valid.to(dtype)
-    if weight is not None:
-        mass *= weight
-    return scores.to(dtype).softmax(0), bins, mass
+def _probs_bins_valid(scores: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """Returns a piece's probabilities (C, L), the bin (0..C) of each pixel, and which count."""
+    valid = (classes >= 0) & (classes < len(scores))
+    bins = torch.where(valid, classes, len(scores))
+    return working_precision(scores).softmax(0), bins, valid
 
 
 def _rows(bins: Tensor, num_classes: int) -> Tensor:

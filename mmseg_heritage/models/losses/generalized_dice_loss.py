@@ -10,6 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_heritage.models.losses.functional import soft_class_sums
+from mmseg_heritage.models.losses.labeled_pixels import LabeledPixels
 from mmseg_heritage.models.losses.masked_loss import MaskedLoss
 
 
@@ -50,29 +51,17 @@ class GeneralizedDiceLoss(MaskedLoss):
             class_weight, reduction, loss_weight, ignore_index, check_labels, loss_name
         )
 
-    def _compute(
-        self,
-        logits: Tensor,
-        labels: Tensor,
-        pixel_weight: Tensor | None,
-        ignored: int | None,
-        reduction: str,
-        avg_factor: float | None,
-    ) -> Tensor:
+    def _compute(self, logits: Tensor, pixels: LabeledPixels) -> Tensor:
         """Sums over the batch, then forms the ratio; see the class."""
         intersection, predicted, labelled = soft_class_sums(
-            logits.flatten(2),
-            labels.flatten(1),
-            None if pixel_weight is None else pixel_weight.flatten(1),
-            ignored,
+            logits, pixels.labels, pixels.pixel_weight
         )
         present = labelled > 0
         # Y_c^2 relative to the smallest class: the squares of pixel counts leave float32's range.
         smallest = torch.where(present, labelled, torch.inf).min()
-        weights = torch.where(present, smallest / torch.where(present, labelled, 1.0), 0.0) ** 2
-        class_weight = self._weights_for(len(labelled))
-        if class_weight is not None:
-            weights = weights * class_weight.to(weights)
+        sizes = torch.where(present, smallest / torch.where(present, labelled, 1.0), 0.0)
+        weights = sizes**2 * pixels.class_weight.to(sizes)
         both = (weights * (predicted + labelled)).sum()
-        dice = 2 * (weights * intersection).sum() / torch.where(both > 0, both, 1.0)
-        return (both > 0).to(dice) - dice
+        nothing = both == 0  # unlike both > 0 this is False for NaN, which must stay NaN
+        dice = 2 * (weights * intersection).sum() / torch.where(nothing, 1.0, both)
+        return torch.where(nothing, 0.0, 1.0) - dice

@@ -12,7 +12,7 @@ from torch import Tensor, nn
 
 from mmseg_heritage.dataprep.weights.weight_formulas import load_class_weights
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.models.losses.functional import outside_classes
+from mmseg_heritage.models.losses.labeled_pixels import NO_CLASS, LabeledPixels
 
 REDUCTIONS = ("none", "mean", "sum")
 FACTOR = "a finite number from 0 upwards"
@@ -25,6 +25,9 @@ class MaskedLoss(nn.Module, ABC):
     :class:`~mmseg_heritage.errors.InputError`. Knowing this needs the value on the host, which on
     an accelerator would make every step wait for the device. There, unless ``check_labels=True``,
     such a batch makes the reported loss NaN instead; gradients are those of the remaining pixels.
+
+    **Logits that are not finite.** At ignored pixels they change neither the loss nor a gradient;
+    NaN at a labeled pixel makes the loss NaN, where :class:`NanLossHook` sees it.
 
     Args:
         class_weight: Weights in class order, from 0 upwards, or the path of a JSON file (see
@@ -123,26 +126,40 @@ class MaskedLoss(nn.Module, ABC):
         if avg_factor is not None and reduction == "sum":
             raise ValueError("avg_factor goes with reduction 'mean' only, found 'sum'")
         _check_tensors(pred, target, weight)
+        self.check_classes(pred.shape[1])
         ignored = self.ignore_index if ignore_index is None else ignore_index
         labels = target.long()
-        invalid = self._invalid_marker(labels, pred, ignored)
-        pixel_weight = None if weight is None else weight.detach()
-        reduced = self._compute(pred, labels, pixel_weight, ignored, reduction, avg_factor)
+        is_class = (labels >= 0) & (labels < pred.shape[1])
+        is_ignored = torch.zeros_like(is_class) if ignored is None else labels == ignored
+        invalid = self._invalid_marker(labels, ~(is_class | is_ignored), pred.shape[1], ignored)
+        takes_part = is_class & ~is_ignored
+        if weight is not None:
+            takes_part &= weight != 0
+        pixels = LabeledPixels(
+            labels=torch.where(takes_part, labels, NO_CLASS),
+            pixel_weight=None if weight is None else weight.detach(),
+            class_weight=pred.new_ones(pred.shape[1], dtype=torch.float32)
+            if self.class_weight is None
+            else self.class_weight,
+            reduction=reduction,
+            avg_factor=avg_factor,
+        )
+        reduced = self._compute(pred, pixels)
         if invalid is not None:
             reduced = reduced + invalid
         return self.loss_weight * reduced
 
     @abstractmethod
-    def _compute(
-        self,
-        logits: Tensor,
-        labels: Tensor,
-        pixel_weight: Tensor | None,
-        ignored: int | None,
-        reduction: str,
-        avg_factor: float | None,
-    ) -> Tensor:
-        """Returns the reduced loss of checked tensors; labels that are no class weigh nothing."""
+    def _compute(self, logits: Tensor, pixels: LabeledPixels) -> Tensor:
+        """Returns the reduced loss, before ``loss_weight``.
+
+        Logits of pixels that take no part must reach neither the loss nor the gradient, NaN and
+        infinity included; NaN at any other pixel must make the loss NaN.
+
+        Args:
+            logits: (N, C, ...), of any floating type.
+            pixels: Their labels.
+        """
 
     def check_classes(self, num_classes: int) -> None:
         """Verifies, before any batch is seen, that the loss fits a number of classes.
@@ -150,22 +167,17 @@ class MaskedLoss(nn.Module, ABC):
         Raises:
             InputError: If there are not as many class weights as classes.
         """
-        self._weights_for(num_classes)
-
-    def _weights_for(self, num_classes: int) -> Tensor | None:
-        """Returns the class weights, verified to be one for each class."""
         if self.class_weight is not None and len(self.class_weight) != num_classes:
             raise InputError(
                 "class_weight needs one weight per class.",
                 [f"{len(self.class_weight)} weights for {num_classes} classes"],
             )
-        return self.class_weight
 
-    def _invalid_marker(self, labels: Tensor, pred: Tensor, ignored: int | None) -> Tensor | None:
+    def _invalid_marker(
+        self, labels: Tensor, outside: Tensor, num_classes: int, ignored: int | None
+    ) -> Tensor | None:
         """Raises for labels out of range; where that may not wait, returns NaN for them, else 0."""
-        num_classes = pred.shape[1]
-        outside = outside_classes(labels, num_classes, ignored)
-        check = pred.device.type == "cpu" if self.check_labels is None else self.check_labels
+        check = labels.device.type == "cpu" if self.check_labels is None else self.check_labels
         if not check:
             return torch.where(outside.any(), float("nan"), 0.0)
         if outside.any():
@@ -184,16 +196,6 @@ class MaskedLoss(nn.Module, ABC):
 def is_factor(value: object) -> bool:
     """Whether a setting is :data:`FACTOR`."""
     return not isinstance(value, bool) and isinstance(value, (int, float)) and 0 <= value < math.inf
-
-
-def divide(total: Tensor, divisor: Tensor) -> Tensor:
-    """Divides a sum; without anything to divide by, the sum (0, with its gradient) stays."""
-    return total / torch.where(divisor > 0, divisor, 1.0)
-
-
-def divide_by_factor(total: Tensor, avg_factor: float) -> Tensor:
-    """Divides by mmsegmentation's ``avg_factor``, with its guard against 0."""
-    return total / (avg_factor + torch.finfo(torch.float32).eps)
 
 
 def _check_tensors(pred: Tensor, target: Tensor, weight: Tensor | None) -> None:

@@ -10,12 +10,8 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.models.losses.masked_cross_entropy_loss import (
-    average,
-    check_normalisation,
-    skip_unlabelled,
-    upcast,
-)
+from mmseg_heritage.models.losses.labeled_pixels import NO_CLASS, LabeledPixels
+from mmseg_heritage.models.losses.masked_cross_entropy_loss import check_normalize
 from mmseg_heritage.models.losses.masked_loss import FACTOR, MaskedLoss, is_factor
 
 
@@ -40,7 +36,7 @@ class MulticlassFocalLoss(MaskedLoss):
         alpha: The factor above, from 0 upwards: one for all classes, or one for each.
         gamma: The exponent, from 0 upwards.
         class_weight: See :class:`MaskedLoss`. p is not affected by it.
-        normalise: See :class:`MaskedCrossEntropyLoss`; alpha is no part of the divisor.
+        normalize: See :class:`MaskedCrossEntropyLoss`; alpha is no part of the divisor.
         reduction: 'mean' is L; 'none' gives the terms, (N, H, W); 'sum' is their sum.
     """
 
@@ -51,14 +47,14 @@ class MulticlassFocalLoss(MaskedLoss):
         alpha: float | Sequence[float] = 0.25,
         gamma: float = 2.0,
         class_weight: Sequence[float] | str | os.PathLike[str] | None = None,
-        normalise: str = "pixels",
+        normalize: str = "pixels",
         reduction: str = "mean",
         loss_weight: float = 1.0,
         ignore_index: int | None = 255,
         check_labels: bool | None = None,
         loss_name: str = "loss_focal",
     ) -> None:
-        problems = check_normalisation(normalise)
+        problems = check_normalize(normalize)
         factors = list(alpha) if isinstance(alpha, (list, tuple)) else [alpha]
         if not factors or not all(is_factor(factor) for factor in factors):
             problems.append(f"alpha={alpha!r}, expected {FACTOR}, or a list of them")
@@ -69,41 +65,24 @@ class MulticlassFocalLoss(MaskedLoss):
         )
         self.register_buffer("alpha", torch.tensor(factors, dtype=torch.float32), persistent=False)
         self.gamma = gamma
-        self.normalise = normalise
+        self.normalize = normalize
 
-    def _compute(
-        self,
-        logits: Tensor,
-        labels: Tensor,
-        pixel_weight: Tensor | None,
-        ignored: int | None,
-        reduction: str,
-        avg_factor: float | None,
-    ) -> Tensor:
+    def _compute(self, logits: Tensor, pixels: LabeledPixels) -> Tensor:
         """Computes the terms and averages them; see the class."""
-        num_classes = logits.shape[1]
-        labels = skip_unlabelled(labels, num_classes, ignored)
-        class_weight = self._weights_for(num_classes)
-        own = labels.clamp(min=0)[:, None]
-        log_p = upcast(logits).log_softmax(dim=1).gather(1, own)[:, 0]
+        own = pixels.labels.clamp(min=0)
+        log_p = pixels.hide_others(logits).log_softmax(dim=1).gather(1, own[:, None])[:, 0]
         # Near p = 1 the difference 1 - p loses its digits, and a root has no gradient at 0.
         missing = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
-        factors = self._factors(num_classes, class_weight).to(log_p)[own[:, 0]]
-        terms = -log_p * missing**self.gamma * factors * (labels >= 0)
-        return average(terms, labels, class_weight, pixel_weight, self.normalise,
-                       reduction, avg_factor)  # fmt: skip
+        factors = (self.alpha * pixels.class_weight).to(log_p)[own]
+        terms = -log_p * missing**self.gamma * factors * (pixels.labels != NO_CLASS)
+        return pixels.average(terms, self.normalize)
 
     def check_classes(self, num_classes: int) -> None:
         """Verifies the class weights and alpha, see :meth:`MaskedLoss.check_classes`."""
         super().check_classes(num_classes)
         if len(self.alpha) not in (1, num_classes):
             raise InputError(
-                "alpha needs one number, or one for each class.",
+                "alpha needs one number, or one for each class; the levels of a hierarchical head "
+                "have other classes each, so that a list for each level goes into level_losses.",
                 [f"{len(self.alpha)} numbers for {num_classes} classes"],
             )
-
-    def _factors(self, num_classes: int, class_weight: Tensor | None) -> Tensor:
-        """Returns alpha times the class weight of each class."""
-        self.check_classes(num_classes)
-        alpha = self.alpha.expand(num_classes)
-        return alpha if class_weight is None else alpha * class_weight

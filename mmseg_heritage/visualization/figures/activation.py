@@ -1,4 +1,4 @@
-"""Class-activation maps: which parts of an image speak for a class."""
+"""Class-activation maps: which parts of an image activate a class."""
 
 from __future__ import annotations
 
@@ -66,7 +66,7 @@ def class_activations(
     return sorted(arrays, key=lambda values: -values.size)
 
 
-class _Together(nn.Module):
+class _FeatureMaps(nn.Module):
     """Hands feature maps on, so that all of them are the output of one module."""
 
     def forward(self, *maps: Tensor) -> tuple[Tensor, ...]:
@@ -79,7 +79,7 @@ class _ClassScore(nn.Module):
     def __init__(self, model: nn.Module, index: int, weight: Tensor) -> None:
         super().__init__()
         self.model, self.index, self.weight = model, index, weight
-        self.features = _Together()
+        self.features = _FeatureMaps()
 
     def forward(self, image: Tensor) -> Tensor:
         """Returns the score (1,) of an image (1, 3, H, W)."""

@@ -209,7 +209,7 @@ def plot_activations(
     index: int,
     note: str,
 ) -> None:
-    """Draws which parts of an image speak for a class, a picture for each feature map.
+    """Draws which parts of an image activate a class, a picture for each feature map.
 
     Args:
         path: Picture to write, in the format of its suffix.
@@ -225,7 +225,7 @@ def plot_activations(
     for activation in activations:
         tiles.append(_heat(shown.image, activation))
         grid = f"map of {activation.shape[1]} x {activation.shape[0]}"
-        titles.append(grid if activation.any() else f"{grid}: nothing speaks for it")
+        titles.append(grid if activation.any() else f"{grid}: no activation")
     figure = _sheet([tiles], titles, [_label(shown)])
     legend = {f"{key} {name}": color for key, color in CLASS_COLORS.items()}
     ends = {"strongest for it": hex_color(_cividis(1.0)), "nothing": hex_color(_cividis(0.0))}

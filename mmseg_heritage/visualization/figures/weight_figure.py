@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from prettytable import PrettyTable
-
+from mmseg_heritage.utils.tables import plain_table
 from mmseg_heritage.visualization.figures.style import BLUE, RED, new_figure, save_figure
 
 
@@ -48,14 +47,13 @@ def weight_table(content: Mapping[str, Any]) -> str:
         content: As for :func:`plot_class_weights`, of a split.
     """
     split = content["split"]
-    table = PrettyTable(["class", "images", "pixels", "weight"])
     columns = (content[key] for key in ("classes", "image_counts", "pixel_counts", "class_weights"))
-    for name, images, pixels, weight in zip(*columns, strict=True):
-        table.add_row([name, images, f"{pixels:,}", f"{weight:.4g}"])
-    table.align = "r"
-    table.align["class"] = "l"
+    rows = [
+        [name, images, f"{pixels:,}", f"{weight:.4g}"]
+        for name, images, pixels, weight in zip(*columns, strict=True)
+    ]
     lines = [
-        table.get_string(),
+        plain_table(["class", "images", "pixels", "weight"], rows),
         f"{split['images']} images of the training part of '{split['name']}' "
         f"({split['copies_among_them']} copies among them), {content['formula']}, "
         f"largest ratio {content['ratio']:.5g}",

@@ -1,6 +1,6 @@
 """Figures of a report.
 
-Those of scores are drawn anew from the counts, so that they always fit the report's numbers. Those
+Those of scores are drawn again from the counts, so that they always fit the report's numbers. Those
 of predictions need the model; they are taken from ``evaluation/figures``, if they are there and of
 the tested checkpoint.
 """
@@ -106,11 +106,11 @@ def run_figures(run: Run, content: Mapping[str, Any]) -> list[Picture]:
             pictures.append(Picture(title, text, figure_uri(path), title == _WIDE))
     if len(run.stamps) == 1:
         drawn = run.folder / EVALUATION_FOLDER / FIGURES_FOLDER
-        pictures += taken_figures(drawn, run.stamps[0].get("checkpoint_sha256"))
+        pictures += prediction_figures(drawn, run.stamps[0].get("checkpoint_sha256"))
     return pictures
 
 
-def taken_figures(folder: Path, checkpoint_sha256: str | None) -> list[Picture]:
+def prediction_figures(folder: Path, checkpoint_sha256: str | None) -> list[Picture]:
     """Takes the figures of predictions that ``visualize`` drew of a tested checkpoint.
 
     Args:

@@ -40,7 +40,7 @@ def test_smaller_photographs_are_png_of_the_same_picture(number, row):
     assert small.shape == (15, 20, 3)
     blocks = read_image(content).reshape(15, 2, 20, 2, 3).mean((1, 3))
     assert abs(small.astype(float) - blocks).mean() < 0.5 * abs(127 - blocks).mean()
-    assert convert_image("a", content, "label", 40)[1] == content  # never larger, never anew
+    assert convert_image("a", content, "label", 40)[1] == content  # never larger, never again
 
 
 @pytest.mark.parametrize("number", range(6))

@@ -66,7 +66,10 @@ def test_all_else_has_a_default(load):
         ({"metadata": {"constants": {"id": "x"}}}, "unknown key 'metadata.constants.id'"),
         ({"values": {}}, "values: expected mask values"),
         ({"values": ["Clean"]}, "values: expected mask values"),
-        ({"values": {"0": "Crack"}}, "'0' means 'Crack', which is no class; did you mean Cracks?"),
+        (
+            {"values": {"0": "Crack"}},
+            "'0' means 'Crack', which is no class; did you mean Cracks or ",
+        ),
         ({"values": {"0": 9}}, "'0' means 9, which is no class; expected one of Clean, "),
         ({"values": {"0": ["Clean"]}}, "which is no class"),
         ({"values": {"-1": "Clean"}}, "'-1' is no mask value"),

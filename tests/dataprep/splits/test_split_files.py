@@ -40,7 +40,7 @@ def test_all_kinds_are_made_and_are_sound(sample_set, tmp_path):
 
     def bar(title):
         titles.append(title)
-        from mmseg_heritage.dataprep.statistics import no_bar
+        from mmseg_heritage.utils.progress import no_bar
 
         return no_bar(title)
 

@@ -8,8 +8,12 @@ import pytest
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.dataprep.splits.split import default_split, load_split
 from mmseg_heritage.dataprep.splits.split_files import make_split_files
-from mmseg_heritage.dataprep.weights.weight_files import make_weight_files, read_weight_file
-from mmseg_heritage.dataprep.weights.weight_formulas import class_weights, load_class_weights
+from mmseg_heritage.dataprep.weights.weight_files import make_weight_files
+from mmseg_heritage.dataprep.weights.weight_formulas import (
+    class_weights,
+    load_class_weights,
+    read_weight_file,
+)
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.taxonomy import LEVELS
@@ -25,7 +29,7 @@ def test_the_training_part_is_counted_and_the_origin_is_stated(sample_set, tmp_p
     (path,) = make_weight_files(sample_set, "splits/holdout.json", out, "inverse_sqrt")
     split = load_split(sample_set / "splits" / "holdout.json")
     counts = np.array(_counts(sample_set, split.part("train")))
-    content = read_weight_file(path)
+    content = read_weight_file(path).details
     assert content["pixel_counts"] == counts.sum(axis=0).tolist()
     assert content["image_counts"] == (counts > 0).sum(axis=0).tolist()
     assert load_class_weights(out, 16) == class_weights(counts.sum(axis=0), "inverse_sqrt")
@@ -67,7 +71,7 @@ def test_masks_of_val_and_test_are_not_opened_and_copies_count(copied_sample_set
     )
     (path,) = make_weight_files(root)
     assert path == root / "class_weights" / "default.json"
-    content = read_weight_file(path)
+    content = read_weight_file(path).details
     assert content["split"]["copies_among_them"] == 1
     counts = np.array(_counts(root, split.part("train")))
     twice = np.array(_counts(root, [name]))
@@ -84,9 +88,9 @@ def test_a_family_of_folds_gives_one_file_for_each(copied_sample_set):
     root = copied_sample_set
     folds = make_split_files(root, None, ("kfold",), folds=3)
     paths = make_weight_files(root, "splits/kfold-3", formula="median_frequency")
-    assert paths == [root / "class_weights" / "kfold-3" / f"fold-{i}.json" for i in (1, 2, 3)]
+    assert list(paths) == [root / "class_weights" / "kfold-3" / f"fold-{i}.json" for i in (1, 2, 3)]
     for path, fold in zip(paths, folds, strict=True):
-        content = read_weight_file(path)
+        content = read_weight_file(path).details
         assert content["split"]["sha256"] == load_split(fold).digest()
         counts = np.array(_counts(root, load_split(fold).part("train")))
         assert content["pixel_counts"] == counts.sum(axis=0).tolist()

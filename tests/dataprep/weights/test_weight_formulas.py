@@ -1,5 +1,6 @@
 """Class-weight formulas against published numbers and plain arithmetic, and the weights file."""
 
+import hashlib
 import itertools
 import json
 import math
@@ -16,6 +17,7 @@ from mmseg_heritage.dataprep.weights.weight_formulas import (
     SCHEMA,
     class_weights,
     load_class_weights,
+    read_weight_file,
     save_class_weights,
 )
 from mmseg_heritage.errors import InputError
@@ -187,9 +189,10 @@ def test_a_saved_file_is_complete_and_loads_back(tmp_path):
         "without_pixels": ["Hair"],
         "pixel_counts": [90, 10, 0],
         "from": "a test",
-        "class_weights": written,
+        "class_weights": written["class_weights"],
     }
-    assert load_class_weights(path, 3) == load_class_weights(str(path), 3) == written
+    weights = written["class_weights"]
+    assert load_class_weights(path, 3) == load_class_weights(str(path), 3) == weights
     assert [p.name for p in path.parent.iterdir()] == ["weights.json"]
 
 
@@ -260,3 +263,16 @@ def test_the_module_does_not_import_torch():
     module = "mmseg_heritage.dataprep.weights.weight_formulas"
     code = f"import sys, {module}; sys.exit('torch' in sys.modules)"
     assert subprocess.run([sys.executable, "-c", code], check=False).returncode == 0
+
+
+def test_a_file_is_read_once_for_all_that_is_asked_about_it(tmp_path, monkeypatch):
+    monkeypatch.setenv("HOME", str(tmp_path))
+    written = save_class_weights(tmp_path / "w.json", [90, 10], ["a", "b"], details={"split": {}})
+    file = read_weight_file("~/w.json")
+    assert {**file.details, "class_weights": file.weights} == written
+    assert file.sha256 == hashlib.sha256((tmp_path / "w.json").read_bytes()).hexdigest()
+    (tmp_path / "list.json").write_text("[0, 2]")
+    assert read_weight_file(tmp_path / "list.json").weights == [0.0, 2.0]
+    with pytest.raises(InputError, match="3 classes") as caught:
+        read_weight_file(tmp_path / "list.json", 3)
+    assert "list.json" in str(caught.value)

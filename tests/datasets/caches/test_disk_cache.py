@@ -18,6 +18,7 @@ from mmseg_heritage.datasets.caches import pixel_cache as decoding
 from mmseg_heritage.datasets.caches.disk_cache import cache_files, fill_disk, outdated_files
 from mmseg_heritage.datasets.caches.pixel_cache import decode_image, decode_mask, plan_cache
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils import threads
 
 
 def _pairs(root):
@@ -102,7 +103,7 @@ def test_label_maps_share_the_photographs_but_not_the_masks(sample_set, tmp_path
 def test_another_reader_decodes_anew(sample_set, tmp_path, decoded, monkeypatch):
     items = plan_cache(_pairs(sample_set)[:1])
     fill_disk(items, tmp_path)
-    monkeypatch.setattr(module, "_reader", lambda: "another version")
+    monkeypatch.setattr(module, "reader_version", lambda: "another version")
     fill_disk(items, tmp_path)
     assert len(decoded) == 4
     assert len(outdated_files(items, tmp_path)) == 2
@@ -195,7 +196,10 @@ def test_an_unfinished_file_that_is_renamed_meanwhile_disturbs_nobody(
     items = plan_cache(_pairs(sample_set)[:1])
     name = cache_files(items, tmp_path)[items[0].path].stem[:32]
     listed = [tmp_path / f".{name}-abcdefgh.npy"]
-    monkeypatch.setattr(Path, "glob", lambda folder, pattern: iter(listed))
+    glob = Path.glob
+    monkeypatch.setattr(
+        Path, "glob", lambda folder, name: listed if folder == tmp_path else glob(folder, name)
+    )
     assert len(fill_disk(items, tmp_path).places) == 2
 
 
@@ -227,7 +231,7 @@ def test_a_disk_that_fills_up_keeps_what_is_there(sample_set, tmp_path, monkeypa
         save(stream, array)
 
     monkeypatch.setattr(module.np, "save", until_full)
-    monkeypatch.setattr(decoding, "_THREADS", 1)
+    monkeypatch.setattr(threads, "DEFAULT_WORKERS", 1)
     with pytest.raises(InputError, match=r"No space left on device.*is kept, and the next start"):
         fill_disk(items, tmp_path)
     assert len(list(tmp_path.iterdir())) == 6

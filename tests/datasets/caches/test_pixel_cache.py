@@ -162,7 +162,7 @@ def test_too_much_is_refused_before_anything_is_decoded(sample_set, monkeypatch)
 def test_a_tenth_of_the_memory_is_left(monkeypatch):
     items = [CacheItem("a", (1000, 1000, 3)), CacheItem("b", (1000, 1000))]
     needed = 4e6 + 2 * 14e6  # two threads may be decoding one each
-    monkeypatch.setattr(module, "_THREADS", 2)
+    monkeypatch.setattr(module, "DEFAULT_WORKERS", 2)
     monkeypatch.setattr(module, "available_memory", lambda: int(needed / 0.9) + 9)
     check_memory(items)
     monkeypatch.setattr(module, "available_memory", lambda: int(needed / 0.9) - 9)

@@ -156,7 +156,7 @@ def test_each_mask_is_searched_once(monkeypatch):
         crop(results_of(first, "a"))
         crop(results_of(second, "b"))
     assert len(searched) == 2
-    crop(results_of(np.fliplr(first).copy(), "a"))  # moved by a transform: found anew
+    crop(results_of(np.fliplr(first).copy(), "a"))  # moved by a transform: found again
     assert len(searched) == 3
 
 

@@ -87,8 +87,8 @@ def test_an_epoch_is_summed_and_the_next_begins_anew():
         assert scalars["pixel_share.Peel"] == 0
         assert scalars["pixel_share.ignored"] == pytest.approx(100 * (labels == 255).mean())
         assert "in the 6 crops" in messages[-1]
-        images = {row.split("|")[1].strip(): row.split("|")[3].strip()
-                  for row in messages[-1].splitlines() if row.startswith("|")}  # fmt: skip
+        rows = [re.split(r" {2,}", row) for row in messages[-1].splitlines()[1:]]
+        images = {name: number for name, _, number in rows}
         with_cracks = (labels == 2).any(axis=(2, 3)).sum()
         assert images["Cracks"] == str(with_cracks)
         assert images["Peel"] == "0"

@@ -141,7 +141,8 @@ def test_a_run_learns_level_by_level(sample_set, tmp_path):
     config.write_text(
         f"_base_ = [{str(base)!r}]\n"
         "model = dict(backbone=dict(embed_dims=8, num_layers=[1, 1, 1, 1]),\n"
-        "             decode_head=dict(channels=16, mode='independent', norm_cfg=dict(type='BN')))\n"
+        "             decode_head=dict(channels=16, mode='independent',\n"
+        "                              norm_cfg=dict(type='BN')))\n"
         "default_hooks = dict(checkpoint=dict(max_keep_ckpts=-1))\n"
     )
     options = {

@@ -14,7 +14,7 @@ def test_names_that_timm_has(name):
 @pytest.mark.parametrize(
     ("name", "message"),
     [
-        ("convnext_tyni", "similar names: .*convnext_tiny"),
+        ("convnext_tyni", "did you mean .*convnext_tiny"),
         ("qqqqqqqq", r"no model 'qqqqqqqq'; see timm\.list_models"),
         ("resnet18.no_such", "there are .*resnet18.a1_in1k"),
         ("hf-hub:timm/resnet18", "no model 'hf-hub:timm/resnet18'"),

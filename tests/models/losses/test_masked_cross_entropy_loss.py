@@ -21,7 +21,7 @@ def batch(seed=0, n=2, c=5, size=(6, 7), ignore=255, share=0.2):
     return logits.requires_grad_(), labels
 
 
-def reference(logits, labels, weights, normalise, ignore, pixel_weight):
+def reference(logits, labels, weights, normalize, ignore, pixel_weight):
     """Pixel by pixel in float64, as the definition reads."""
     logits, total, divisor = logits.detach().double().numpy(), 0.0, 0.0
     for n, y, x in np.ndindex(*labels.shape):
@@ -32,7 +32,7 @@ def reference(logits, labels, weights, normalise, ignore, pixel_weight):
         log_p = row[t] - row.max() - np.log(np.exp(row - row.max()).sum())
         m = 1.0 if pixel_weight is None else float(pixel_weight[n, y, x])
         total -= m * weights[t] * log_p
-        divisor += m * (weights[t] if normalise == "weights" else 1)
+        divisor += m * (weights[t] if normalize == "weights" else 1)
     return total / divisor if divisor > 0 else 0.0
 
 
@@ -42,17 +42,17 @@ def reference(logits, labels, weights, normalise, ignore, pixel_weight):
     c=st.integers(2, 6),
     ignore=st.sampled_from([255, -100, -1, 0]),
     share=st.sampled_from([0.0, 0.3, 1.0]),
-    normalise=st.sampled_from(["pixels", "weights"]),
+    normalize=st.sampled_from(["pixels", "weights"]),
     pixel_weighted=st.booleans(),
 )
-def test_equals_the_reference(seed, c, ignore, share, normalise, pixel_weighted):
+def test_equals_the_reference(seed, c, ignore, share, normalize, pixel_weighted):
     logits, labels = batch(seed, c=c, size=(3, 4), ignore=ignore, share=share)
     generator = torch.Generator().manual_seed(seed)
     weights = [0.0, *torch.rand(c - 1, generator=generator).add(0.01).tolist()]
     pixel_weight = torch.rand(labels.shape, generator=generator) if pixel_weighted else None
-    loss = MaskedCrossEntropyLoss(weights, normalise, ignore_index=ignore)
+    loss = MaskedCrossEntropyLoss(weights, normalize, ignore_index=ignore)
     found = loss(logits, labels, pixel_weight)
-    expected = reference(logits, labels, weights, normalise, ignore, pixel_weight)
+    expected = reference(logits, labels, weights, normalize, ignore, pixel_weight)
     assert found.item() == pytest.approx(expected, rel=1e-5, abs=1e-6)
 
 
@@ -132,7 +132,7 @@ def test_weights_from_a_file(tmp_path):
     [
         ({"class_weight": [1, -1]}, "-1"),
         ({"class_weight": [1, float("nan")]}, "nan"),
-        ({"normalise": "batch"}, "normalise='batch', expected one of"),
+        ({"normalize": "batch"}, "normalize='batch', expected one of"),
         ({"label_smoothing": 1.0}, "label_smoothing=1.0"),
         ({"reduction": "median"}, "reduction='median'"),
     ],

@@ -17,8 +17,8 @@ def batch(seed=0, n=2, c=5, size=(6, 7), share=0.2):
 
 
 @pytest.mark.parametrize("gamma", [0.0, 0.5, 2.0, 5.0])
-@pytest.mark.parametrize("normalise", ["pixels", "weights"])
-def test_equals_the_definition(gamma, normalise):
+@pytest.mark.parametrize("normalize", ["pixels", "weights"])
+def test_equals_the_definition(gamma, normalize):
     logits, labels = batch()
     weights, alpha = torch.tensor([1.0, 2, 0, 4, 5]), torch.tensor([0.1, 0.2, 0.3, 0.4, 0.5])
     valid = labels != 255
@@ -26,8 +26,8 @@ def test_equals_the_definition(gamma, normalise):
     t = labels[valid]
     p = p[torch.arange(len(t)), t]
     terms = (weights * alpha).double()[t] * (1 - p) ** gamma * -p.log()
-    divisor = valid.sum() if normalise == "pixels" else weights[t].sum()
-    loss = MulticlassFocalLoss(alpha.tolist(), gamma, weights.tolist(), normalise)
+    divisor = valid.sum() if normalize == "pixels" else weights[t].sum()
+    loss = MulticlassFocalLoss(alpha.tolist(), gamma, weights.tolist(), normalize)
     torch.testing.assert_close(loss(logits, labels).double(), terms.sum() / divisor)
 
 
@@ -97,7 +97,7 @@ def test_half_precision_logits_are_upcast():
         ({"alpha": -1}, "alpha=-1"),
         ({"alpha": [0.1, float("inf")]}, "alpha=[0.1, inf]"),
         ({"gamma": -0.5}, "gamma=-0.5"),
-        ({"normalise": "batch"}, "normalise='batch'"),
+        ({"normalize": "batch"}, "normalize='batch'"),
     ],
 )
 def test_what_cannot_be_built_is_said(arguments, expected):

@@ -90,7 +90,7 @@ def test_activations_say_where_there_is_none(tmp_path, figures):
     maps = [np.eye(8, dtype=np.float32), np.zeros((4, 4), np.float32)]
     module.plot_activations(tmp_path / "cam.png", _shown(), maps, "Cracks", 9, "How.")
     titles = [axes.get_title() for axes in figures["cam.png"].axes]
-    assert titles[2:] == ["map of 8 x 8", "map of 4 x 4: nothing speaks for it"]
+    assert titles[2:] == ["map of 8 x 8", "map of 4 x 4: no activation"]
     strongest = _tiles(figures["cam.png"])[2]
     assert strongest.std() > _tiles(figures["cam.png"])[3].std() / 10
 

@@ -21,7 +21,8 @@ model = dict(
     ])
 optim_wrapper = dict(optimizer=dict(type='AdamW', lr=6e-05))
 train_cfg = dict(max_epochs=50, type='EpochBasedTrainLoop')
-train_dataloader = dict(batch_size=32, dataset=dict(pipeline=[dict(type='RareClassCrop', size=384)]))
+train_dataloader = dict(
+    batch_size=32, dataset=dict(pipeline=[dict(type='RareClassCrop', size=384)]))
 """
 
 

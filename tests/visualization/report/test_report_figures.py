@@ -10,7 +10,11 @@ from mmseg_heritage.apis.report import scores_of
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.tested_runs import read_run
 from mmseg_heritage.utils.files import write_json
-from mmseg_heritage.visualization.report.report_figures import MAX_TAKEN, run_figures, taken_figures
+from mmseg_heritage.visualization.report.report_figures import (
+    MAX_TAKEN,
+    prediction_figures,
+    run_figures,
+)
 
 DIGEST = "ab" * 32
 
@@ -33,32 +37,32 @@ def folder(tmp_path):
 
 
 def test_predictions_are_taken_from_the_folder_and_nowhere_else(folder):
-    found = taken_figures(folder, DIGEST)
+    found = prediction_figures(folder, DIGEST)
     titles = [(picture.title, picture.text) for picture in found]
     assert titles == [("Predictions", "The rule."), ("Found, false and missed", "Peel.")]
     assert all(picture.uri.startswith("data:image/jpeg;base64,") for picture in found)
 
 
 def test_figures_of_another_checkpoint_or_none_are_left_alone(folder, tmp_path):
-    assert taken_figures(folder, "cd" * 32) == []
-    assert taken_figures(folder, None) == []
-    assert taken_figures(tmp_path / "nowhere", DIGEST) == []
+    assert prediction_figures(folder, "cd" * 32) == []
+    assert prediction_figures(folder, None) == []
+    assert prediction_figures(tmp_path / "nowhere", DIGEST) == []
     for broken in ("[]", "{", "null", "{}"):
         (folder / "figures.json").write_text(broken)
-        assert taken_figures(folder, DIGEST) == []
+        assert prediction_figures(folder, DIGEST) == []
 
 
 def test_a_figure_that_is_gone_is_an_error(folder):
     (folder / "prediction_grid.png").unlink()
     with pytest.raises(InputError, match="prediction_grid"):
-        taken_figures(folder, DIGEST)
+        prediction_figures(folder, DIGEST)
 
 
 def test_there_is_a_limit(folder):
     entry = {"file": "prediction_grid.png", "kind": "grid", "note": ""}
     content = {"checkpoint_sha256": DIGEST, "figures": [entry] * (MAX_TAKEN + 5)}
     write_json(folder / "figures.json", content)
-    assert len(taken_figures(folder, DIGEST)) == MAX_TAKEN
+    assert len(prediction_figures(folder, DIGEST)) == MAX_TAKEN
 
 
 def test_scores_are_drawn_as_far_as_they_were_counted(tmp_path, random_counts, tested_run):
