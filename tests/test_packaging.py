@@ -94,26 +94,15 @@ def test_wheel_holds_every_file_that_mim_looks_for(wheel_names: set[str], part: 
     assert "mmseg_heritage/.mim/model-index.yml" in wheel_names
 
 
-def test_wheel_holds_every_module(wheel_names: set[str]) -> None:
-    modules = {
-        path.relative_to(ROOT).as_posix() for path in (ROOT / "mmseg_heritage").rglob("*.py")
+def test_wheel_holds_every_file_of_the_package(wheel_names: set[str]) -> None:
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "mmseg_heritage").rglob("*")
+        if path.is_file() and not {"__pycache__", ".mim"} & set(path.parts)
     }
-    modules = {name for name in modules if "/.mim/" not in name}
-    assert modules <= wheel_names
-
-
-def test_wheel_holds_every_mapping_file(wheel_names: set[str]) -> None:
-    folder = ROOT / "mmseg_heritage" / "data" / "mappings"
-    mappings = {path.relative_to(ROOT).as_posix() for path in folder.glob("*.json")}
-    assert mappings
-    assert mappings <= wheel_names
-
-
-def test_wheel_holds_the_templates_of_reports(wheel_names: set[str]) -> None:
-    templates = ROOT / "mmseg_heritage" / "visualization" / "templates"
-    names = {path.relative_to(ROOT).as_posix() for path in templates.iterdir()}
-    assert "mmseg_heritage/visualization/report/page/templates/report.html" in names
-    assert names <= wheel_names
+    assert "mmseg_heritage/py.typed" in files  # or type checkers would not look at the package
+    assert {Path(name).suffix for name in files} >= {".py", ".json", ".html", ".css"}
+    assert files <= wheel_names
 
 
 def test_wheel_holds_nothing_from_earlier_builds_or_beside_the_package(

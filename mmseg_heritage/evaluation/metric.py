@@ -191,7 +191,7 @@ class ConfusionMetric(BaseMetric):
             materials=tuple(image["material"] for image in results),
             contents=tuple(image["content"] for image in results),
             confusion=np.stack([image["confusion"] for image in results]),
-            levels=derived_levels(classes),
+            levels=derived_levels(classes, self.dataset_meta.get("levels")),
             own_levels=own_levels,
             own={n: np.stack([image["own"][n] for image in results]) for n in own_levels},
             **optional,

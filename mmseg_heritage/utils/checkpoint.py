@@ -177,7 +177,23 @@ def check_fits(model: torch.nn.Module, path: str | Path) -> Any:
         InputError: With every weight that is missing, unexpected or of another shape.
     """
     checkpoint = load_checkpoint_file(path)
-    state = weights_of(checkpoint, path)
+    check_weights_fit(model, weights_of(checkpoint, path), path)
+    return checkpoint
+
+
+def check_weights_fit(
+    model: torch.nn.Module, state: Mapping[str, torch.Tensor], path: str | Path
+) -> None:
+    """Verifies that weights are exactly those of a model, see :func:`check_fits`.
+
+    Args:
+        model: The built model.
+        state: Name -> tensor.
+        path: Where they were read from, for messages.
+
+    Raises:
+        InputError: With every weight that is missing, unexpected or of another shape.
+    """
     expected = model.state_dict()
     problems = [f"missing: {key}" for key in expected if key not in state]
     problems += [f"unexpected: {key}" for key in state if key not in expected]
@@ -189,10 +205,9 @@ def check_fits(model: torch.nn.Module, path: str | Path) -> Any:
     if problems:
         raise InputError(
             f"{path}: this checkpoint is of another model than the config describes; "
-            "give the config it was trained with",
+            "give the checkpoint alone, which holds its config",
             problems,
         )
-    return checkpoint
 
 
 def meta_of(checkpoint: Any, path: str | Path) -> dict[str, Any]:

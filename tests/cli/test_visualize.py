@@ -3,7 +3,7 @@
 import pytest
 
 pytest.importorskip("mmseg")
-from mmseg_heritage.apis import visualize as api
+from mmseg_heritage.apis import visualizing as api
 from mmseg_heritage.cli import main, visualize
 
 

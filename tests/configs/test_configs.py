@@ -11,8 +11,8 @@ from mmengine.config import Config
 
 from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.prepare import build_model
-from mmseg_heritage.apis.test import test as run_test
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.testing import test as run_test
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.evaluation.summary import load_metrics
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs"
@@ -51,7 +51,7 @@ def test_it_trains_and_tests(path, sample_set, tmp_path, switches_of_torch):
         options["split_file"] = ""
     folder = train(path, str(tmp_path / "run"), cfg_options=options, skip_data_check=True)
     checkpoint = folder / "iter_2.pth"
-    scores = load_metrics(run_test(path, checkpoint, cfg_options=options, skip_data_check=True))
+    scores = load_metrics(run_test(checkpoint, skip_data_check=True))
     assert len(scores["levels"]["fine"]["per_class"]) == cfg.model.decode_head.num_classes
     assert scores["overall"]["aAcc"] is not None
     state = torch.load(checkpoint, weights_only=False)["state_dict"]

@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import mmseg_heritage.plugin  # noqa: F401
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.datasets import ARTeFACTDataset, LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.datasets.caches import pixel_cache as decoding
 from mmseg_heritage.errors import InputError

@@ -11,7 +11,7 @@ from mmseg_heritage.dataprep.checks.faults import KINDS
 from mmseg_heritage.dataprep.importing.label_mapping import SHIPPED, load_mapping
 from mmseg_heritage.dataprep.splits.split import load_split
 from mmseg_heritage.dataprep.weights.weight_formulas import FORMULAS
-from mmseg_heritage.taxonomy import FINE, LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT
 
 ROOT = Path(__file__).resolve().parents[2]
 DOCS = ROOT / "docs"
@@ -78,9 +78,9 @@ def test_the_tiers_of_augmentation():
 def test_the_groups_of_levels():
     coarse = dict(row[:2] for row in rows(DATA, "level"))["`coarse`"]
     for group, members in re.findall(r"(\w+): ([^.]+)\.", coarse):
-        index = LEVELS["coarse"].classes.index(group)
-        lookup = LEVELS["coarse"].fine_to_group
-        assert members.split(", ") == [c.name for c in FINE if lookup[c.id] == index]
+        index = ARTEFACT.levels["coarse"].classes.index(group)
+        lookup = ARTEFACT.levels["coarse"].fine_to_group
+        assert members.split(", ") == [c.name for c in ARTEFACT.classes if lookup[c.id] == index]
 
 
 def test_the_shipped_mappings():
@@ -111,7 +111,9 @@ def test_the_example_of_a_split(tmp_path):
 def test_the_counts_of_the_classes_add_up():
     cells = re.findall(r"\| (\d+) \| ([\w ]+) \| ([\d,]+) \| ([\d.]+) (?=\|)", DATA)
     counts = {int(i): (name, int(n.replace(",", "")), float(share)) for i, name, n, share in cells}
-    assert {i: name for i, (name, _, _) in counts.items()} == {c.id: c.name for c in FINE}
+    assert {i: name for i, (name, _, _) in counts.items()} == {
+        c.id: c.name for c in ARTEFACT.classes
+    }
     total = sum(n for _, n, _ in counts.values())
     for _, number, share in counts.values():
         assert 100 * number / total == pytest.approx(share, abs=6e-4)

@@ -15,7 +15,7 @@ from mmseg_heritage.evaluation.confusion import confusion_counts
 from mmseg_heritage.evaluation.metric import PARTS, ConfusionMetric, log_key
 from mmseg_heritage.evaluation.store import load_counts
 from mmseg_heritage.evaluation.summary import SCHEMA, SCORES
-from mmseg_heritage.taxonomy import LEVELS, Level
+from mmseg_heritage.taxonomy import ARTEFACT, Level
 
 CLASSES = ("Clean", "Cracks", "Peel")
 
@@ -107,7 +107,7 @@ def test_background_as_a_class_is_neither_clean_nor_damage():
 
 def test_no_logged_key_is_averaged_over_time_by_mmengine():
     # Its log processor smooths whatever has 'loss' in its name.
-    assert not any("loss" in log_key(name) for name in LEVELS["fine"].classes)
+    assert not any("loss" in log_key(name) for name in ARTEFACT.names)
     assert log_key("Cracks") == "IoU.Cracks"
 
 
@@ -232,7 +232,7 @@ def test_a_test_of_nothing_and_images_of_one_id_are_refused():
 
 
 def test_save_best_log_and_curves_know_every_class(tiny_config, tmp_path, monkeypatch):
-    from mmseg_heritage.apis.train import train
+    from mmseg_heritage.apis.training import train
 
     def without_lightleak(*args):
         counts = confusion_counts(*args)
@@ -256,7 +256,7 @@ def test_save_best_log_and_curves_know_every_class(tiny_config, tmp_path, monkey
     assert best.name.startswith("best_IoU.Cracks_iter_")
     (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
     last = json.loads(scalars.read_text().splitlines()[-1])
-    keys = {log_key(name, score) for name in LEVELS["fine"].classes for score in SCORES}
+    keys = {log_key(name, score) for name in ARTEFACT.names for score in SCORES}
     assert keys <= last.keys()
     assert np.isnan(last["IoU.Lightleak"])
     assert 0 <= last["IoU.Clean"] <= 100

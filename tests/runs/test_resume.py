@@ -7,7 +7,7 @@ import torch
 
 pytest.importorskip("mmseg")
 
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.engine.checkpoint_files import LAST, record_checkpoint
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.resume import latest_checkpoint, latest_whole_checkpoint

@@ -69,7 +69,7 @@ class TestWhatLoads:
         assert_same(found, stock)
 
     def test_a_run_with_moving_average_of_weights(self, tiny_run, tmp_path):
-        from mmseg_heritage.apis.train import train
+        from mmseg_heritage.apis.training import train
 
         config = tmp_path / "ema.py"
         config.write_text(

@@ -24,7 +24,7 @@ _INK, _PAPER = (32, 32, 32), (255, 255, 255)
 def color_table(palette: Palette) -> np.ndarray:
     """Returns a uint8 (256, 3) RGB table: class id -> colour; 255 is the data set's Background."""
     table = np.zeros((256, 3), dtype=np.uint8)
-    table[: len(palette)] = np.asarray(palette, dtype=np.uint8)
+    table[: len(palette)] = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
     table[IGNORE_INDEX] = BACKGROUND.color
     return table
 
@@ -55,17 +55,28 @@ def overlay(
     return result
 
 
-def write_class_map(path: str | Path, class_map: np.ndarray, palette: Palette) -> None:
-    """Writes class ids as a PNG with the palette: viewers show colours, programs read ids.
+def write_class_map(
+    path: str | Path,
+    class_map: np.ndarray,
+    palette: Palette,
+    mask_values: Sequence[int] | None = None,
+) -> None:
+    """Writes classes as a PNG with the palette: viewers show colors, programs read ids.
 
     Args:
         path: File ending in .png.
-        class_map: uint8 (H, W).
-        palette: One RGB colour for each class.
+        class_map: uint8 (H, W), training ids or 255.
+        palette: One RGB color for each training id.
+        mask_values: What the file holds for each training id, so that it reads like a mask of the
+            data set (``mask_values`` of its metainfo). None writes the training ids.
     """
-    image = Image.fromarray(class_map).convert("P")
+    values = range(len(palette)) if mask_values is None else mask_values
+    table, colors = np.arange(256, dtype=np.uint8), color_table(())
+    table[: len(palette)] = values
+    colors[list(values)] = palette
+    image = Image.fromarray(table[class_map]).convert("P")
     # convert() quantises colours only for RGB; for L it keeps the values as indices.
-    image.putpalette(color_table(palette).ravel().tolist())
+    image.putpalette(colors.ravel().tolist())
     with replacing(path) as temporary:
         image.save(temporary, optimize=True)
 
@@ -88,6 +99,15 @@ def shrink(array: np.ndarray, edge: int, nearest: bool = False) -> np.ndarray:
     )
 
 
+def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Brings a photograph to a size."""
+    if image.shape[:2] == (height, width):
+        return image
+    smaller = image.shape[0] > height or image.shape[1] > width
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=way)
+
+
 def panel(
     image: np.ndarray,
     maps: Sequence[tuple[str, np.ndarray]],
@@ -97,8 +117,8 @@ def panel(
     """Lays a photograph and class maps side by side, with titles and a legend of what occurs.
 
     Args:
-        image: uint8 (H, W, 3), RGB.
-        maps: (title, uint8 (H, W) class ids or 255) pairs.
+        image: uint8 (h, w, 3), RGB; of the size of the maps, or a smaller or larger copy.
+        maps: One or more pairs (title, uint8 (H, W) class ids or 255).
         classes: Class names.
         palette: One RGB colour for each class.
 
@@ -108,8 +128,8 @@ def panel(
     table = color_table(palette)
     titles = ["Input"] + [title for title, _ in maps]
     small_maps = [shrink(class_map, PANEL_EDGE, nearest=True) for _, class_map in maps]
-    tiles = [shrink(image, PANEL_EDGE), *(table[small] for small in small_maps)]
-    height, width = tiles[0].shape[:2]
+    height, width = small_maps[0].shape
+    tiles = [_resized(image, width, height), *(table[small] for small in small_maps)]
     column = max(width, 160)  # narrow photographs still leave room for the titles
     # From the full maps: a class of a few pixels may be gone from the shrunken ones.
     present = sorted({int(i) for _, m in maps for i in np.flatnonzero(np.bincount(m.ravel()))})

@@ -18,7 +18,7 @@ import mmseg_heritage.plugin  # noqa: F401
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.engine.hooks import ClassFrequencyHook
 from mmseg_heritage.engine.hooks.class_frequency_hook import class_counts, pixel_shares
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.visualization.figures.panels import (
     color_table,
     overlay,
@@ -14,7 +14,7 @@ from mmseg_heritage.visualization.figures.panels import (
     write_image,
 )
 
-CLASSES, PALETTE = LEVELS["fine"].classes, LEVELS["fine"].colors
+CLASSES, PALETTE = ARTEFACT.names, ARTEFACT.colors
 
 
 def _map(height=20, width=30, seed=0):

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_heritage.apis.report import scores_of
+from mmseg_heritage.apis.reporting import scores_of
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.tested_runs import read_run
 from mmseg_heritage.utils.files import write_json

@@ -16,7 +16,7 @@ import urllib.request
 import pytest
 from PIL import Image
 
-from mmseg_heritage.apis.report import report
+from mmseg_heritage.apis.reporting import report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")

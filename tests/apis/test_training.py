@@ -6,7 +6,7 @@ import pytest
 import torch
 from mmengine.config import Config
 
-from mmseg_heritage.apis.train import _turn_amp_on, train
+from mmseg_heritage.apis.training import _turn_amp_on, train
 
 
 def test_a_run_writes_its_checkpoints_its_config_and_its_split(tiny_run):

@@ -13,7 +13,7 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_heritage.apis.test import test as run_test
+from mmseg_heritage.apis.testing import test as run_test
 from mmseg_heritage.cli import main
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.dataprep.splits.split import load_split
@@ -124,7 +124,7 @@ def test_a_checkpoint_of_other_classes_is_refused(tiny_run, tmp_path):
     checkpoint["meta"]["dataset_meta"]["classes"] = classes
     torch.save(checkpoint, tmp_path / "other.pth")
     with pytest.raises(InputError, match="trained on other classes than it is tested on") as caught:
-        run_test(tiny_run.config, tmp_path / "other.pth", work_dir=str(tmp_path / "run"))
+        run_test(tmp_path / "other.pth", work_dir=str(tmp_path / "run"))
     assert caught.value.problems == [
         "id 2: 'Dust' in the checkpoint, 'Peel' in the data set",
         "id 3: 'Peel' in the checkpoint, 'Dust' in the data set",
@@ -165,14 +165,14 @@ def test_an_empty_test_part_is_refused(tiny_run, copied_sample_set, tmp_path):
     path.write_text(json.dumps(content))
     options = {"data_root": str(copied_sample_set), "split_file": "splits/holdout.json"}
     with pytest.raises(InputError, match="part 'test' of split 'holdout' is empty"):
-        run_test(tiny_run.config, tiny_run.checkpoint, str(tmp_path / "run"), cfg_options=options)
+        run_test(tiny_run.checkpoint, work_dir=str(tmp_path / "run"), cfg_options=options)
     assert not (tmp_path / "run").exists()
 
 
 def test_a_test_leaves_the_run_of_the_training_alone(tiny_run, tmp_path):
     folder = shutil.copytree(tiny_run.folder, tmp_path / "run")
     before = {path: path.read_bytes() for path in folder.rglob("*") if path.is_file()}
-    run_test(tiny_run.config, folder / "iter_3.pth", work_dir=str(folder))
+    run_test(folder / "iter_3.pth", work_dir=str(folder))
     for path, content in before.items():
         assert path.read_bytes() == content
     new = {path.relative_to(folder).parts[0] for path in folder.rglob("*")} - {
@@ -202,7 +202,6 @@ def test_results_never_go_over_the_data(tiny_run, copied_sample_set, tmp_path):
         before = {path: path.read_bytes() for path in target.iterdir()}
         with pytest.raises(InputError, match="cannot be written into the folders of the data set"):
             run_test(
-                tiny_run.config,
                 tiny_run.checkpoint,
                 work_dir=str(tmp_path / "run"),
                 out_dir=str(target),
@@ -216,4 +215,4 @@ def test_results_never_go_over_the_data(tiny_run, copied_sample_set, tmp_path):
 def test_pictures_and_maps_need_two_folders(tiny_run, tmp_path):
     same = str(tmp_path / "same")
     with pytest.raises(InputError, match="give two folders"):
-        run_test(tiny_run.config, tiny_run.checkpoint, str(tmp_path), same, same)
+        run_test(tiny_run.checkpoint, None, str(tmp_path), same, same)

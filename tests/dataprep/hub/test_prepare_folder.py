@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from mmseg_heritage.dataprep.hub.journal import JOURNAL, MANIFEST
-from mmseg_heritage.dataprep.hub.prepare import prepare
+from mmseg_heritage.dataprep.hub.prepare_folder import prepare
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
@@ -325,7 +325,9 @@ class TestFaulty:
     def test_the_number_of_rows_is_checked(self, hub_folder, tmp_path, monkeypatch):
         with pytest.raises(InputError, match=r"expected 418 rows, found 7 in 2 .*--num-rows 7"):
             prepare([hub_folder], tmp_path / "out", num_rows=418)
-        module = sys.modules["mmseg_heritage.dataprep.hub.prepare"]  # its parent has the function
+        module = sys.modules[
+            "mmseg_heritage.dataprep.hub.prepare_folder"
+        ]  # its parent has the function
         monkeypatch.setattr(module, "DEFAULT_REVISION", COMMIT)
         with pytest.raises(InputError, match=f"418 rows, as revision {COMMIT} has, found 7"):
             prepare([hub_folder], tmp_path / "out", revision=COMMIT)

@@ -10,8 +10,8 @@ import pytest
 
 pytest.importorskip("mmseg")
 
-from mmseg_heritage.apis import augment as module
-from mmseg_heritage.apis.augment import RECORD, augment
+from mmseg_heritage.apis import augmenting as module
+from mmseg_heritage.apis.augmenting import RECORD, augment
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.dataprep.splits.split import check_split, default_split, load_split
 from mmseg_heritage.dataprep.splits.split_check import check_split_files
@@ -60,6 +60,14 @@ def test_originals_are_kept_and_copies_follow_their_source(made, sample_set):
         assert not np.array_equal(image, read_image(original.image))
         values = set(np.unique(read_mask(original.annotation)))
         assert set(np.unique(mask)) <= values | {255}
+
+
+def test_copies_keep_the_own_classes(own_set, tmp_path):
+    made = augment(own_set, tmp_path / "set", copies=1, tier="light")
+    samples = read_folder(made.folder)
+    assert samples[0].classes == read_folder(own_set)[0].classes
+    for sample in samples:
+        read_mask(sample.annotation, classes=sample.classes)
 
 
 def test_no_split_lets_a_copy_out_of_training(made, sample_set, tmp_path):

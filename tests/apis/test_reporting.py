@@ -6,7 +6,7 @@ import shutil
 import pytest
 from PIL import Image
 
-from mmseg_heritage.apis.report import report, scores_of
+from mmseg_heritage.apis.reporting import report, scores_of
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.summary import METRICS_FILE
 from mmseg_heritage.evaluation.tested_runs import read_run

@@ -6,6 +6,7 @@ import json
 import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -16,7 +17,8 @@ from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_me
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
 from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.runs.shown_images import ShownImages
-from mmseg_heritage.utils.checkpoint import checkpoint_reading, missing_checkpoint
+from mmseg_heritage.runs.trained_run import read_trained_run
+from mmseg_heritage.utils.checkpoint import missing_checkpoint
 from mmseg_heritage.utils.files import sha256, write_json
 from mmseg_heritage.utils.text import require_known
 from mmseg_heritage.visualization.figures import curves, sheets
@@ -56,8 +58,8 @@ class Figures:
 
 
 def visualize(
-    config: str | Path,
     checkpoint: str | Path,
+    config: str | Path | None = None,
     out: str | Path | None = None,
     work_dir: str | Path | None = None,
     images: Sequence[str] = (),
@@ -72,8 +74,8 @@ def visualize(
     """Draws figures of a run into a folder, all or none.
 
     Args:
-        config: Config the model was trained and tested with.
         checkpoint: The checkpoint that was tested.
+        config: Config file to use in place of the one inside the checkpoint.
         out: Folder to write to; ``evaluation/figures`` of the run if None, where ``report`` finds
             them.
         work_dir: Folder of the run, with its ``evaluation``; that of the checkpoint if None.
@@ -81,7 +83,7 @@ def visualize(
         class_name: The class of the class panels and of the activation; None draws panels of all.
         kinds: Of :data:`KINDS`; None draws all that the run has something for, but 'cam'.
         maps: Folder that ``test --out`` wrote; None runs the model on the images that are shown.
-        device: As in :class:`mmseg_heritage.apis.predict.Predictor`.
+        device: As in :class:`mmseg_heritage.Predictor`.
         cfg_options: Dotted key -> value.
         overwrite: Allows writing into a folder that holds files. Figures of an earlier call that
             are not drawn again are removed; other files stay.
@@ -106,14 +108,9 @@ def visualize(
     tested, digest = None, sha256(checkpoint)
     if set(wanted) - {"curves", "cam"}:
         tested = _read_test(run / EVALUATION_FOLDER, checkpoint, digest)
-    with (
-        tempfile.TemporaryDirectory(prefix=".figures-", dir=_existing(folder)) as staging,
-        checkpoint_reading(trust_checkpoint),
-    ):
-        shown = ShownImages(
-            config, checkpoint, tested and tested[0], maps=maps, device=device,
-            cfg_options=cfg_options,
-        )  # fmt: skip
+    with tempfile.TemporaryDirectory(prefix=".figures-", dir=_existing(folder)) as staging:
+        read = partial(read_trained_run, checkpoint, config, cfg_options, trust_checkpoint)
+        shown = ShownImages(read, tested and tested[0], maps=maps, device=device)
         job = _Job(Path(staging), run, tested, shown, tuple(images), class_name)
         job.check_names(wanted)
         left_out = {}
@@ -126,7 +123,7 @@ def visualize(
                 left_out[kind] = str(reason)
         content = {
             "schema": SCHEMA,
-            "config": str(config),
+            "config": str(config) if config else None,
             "checkpoint": str(checkpoint),
             "checkpoint_sha256": digest,
             "figures": job.entries,

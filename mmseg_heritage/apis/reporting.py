@@ -30,7 +30,7 @@ def report(
         out: HTML file to write.
         pictures: Of each run the folder that its test filled with ``--show-dir``, in their order;
             empty for a report without pictures.
-        reference: See :func:`mmseg_heritage.apis.compare.compare`.
+        reference: See :func:`mmseg_heritage.apis.comparing.compare`.
         allow_different: See :func:`mmseg_heritage.evaluation.comparable.require_comparable`.
         overwrite: Allows replacing ``out``.
 

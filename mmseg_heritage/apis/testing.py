@@ -10,7 +10,7 @@ from typing import Any
 from mmengine.config import Config
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.visualize import visualize as draw
+from mmseg_heritage.apis.visualizing import visualize as draw
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.hooks import InferenceTimeHook
 from mmseg_heritage.engine.launch import watching_processes
@@ -18,12 +18,12 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
-from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.iterations import as_list
-from mmseg_heritage.runs.origin import check_same_model, check_unseen, seen_images
+from mmseg_heritage.runs.origin import check_unseen, seen_images
 from mmseg_heritage.runs.prepare import build_runner, check_data, output_folder, prepare
 from mmseg_heritage.runs.provenance import run_stamp
-from mmseg_heritage.utils.checkpoint import check_fits, checkpoint_reading
+from mmseg_heritage.runs.trained_run import read_trained_run
+from mmseg_heritage.utils.checkpoint import check_weights_fit, checkpoint_reading
 from mmseg_heritage.utils.distributed import alone, is_main_process
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.visualization.figures.score_figures import write_figures
@@ -31,8 +31,8 @@ from mmseg_heritage.visualization.figures.score_figures import write_figures
 
 @watching_processes()
 def test(
-    config: str | Path,
     checkpoint: str | Path,
+    config: str | Path | None = None,
     work_dir: str | None = None,
     show_dir: str | None = None,
     out_dir: str | None = None,
@@ -50,17 +50,18 @@ def test(
     ``per_class_iou.png``.
 
     Args:
-        config: Config file the checkpoint was trained with.
-        checkpoint: Checkpoint file.
+        checkpoint: Checkpoint file. Model, data set and split are those of its run.
+        config: Config file to use in place of the one inside the checkpoint.
         work_dir: Folder of the run; that of the checkpoint if None.
         show_dir: Where to write a picture of each image: input, ground truth, prediction.
         out_dir: Where to write the predicted class map of each image.
-        cfg_options: Dotted key -> value.
+        cfg_options: Dotted key -> value, such as ``{'data_root': FOLDER}`` where the data
+            has moved.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         overwrite: Allows replacing results that are already there.
         skip_data_check: Does not decode all images and masks first.
         trust_checkpoint: Lets the checkpoint run code.
-        visualize: Also writes what :func:`mmseg_heritage.apis.visualize.visualize` draws to
+        visualize: Also writes what :func:`mmseg_heritage.apis.visualizing.visualize` draws to
             ``evaluation/figures``.
         allow_seen: Scores images that the run was trained on or chosen by. ``metrics.json`` says
             how many, under ``run.seen_images``.
@@ -72,9 +73,9 @@ def test(
         InputError: If the data, the config or the checkpoint cannot be used, if the checkpoint was
             trained as another model, or if its run has seen what would be tested.
     """
-    cfg = load_config(config, cfg_options)
+    trained = read_trained_run(checkpoint, config, cfg_options, trust_checkpoint)
+    cfg = trained.cfg
     cfg.launcher = launcher
-    check_same_model(cfg, checkpoint)
     # Beside the checkpoint: that is the folder of the run it came from.
     results = output_folder(work_dir or Path(checkpoint).parent) / EVALUATION_FOLDER
     # Logs and the config of a test go beside its scores; those of the training are left alone.
@@ -96,9 +97,9 @@ def test(
         check_unseen(seen, split, checkpoint)
     _spare_the_data(outputs, datasets[0])
     _write_results_to(cfg, results, outputs)
+    check_weights_fit(prepared.model, trained.weights, checkpoint)
+    _check_same_classes(trained.dataset_meta, datasets[0], checkpoint)
     with checkpoint_reading(trust_checkpoint):
-        content = check_fits(prepared.model, checkpoint)
-        _check_same_classes(content, datasets[0], checkpoint)
         if not skip_data_check:
             check_data(datasets)
         cfg.load_from, cfg.resume = str(Path(checkpoint).expanduser().resolve()), False
@@ -109,14 +110,14 @@ def test(
             runner.test()
     metrics = results / METRICS_FILE
     if is_main_process() and metrics.exists():  # a config may name other metrics, which only log
-        run = run_stamp(cfg, config, datasets[0], runner.model)
+        run = run_stamp(cfg, config or cfg.filename, datasets[0], runner.model)
         run["seen_images"] = seen and {part: len(ids) for part, ids in seen.items()}
         write_json(metrics, {**load_metrics(metrics), "run": {**run, "time": timer.summary()}})
         write_figures(results)
         if visualize:
             draw(
-                config,
                 checkpoint,
+                config,
                 results / FIGURES_FOLDER,
                 work_dir=results.parent,
                 maps=outputs.get("out_dir"),
@@ -163,11 +164,11 @@ def _spare_the_data(outputs: Mapping[str, Path], dataset: ARTeFACTDataset) -> No
         raise InputError("results cannot be written into the folders of the data set", problems)
 
 
-def _check_same_classes(content: Any, dataset: ARTeFACTDataset, checkpoint: str | Path) -> None:
+def _check_same_classes(
+    meta: Mapping[str, Any], dataset: ARTeFACTDataset, checkpoint: str | Path
+) -> None:
     """Refuses a checkpoint of as many classes, but other ones, than the data set has."""
-    meta = (content.get("meta") or {}) if isinstance(content, Mapping) else {}
-    trained = (meta.get("dataset_meta") or {}).get("classes")
-    classes = dataset.metainfo["classes"]
+    trained, classes = meta.get("classes"), dataset.metainfo["classes"]
     if trained is None or list(trained) == list(classes):
         return
     problems = [
@@ -176,8 +177,8 @@ def _check_same_classes(content: Any, dataset: ARTeFACTDataset, checkpoint: str 
         if old != new
     ]
     raise InputError(
-        f"{checkpoint}: was trained on other classes than it is tested on; give the config it was "
-        "trained with",
+        f"{checkpoint}: was trained on other classes than it is tested on; give the checkpoint "
+        "alone, which holds its config",
         problems,
     )
 

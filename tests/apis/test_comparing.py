@@ -5,7 +5,7 @@ import json
 
 import pytest
 
-from mmseg_heritage.apis.compare import FIGURES, FILES, compare
+from mmseg_heritage.apis.comparing import FIGURES, FILES, compare
 from mmseg_heritage.errors import InputError
 
 

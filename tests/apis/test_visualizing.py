@@ -2,6 +2,7 @@
 
 import json
 import shutil
+from functools import partial
 from pathlib import Path
 
 import numpy as np
@@ -9,12 +10,13 @@ import pytest
 from PIL import Image
 
 pytest.importorskip("mmseg")
-from mmseg_heritage.apis import visualize as module
-from mmseg_heritage.apis.test import test as run_test
-from mmseg_heritage.apis.visualize import FIGURES_FILE, KINDS, visualize
+from mmseg_heritage.apis import visualizing as module
+from mmseg_heritage.apis.testing import test as run_test
+from mmseg_heritage.apis.visualizing import FIGURES_FILE, KINDS, visualize
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.store import load_counts
 from mmseg_heritage.runs.shown_images import ShownImages
+from mmseg_heritage.runs.trained_run import read_trained_run
 from mmseg_heritage.visualization.figures.samples import choose_samples
 
 
@@ -23,9 +25,7 @@ def run(tiny_run, tmp_path_factory):
     """A copy of the tiny run that was tested, with its maps in ``maps``. Read only."""
     folder = tmp_path_factory.mktemp("drawn") / "run"
     shutil.copytree(tiny_run.folder, folder)
-    run_test(
-        tiny_run.config, folder / "iter_3.pth", out_dir=str(folder / "maps"), skip_data_check=True
-    )
+    run_test(folder / "iter_3.pth", out_dir=str(folder / "maps"), skip_data_check=True)
     return folder
 
 
@@ -35,13 +35,13 @@ def counts(run):
 
 
 @pytest.fixture
-def draw(tiny_run, run, tmp_path):
+def draw(run, tmp_path):
     """A function that draws the run into ``tmp_path/out``, on the CPU."""
 
     def call(**options):
         checkpoint = options.pop("checkpoint", run / "iter_3.pth")
         out = options.pop("out", tmp_path / "out")
-        return visualize(tiny_run.config, checkpoint, out, device="cpu", **options)
+        return visualize(checkpoint, out=out, device="cpu", **options)
 
     return call
 
@@ -71,8 +71,9 @@ def test_everything_the_run_has_is_drawn(draw, run, counts, tmp_path):
 
 
 def test_the_model_is_run_where_no_maps_are_given(draw, run, counts, tiny_run):
-    shown = ShownImages(tiny_run.config, run / "iter_3.pth", counts, device="cpu")
-    saved = ShownImages(tiny_run.config, run / "iter_3.pth", counts, maps=run / "maps")
+    read = partial(read_trained_run, run / "iter_3.pth")
+    shown = ShownImages(read, counts, device="cpu")
+    saved = ShownImages(read, counts, maps=run / "maps")
     for choice in choose_samples(counts)[:2]:
         one, other = shown.get(choice), saved.get(choice)
         assert np.array_equal(one.prediction, other.prediction)
@@ -219,7 +220,7 @@ def test_an_activation_of_an_image_and_a_class(draw, run, counts, tmp_path):
 
 @pytest.mark.slow
 def test_a_test_draws_when_asked(tiny_run, tmp_path):
-    run_test(tiny_run.config, tiny_run.checkpoint, work_dir=str(tmp_path / "run"), visualize=True,
+    run_test(tiny_run.checkpoint, work_dir=str(tmp_path / "run"), visualize=True,
              skip_data_check=True)  # fmt: skip
     names = _names(tmp_path / "run" / "evaluation" / "figures")
     assert "confusion_matrix.png" in names

@@ -8,9 +8,10 @@ import pytest
 import torch
 from PIL import Image
 
-from mmseg_heritage.apis.predict import Predictor, predict
+from mmseg_heritage.apis import predict, train
 from mmseg_heritage.cli import main
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.prepare import build_model
 
@@ -70,14 +71,19 @@ def test_a_hierarchical_model_gives_each_level_with_its_shares(tiny_config, phot
 
 
 def test_prediction_and_test_agree(tiny_run, sample_set, tmp_path):
-    image = sample_set / "images" / "sample_0000.png"
-    assert main(command(tiny_run, image, tmp_path / "out")) == 0
-    arguments = ["test", str(tiny_run.config), str(tiny_run.checkpoint), "--work-dir",
-                 str(tmp_path / "run"), "--out", str(tmp_path / "maps")]  # fmt: skip
+    arguments = ["test", str(tiny_run.checkpoint), "--work-dir", str(tmp_path / "run"), "--out",
+                 str(tmp_path / "maps"), "--skip-data-check"]  # fmt: skip
     assert main(arguments) == 0
-    one = np.asarray(Image.open(tmp_path / "out" / "sample_0000_classes.png"))
-    other = np.asarray(Image.open(tmp_path / "maps" / "sample_0000.png"))
-    np.testing.assert_array_equal(one, other)
+    tested = sorted((tmp_path / "maps").iterdir())
+    predict(
+        tiny_run.checkpoint,
+        [sample_set / "images" / path.name for path in tested],
+        tmp_path / "out",
+        device="cpu",
+    )
+    for path in tested:
+        one = np.asarray(Image.open(tmp_path / "out" / f"{path.stem}_classes.png"))
+        np.testing.assert_array_equal(one, np.asarray(Image.open(path)))
 
 
 def test_a_broken_photograph_does_not_stop_the_others(tiny_run, photographs, tmp_path, capsys):
@@ -85,7 +91,7 @@ def test_a_broken_photograph_does_not_stop_the_others(tiny_run, photographs, tmp
     path.write_bytes((photographs / "sample_0000.png").read_bytes()[:300])
     assert main(command(tiny_run, photographs, tmp_path / "out")) == 2
     error = capsys.readouterr().err
-    assert "1 of 4 photographs could not be read" in error
+    assert "1 of 4 photographs could not be predicted" in error
     assert f"{path}: the image is truncated" in error
     assert len(list((tmp_path / "out").glob("*.json"))) == 3
     assert not list((tmp_path / "out").glob("*broken*"))
@@ -102,7 +108,7 @@ def test_where_no_photograph_can_be_read_there_are_no_others(
     assert f"error: {path}: the image is truncated" in error
     assert "photographs" not in error
     assert main(command(tiny_run, photographs, tmp_path / "out")) == 2
-    assert "error: 3 of 3 photographs could not be read\n" in capsys.readouterr().err
+    assert "error: 3 of 3 photographs could not be predicted\n" in capsys.readouterr().err
 
 
 def test_earlier_results_are_not_replaced_without_being_asked(
@@ -118,9 +124,76 @@ def test_earlier_results_are_not_replaced_without_being_asked(
     assert (tmp_path / "out" / "grey.json").read_text() != "mine"
 
 
+def _trained_alone(tiny_config, tiny_run, sample_set, folder):
+    """Trains on files of its own, removes them and all of the run but its checkpoint."""
+    data = shutil.copytree(sample_set, folder / "data")
+    shutil.copy(tiny_run.checkpoint, folder / "pretrained.pth")
+    (folder / "weights.json").write_text(json.dumps([1.0] * 15 + [2.0]))
+    config = shutil.copy(tiny_config, folder / "mine.py")
+    train(config, work_dir=str(folder / "run"), skip_data_check=True, cfg_options={
+        "max_iters": 2, "data_root": str(data), "split_file": "splits/holdout.json",
+        "class_weights": str(folder / "weights.json"), "pretrained": str(folder / "pretrained.pth"),
+    })  # fmt: skip
+    (folder / "alone").mkdir()
+    checkpoint = shutil.move(folder / "run" / "iter_2.pth", folder / "alone" / "model.pth")
+    for left in set(folder.iterdir()) - {folder / "alone"}:
+        shutil.rmtree(left) if left.is_dir() else left.unlink()
+    return checkpoint
+
+
+def test_a_checkpoint_alone_in_an_empty_folder_predicts_and_tests(
+    tiny_config, tiny_run, sample_set, photographs, tmp_path, monkeypatch, capsys
+):
+    (tmp_path / "of_run").mkdir()
+    checkpoint = _trained_alone(tiny_config, tiny_run, sample_set, tmp_path / "of_run")
+    monkeypatch.chdir(checkpoint.parent)
+    assert main(["predict", "model.pth", str(photographs), "--out", "maps"]) == 0
+    assert len(list((checkpoint.parent / "maps").glob("*.json"))) == 3
+    capsys.readouterr()
+    assert main(["test", "model.pth"]) == 2  # the data is gone
+    assert f"{tmp_path / 'of_run' / 'data'}" in capsys.readouterr().err
+    assert not (checkpoint.parent / "evaluation").exists()
+    assert main(["test", "model.pth", "--cfg-options", f"data_root={sample_set}"]) == 0
+    run = json.loads((checkpoint.parent / "evaluation" / "metrics.json").read_text())["run"]
+    assert (run["config"], run["experiment"]) == ("mine.py", "mine")
+    assert run["split"]["name"] == "holdout"
+    assert (checkpoint.parent / "evaluation" / "mine.py").is_file()
+
+
+def test_a_config_may_be_given_before_the_checkpoint_or_by_name(tiny_run, photographs, tmp_path):
+    path = str(photographs / "grey.tif")
+    config, checkpoint = str(tiny_run.config), str(tiny_run.checkpoint)
+    forms = ([checkpoint, path], [config, checkpoint, path], [checkpoint, path, "--config", config])
+    maps = []
+    for i, form in enumerate(forms):
+        out = tmp_path / str(i)
+        assert main(["predict", *form, "--out", str(out), "--device", "cpu"]) == 0
+        maps.append((out / "grey_classes.png").read_bytes())
+    assert maps[0] == maps[1] == maps[2]
+
+
+def test_several_photographs_and_folders_at_once(tiny_run, photographs, tmp_path):
+    other = tmp_path / "other"
+    other.mkdir()
+    (photographs / "grey.tif").rename(other / "grey.tif")
+    given = [photographs / "sample_0000.png", other]
+    written = predict(tiny_run.checkpoint, given, tmp_path / "out", device="cpu")
+    assert [path.name for path in written] == ["sample_0000.json", "grey.json"]
+
+
+def test_a_photograph_is_decoded_once(tiny_run, photographs, tmp_path, monkeypatch):
+    read = []
+    monkeypatch.setattr(
+        "mmseg_heritage.images.inputs.read_image",
+        lambda path: read.append(path) or read_image(path),
+    )
+    predict(tiny_run.checkpoint, photographs, tmp_path / "out", device="cpu")
+    assert sorted(read) == sorted(photographs.iterdir())
+
+
 def refuse(tiny_run, source, out, message, **options):
     with pytest.raises(InputError, match=message):
-        predict(tiny_run.config, tiny_run.checkpoint, source, out, **options)
+        predict(tiny_run.checkpoint, source, out, **options)
 
 
 def test_photographs_that_cannot_be_told_apart(tiny_run, photographs, tmp_path):
@@ -131,22 +204,16 @@ def test_photographs_that_cannot_be_told_apart(tiny_run, photographs, tmp_path):
 
 def test_other_input_that_cannot_be_used(tiny_run, photographs, tmp_path):
     (tmp_path / "empty").mkdir()
+    refuse(tiny_run, tmp_path / "gone.png", tmp_path / "out", "nothing to predict")
+    refuse(tiny_run, [], tmp_path / "out", "nothing to predict")
+    with pytest.raises(InputError) as caught:
+        predict(tiny_run.checkpoint, [tmp_path / "a.png", tmp_path / "empty"], tmp_path / "out")
+    assert [p.split(":")[0] for p in caught.value.problems] == [
+        str(tmp_path / "a.png"),
+        str(tmp_path / "empty"),
+    ]
     refuse(tiny_run, tmp_path / "empty", tmp_path / "out", "the folder holds no images")
     refuse(tiny_run, photographs, photographs, "results among the photographs")
     refuse(tiny_run, photographs, tmp_path / "out", "not available here", device="nonsense")
     refuse(tiny_run, photographs, photographs / "grey.tif" / "x", "expected a folder to write to")
     assert not (tmp_path / "out").exists()
-
-
-def test_class_names_come_from_the_checkpoint(tiny_run, tmp_path):
-    content = torch.load(tiny_run.checkpoint, weights_only=False)
-    names = [f"Class {i}" for i in range(16)]
-    content["meta"]["dataset_meta"] = {"classes": names, "palette": [[i, i, i] for i in range(16)]}
-    torch.save(content, tmp_path / "c.pth")
-    cfg = load_config(tiny_run.config)
-    predictor = Predictor(cfg, tmp_path / "c.pth", "cpu")
-    assert predictor.classes == names
-    content["meta"]["dataset_meta"]["classes"] = names[:5]
-    torch.save(content, tmp_path / "c.pth")
-    with pytest.raises(InputError, match="knows 5 classes, the config's head 16"):
-        Predictor(cfg, tmp_path / "c.pth", "cpu")
