@@ -28,12 +28,12 @@ from mmseg_heritage.datasets import (
     LoadHeritageImage,
 )
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.writing import write_image
 from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.utils.files import replacing, write_json
 from mmseg_heritage.utils.progress import Bar, no_bar
 from mmseg_heritage.version import __version__
-from mmseg_heritage.visualization.figures.panels import write_image
 
 SCHEMA = "mmseg_heritage/augment/1"
 RECORD = "augment.json"

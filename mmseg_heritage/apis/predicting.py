@@ -10,11 +10,12 @@ from typing import Any
 from mmseg_heritage.dataprep.layout import list_images
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.images.writing import write_class_map, write_image
 from mmseg_heritage.runs.load_predictor import Predictor
 from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.utils.progress import progress_bar
-from mmseg_heritage.visualization.figures.panels import overlay, panel, write_class_map, write_image
+from mmseg_heritage.visualization.figures.panels import overlay, panel
 
 SCHEMA = "mmseg_heritage/prediction/1"
 

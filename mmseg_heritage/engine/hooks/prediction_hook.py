@@ -13,8 +13,9 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.images.writing import Palette, write_class_map, write_image
 from mmseg_heritage.taxonomy import IGNORE_INDEX
-from mmseg_heritage.visualization.figures.panels import Palette, panel, write_class_map, write_image
+from mmseg_heritage.visualization.figures.panels import panel
 
 
 @HOOKS.register_module()
