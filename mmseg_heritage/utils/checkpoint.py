@@ -245,6 +245,9 @@ def classes_of(checkpoint: Any, path: str | Path) -> tuple[list[str], list[list[
         problems.append("palette: expected a list of [red, green, blue], 0 to 255")
     elif not problems and len(palette) != len(classes):
         problems.append(f"{len(palette)} colors for {len(classes)} classes")
+    values = found.get("mask_values") if isinstance(found, dict) else None
+    if values is not None and not (_is_mask_values(values) and len(values) == len(classes or ())):
+        problems.append("mask_values: expected a number from 0 to 254 for each class, each once")
     if problems:
         raise InputError(f"{path}: 'dataset_meta' cannot be used, {_ELSEWHERE}", problems)
     return list(classes), [list(color) for color in palette]
@@ -285,6 +288,11 @@ def check_resumable(checkpoint: Any, path: str | Path) -> None:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple))
+
+
+def _is_mask_values(value: Any) -> bool:
+    numbers = _is_list(value) and all(type(v) is int and 0 <= v < 255 for v in value)
+    return numbers and len(set(value)) == len(value)
 
 
 def _is_color(value: Any) -> bool:
