@@ -1,6 +1,6 @@
 r"""Mapping files: what the mask values of another data set mean, in ARTeFACT's classes or own ones.
 
-A mapping is JSON; docs/data.md describes each key::
+A mapping is JSON; docs/reference/data-format.md describes each key::
 
     {"schema": "mmseg_heritage/mapping/1", "name": "Cracks of a church",
      "classes": [{"name": "Clean"}, {"name": "Cracks", "color": "#ff8000"}],
