@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and how often models that are equal are told apart.
 
-    python benchmarks/interval_coverage.py    # half a minute; the numbers of docs/compare.md
+    python benchmarks/interval_coverage.py    # half a minute; the numbers of docs/how-to/compare.md
 
 Photographs are simulated: how often each of 15 classes occurs, how large it is and how well it is
 found is of the order of ARTeFACT's, sizes are log-normal, and photographs of a class differ in how
@@ -16,7 +16,7 @@ from mmseg_heritage.evaluation.levels import derived_levels
 from mmseg_heritage.evaluation.means import all_means, class_ious, supported
 from mmseg_heritage.evaluation.significance import paired_p
 from mmseg_heritage.evaluation.store import Counts
-from mmseg_heritage.taxonomy import FINE
+from mmseg_heritage.taxonomy import ARTEFACT
 
 POPULATION, TEST_SETS, PAIRS, RESAMPLES = 6000, 250, 800, 500
 MEANS = ("mIoU", "supported_mIoU", "damage_IoU", "image_mIoU", "worst_decile_mIoU")
@@ -28,7 +28,7 @@ FOUND = (0.97, 0.8, 0.67, 0.13, 0.31, 0.07, 0.42, 0.57, 0.57, 0.42, 0.57, 0.57, 
 
 def simulated_photographs(number: int, generator: np.random.Generator) -> Counts:
     """Returns the counts of a model on photographs that are each a source group of their own."""
-    classes = tuple(entry.name for entry in FINE[: len(OCCURS)])
+    classes = tuple(entry.name for entry in ARTEFACT.classes[: len(OCCURS)])
     side = len(classes)
     occurs = generator.random((number, side)) < np.array(OCCURS)
     shares = occurs * np.array(COVERS) * generator.lognormal(0, 0.8, (number, side))
@@ -49,7 +49,7 @@ def simulated_photographs(number: int, generator: np.random.Generator) -> Counts
     ids = tuple(f"{i:05d}" for i in range(number))
     return Counts(
         classes=classes,
-        palette=np.array([entry.color for entry in FINE[:side]], dtype=np.uint8),
+        palette=np.array([entry.color for entry in ARTEFACT.classes[:side]], dtype=np.uint8),
         ids=ids,
         groups=ids,
         materials=("",) * number,

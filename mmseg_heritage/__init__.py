@@ -1,7 +1,8 @@
 """Damage segmentation on photographs of heritage objects, as an mmsegmentation plugin.
 
 Importing this package is light: neither torch nor mmseg is loaded before one of the functions below
-is used. With mmcv-lite it lets ``mmseg.apis`` and ``mmseg.models`` be imported (docs/compat.md).
+is used. With mmcv-lite it lets ``mmseg.apis`` and ``mmseg.models`` be imported
+(docs/reference/compat.md).
 ``import mmseg_heritage.plugin`` (or ``custom_imports`` in a config) registers everything into
 mmsegmentation's registries.
 """

@@ -1,4 +1,6 @@
-"""What the official OpenMMLab releases need to run on current torch; docs/compat.md lists it.
+"""What the official OpenMMLab releases need to run on current torch.
+
+docs/reference/compat.md lists it.
 
 Nothing is changed where full mmcv (compiled ops) or the maintained forks are installed.
 

@@ -8,14 +8,21 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import FINE_LEVEL, GROUP_COLORS, IGNORE_INDEX, LEVELS, Level
+from mmseg_heritage.taxonomy import (
+    ARTEFACT,
+    FINE_LEVEL,
+    IGNORE_INDEX,
+    ClassList,
+    Level,
+    group_colors,
+)
 
 Groups = Mapping[str, Sequence[str | int]]
 """Group name -> its members: class names, class ids, or names of groups of another level."""
 
 
 def read_levels(
-    levels: Mapping[str, str | Groups], classes: Sequence[str] = LEVELS[FINE_LEVEL].classes
+    levels: Mapping[str, str | Groups], classes: ClassList = ARTEFACT
 ) -> dict[str, Level]:
     """Reads the levels above the classes, from the coarsest to the finest, and verifies the tree.
 
@@ -24,9 +31,10 @@ def read_levels(
     of each coarser level, or outside all of them.
 
     Args:
-        levels: Level name -> the name of a level of :data:`mmseg_heritage.taxonomy.LEVELS`, or
-            its groups; None leaves the level out.
-        classes: Names of the classes; the position is the id.
+        levels: Level name -> the name of one of the classes' own levels
+            (:attr:`mmseg_heritage.taxonomy.ClassList.levels`), or its groups; None leaves the level
+            out.
+        classes: Those that are grouped.
 
     Returns:
         Level name -> level, in the given order.
@@ -38,8 +46,6 @@ def read_levels(
     problems: list[str] = []
     if not isinstance(levels, Mapping):
         raise InputError(f"levels: expected a dict of level name -> groups, found {levels!r}")
-    repeated = sorted({str(name) for name in classes if list(classes).count(name) > 1})
-    problems += [f"class '{name}' is named twice" for name in repeated]
     # A config that inherits a level drops it by setting it to None.
     levels = {name: groups for name, groups in levels.items() if groups is not None}
     for name, groups in levels.items():
@@ -49,25 +55,28 @@ def read_levels(
         elif name == FINE_LEVEL:
             problems.append("fine: this is the name of the classes themselves")
         elif isinstance(groups, str):
-            if groups not in LEVELS:
-                problems.append(f"{name}: no level '{groups}'; known are {', '.join(LEVELS)}")
-            elif tuple(classes) != LEVELS[FINE_LEVEL].classes:
-                problems.append(f"{name}: '{groups}' is of ARTeFACT's classes; write the groups")
+            if groups not in classes.groupings:
+                known = ", ".join(classes.groupings) or "none; give the classes groups"
+                problems.append(f"{name}: the classes have no level '{groups}'; known: {known}")
             else:
-                groups_of[name] = _groups(LEVELS[groups])
+                # Of some of a list's classes, a level may have groups that are empty.
+                found = _groups(classes.groupings[groups])
+                groups_of[name] = {group: ids for group, ids in found.items() if ids}
         else:
             groups_of[name] = {group: list(members) for group, members in groups.items()}
-    resolver = _Resolver(groups_of, classes, problems)
+    resolver = _Resolver(groups_of, classes.names, problems)
     read: dict[str, Level] = {}
     for name, groups in groups_of.items():
-        colors = _colors(name, levels[name], len(groups))
+        colors = group_colors(len(groups))
+        if own_level := classes.groupings.get(str(levels[name])):
+            colors = tuple(own_level.colors[own_level.classes.index(g)] for g in groups)
         read[name] = Level(tuple(groups), colors, resolver.class_to_group(name))
     if not problems:
-        problems += _not_nested(read, classes)
+        problems += _not_nested(read)
         covered = {i for level in read.values() for i in level.members()}
         problems += [
             f"class '{name}' is in no group of any level"
-            for i, name in enumerate(classes)
+            for i, name in enumerate(classes.names)
             if i not in covered
         ]
     if problems:
@@ -180,14 +189,7 @@ def _groups(level: Level) -> dict[str, list[int]]:
     }
 
 
-def _colors(name: str, source: str | Groups, number: int) -> tuple[tuple[int, int, int], ...]:
-    """Returns the colours of a known level; groups of a config take the colours in turn."""
-    if isinstance(source, str):
-        return LEVELS[source].colors
-    return tuple(GROUP_COLORS[i % len(GROUP_COLORS)] for i in range(number))
-
-
-def _not_nested(levels: Mapping[str, Level], classes: Sequence[str]) -> list[str]:
+def _not_nested(levels: Mapping[str, Level]) -> list[str]:
     """Lists the groups that lie in more than one group of a coarser level."""
     problems = []
     names = list(levels)

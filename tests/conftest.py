@@ -15,7 +15,7 @@ from mmseg_heritage.evaluation.components import SIZE_EDGES
 from mmseg_heritage.evaluation.levels import derived_levels
 from mmseg_heritage.evaluation.store import Counts, save_counts
 from mmseg_heritage.sample_set import make_sample_set
-from mmseg_heritage.taxonomy import FINE_LEVEL, LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT, FINE_LEVEL
 from mmseg_heritage.utils.files import write_json
 
 REAL_DATA_VARIABLE = "MMSEG_HERITAGE_REAL_DATA"
@@ -39,6 +39,38 @@ def copied_sample_set(sample_set: Path, tmp_path: Path) -> Path:
     """Folder of a copy of the sample set that a test may change; no check has verified it yet."""
     unverified = shutil.ignore_patterns("verified.json")
     return Path(shutil.copytree(sample_set, tmp_path / "sample_copy", ignore=unverified))
+
+
+OWN_CLASSES = {
+    "schema": "mmseg_heritage/classes/1",
+    "classes": [
+        {"name": "Mold", "id": 7, "color": "#00aa00", "group": "Biological"},
+        {"name": "Clean", "id": 0},
+        {"name": "Salt", "id": 3, "color": [250, 250, 0], "group": "Chemical"},
+    ],
+}
+"""Ids that are neither positions nor in order: whoever mixes up the two is found out."""
+
+
+@pytest.fixture(scope="session")
+def own_set(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of 10 images of 64 px with the three own classes of classes.json. Read only."""
+    root = tmp_path_factory.mktemp("own") / "plaster"
+    for folder in ("images", "annotations"):
+        (root / folder).mkdir(parents=True)
+    rng = np.random.default_rng(0)
+    for number in range(10):
+        mask = np.zeros((64, 64), np.uint8)
+        mask[8:40, 8:30] = 7
+        if number % 2:
+            mask[44:60, 20:50] = 3
+        mask[:, :4] = 255
+        noise = rng.integers(0, 40, (64, 64, 3), dtype=np.uint8)
+        photograph = 25 * mask[..., None] % 200 + noise
+        Image.fromarray(photograph.astype(np.uint8)).save(root / "images" / f"{number}.png")
+        Image.fromarray(mask).save(root / "annotations" / f"{number}.png")
+    write_json(root / "classes.json", OWN_CLASSES)
+    return root
 
 
 @pytest.fixture(scope="session")
@@ -100,7 +132,7 @@ def tiny_run(
     return TinyRun(tiny_config, folder, folder / "iter_3.pth", sample_set)
 
 
-def _counts(images=12, classes=LEVELS[FINE_LEVEL].classes, seed=0, own=False, **changes):
+def _counts(images=12, classes=ARTEFACT.levels[FINE_LEVEL].classes, seed=0, own=False, **changes):
     """Returns random counts; two images of each group, some classes absent from some images.
 
     Args:

@@ -207,7 +207,7 @@ class TestCompose:
 
 
 def test_the_page_names_files_and_services_that_exist(services):
-    page = (ROOT / "docs" / "containers.md").read_text(encoding="utf-8")
+    page = (ROOT / "docs" / "how-to" / "containers.md").read_text(encoding="utf-8")
     commands = "\n".join(re.findall(r"```bash\n(.*?)```", page, re.DOTALL))
     assert set(re.findall(r"run --rm (\w+)", commands)) == set(services)
     for name in re.findall(r"containers/[\w.]+", page):

@@ -6,9 +6,9 @@ from hypothesis import strategies as st
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.hierarchy import parents, read_levels
-from mmseg_heritage.taxonomy import IGNORE_INDEX, LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, DamageClass, named_classes, own_classes
 
-CLASSES = ("clean", "a", "b", "c", "d")
+CLASSES = named_classes(("clean", "a", "b", "c", "d"))
 
 
 def problems_of(levels, classes=CLASSES):
@@ -19,7 +19,10 @@ def problems_of(levels, classes=CLASSES):
 
 def test_known_levels_are_those_of_the_taxonomy():
     levels = read_levels({"binary": "binary", "groups": "coarse_by_id"})
-    assert levels == {"binary": LEVELS["binary"], "groups": LEVELS["coarse_by_id"]}
+    assert levels == {
+        "binary": ARTEFACT.levels["binary"],
+        "groups": ARTEFACT.levels["coarse_by_id"],
+    }
 
 
 def test_a_level_set_to_none_is_left_out():
@@ -27,10 +30,26 @@ def test_a_level_set_to_none_is_left_out():
     assert list(levels) == ["groups"]
 
 
-def test_what_is_no_tree_and_repeated_classes_are_refused():
+def test_own_classes_bring_their_levels():
+    classes = own_classes(
+        [
+            DamageClass(0, "Clean", (0, 0, 0)),
+            DamageClass(7, "Mold", (0, 90, 0), "Biological"),
+            DamageClass(3, "Salt", (9, 9, 90), "Chemical"),
+            DamageClass(4, "Algae", (90, 0, 0), "Biological"),
+        ]
+    )
+    levels = read_levels({"damage": "binary", "groups": "coarse"}, classes)
+    assert levels["damage"].classes == ("Clean", "Damage")
+    assert levels["damage"].fine_to_group == (0, 1, 1, 1)
+    assert levels["groups"].classes == ("Biological", "Chemical")
+    assert levels["groups"].fine_to_group == (IGNORE_INDEX, 0, 1, 0)
+    assert levels["groups"].colors == classes.levels["coarse"].colors
+
+
+def test_what_is_no_tree_is_refused():
     with pytest.raises(InputError, match="expected a dict of level name"):
         read_levels([["x"]], CLASSES)
-    assert problems_of({"a": {"x": [0, 1, 2]}}, ("u", "v", "u"))[0] == "class 'u' is named twice"
 
 
 def test_members_are_ids_names_or_groups_of_another_level():
@@ -66,8 +85,8 @@ def test_members_are_ids_names_or_groups_of_another_level():
         ({"binary": {"x": [0, True, 2, 3, 4]}}, "names 'True': no class and no group"),
         ({"binary": {"x": [0, [1, 2], 3, 4]}}, "names '[1, 2]': no class and no group"),
         ({"a.b": {"x": [0, 1, 2, 3, 4]}}, "level 'a.b': expected a name of letters"),
-        ({"binary": "bynary"}, "binary: no level 'bynary'; known are fine"),
-        ({"binary": "binary"}, "is of ARTeFACT's classes"),
+        ({"binary": "bynary"}, "binary: the classes have no level 'bynary'"),
+        ({"binary": "binary"}, "no level 'binary'; known: none; give the classes groups"),
         (
             {"binary": {"x": [0, 1], "y": [2, 3, 4]}, "groups": {"z": [1, 2]}},
             "groups: group 'z' is spread over 'x', 'y' of binary",
@@ -107,7 +126,7 @@ def test_in_any_nested_tree_parents_hold_their_children(data):
             for g, h in sorted(set(zip(coarse, halves, strict=True)))
         },
     }
-    read = read_levels(levels, names)
+    read = read_levels(levels, named_classes(names))
     above = parents(read, len(names))
     for i, parent in enumerate(above["fine"]):
         assert parent == ("middle", read["middle"].fine_to_group[i])

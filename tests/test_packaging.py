@@ -188,7 +188,7 @@ def test_constraints_pin_exactly_and_cover_the_stack(stack: str) -> None:
             match = re.match(r"([\w.-]+)==[\w.+!]+(\s*;.*)?$", line)
             assert match, line
             pinned.add(match.group(1).lower().replace("_", "-"))
-    for name in (stack, "runtime", "hub", "tests"):
+    for name in (stack, "runtime", "hub", "tests", "docs"):
         text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
         wanted = re.findall(r"^([A-Za-z][\w.-]*)", text, flags=re.MULTILINE)
         assert not {name.lower().replace("_", "-") for name in wanted} - pinned
@@ -238,7 +238,7 @@ class Mim:
 def mim(source_tree: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Mim:
     """Returns openmim with the wheel, or the forks' mim with an editable installation.
 
-    Neither works the other way round (docs/launch.md).
+    Neither works the other way round (docs/how-to/launch.md).
     """
     installed = {distribution.metadata["Name"] for distribution in distributions()}
     site, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("empty")

@@ -3,12 +3,22 @@
 import csv
 import subprocess
 import sys
+from itertools import combinations
 from pathlib import Path
 
 import pytest
 
 import mmseg_heritage
-from mmseg_heritage.taxonomy import BACKGROUND, CONTENTS, FINE, IGNORE_INDEX, LEVELS, MATERIALS
+from mmseg_heritage.taxonomy import (
+    ARTEFACT,
+    BACKGROUND,
+    CONTENTS,
+    GROUP_COLORS,
+    IGNORE_INDEX,
+    MATERIALS,
+    fill_colors,
+    named_classes,
+)
 
 # id, name and hex colour as the card of danielaivanova/damaged-media prints them.
 OFFICIAL = """
@@ -51,6 +61,7 @@ LIGHT_MODULES = (
     "mmseg_heritage.dataprep.checks.folder_check",
     "mmseg_heritage.dataprep.checks.folder_report",
     "mmseg_heritage.dataprep.weights.weight_formulas",
+    "mmseg_heritage.dataprep.class_file",
     "mmseg_heritage.dataprep.layout",
     "mmseg_heritage.images.photographs",
     "mmseg_heritage.images.masks",
@@ -68,7 +79,7 @@ def _from_hex(color):
 def test_ids_names_and_palette_are_the_official_ones():
     rows = [line.split(maxsplit=2) for line in OFFICIAL.strip().splitlines()]
     expected = [(int(id_), name, _from_hex(color)) for id_, color, name in rows]
-    assert [(c.id, c.name, c.color) for c in FINE] == expected
+    assert [(c.id, c.name, c.color) for c in ARTEFACT.classes] == expected
     assert (BACKGROUND.name, BACKGROUND.color) == ("Background", _from_hex("#5A0007"))
     assert IGNORE_INDEX == 255
 
@@ -114,21 +125,45 @@ def test_materials_and_contents_have_the_data_sets_spelling(shared_data):
 )
 def test_levels_group_the_classes_as_designed(level, members):
     groups = {name: set(names.split(", ")) for name, names in members.items()}
-    assert list(LEVELS[level].classes) == list(groups)
+    assert list(ARTEFACT.levels[level].classes) == list(groups)
     found = {name: set() for name in groups}
     ignored = set()
-    for fine, group in zip(FINE, LEVELS[level].fine_to_group, strict=True):
-        (ignored if group == IGNORE_INDEX else found[LEVELS[level].classes[group]]).add(fine.name)
+    for fine, group in zip(ARTEFACT.classes, ARTEFACT.levels[level].fine_to_group, strict=True):
+        (ignored if group == IGNORE_INDEX else found[ARTEFACT.levels[level].classes[group]]).add(
+            fine.name
+        )
     assert found == groups
     assert ignored == ({"Clean"} if level.startswith("coarse") else set())
 
 
 def test_every_level_names_and_colours_each_group_once():
-    assert set(LEVELS) == {"fine", "coarse", "coarse_by_id", "binary"}
-    for level in LEVELS.values():
+    assert set(ARTEFACT.levels) == {"fine", "coarse", "coarse_by_id", "binary"}
+    for level in ARTEFACT.levels.values():
         assert len(set(level.classes)) == len(level.classes) == len(set(level.colors))
         assert set(level.fine_to_group) - {IGNORE_INDEX} == set(range(len(level.classes)))
-    assert LEVELS["fine"].fine_to_group == tuple(range(16))
+    assert ARTEFACT.levels["fine"].fine_to_group == tuple(range(16))
+
+
+def test_missing_colors_are_distinct_and_given_ones_stay():
+    given = [None, (1, 2, 3), None, GROUP_COLORS[0], *[None] * 60]
+    colors = fill_colors(given)
+    assert (colors[1], colors[3]) == (given[1], given[3])
+    assert colors[0] == GROUP_COLORS[1]
+    taken = [*colors, BACKGROUND.color, (0, 0, 0), (255, 255, 255)]
+    near = [
+        (a, b) for a, b in combinations(taken, 2)
+        if sum((x - y) ** 2 for x, y in zip(a, b, strict=True)) < 30**2 and (1, 2, 3) not in (a, b)
+    ]  # fmt: skip
+    assert near == []
+
+
+def test_names_alone_bring_what_is_known_of_them():
+    known = named_classes(("Cracks", "Clean"))
+    assert known.ids == (9, 0)
+    assert known.levels["coarse"].fine_to_group == (0, IGNORE_INDEX)
+    own = named_classes(("Clean", "Moss"))
+    assert own.ids == (0, 1)
+    assert list(own.levels) == ["fine", "binary"]
 
 
 def test_the_false_class_list_is_nowhere_in_the_package():

@@ -18,6 +18,7 @@ from typing import Any
 import numpy as np
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
+from mmseg_heritage.dataprep.class_file import CLASSES_FILE, write_classes
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.split import Split
 from mmseg_heritage.datasets import (
@@ -27,11 +28,12 @@ from mmseg_heritage.datasets import (
     LoadHeritageImage,
 )
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.writing import write_image
 from mmseg_heritage.runs.prepare import output_folder
+from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.utils.files import replacing, write_json
 from mmseg_heritage.utils.progress import Bar, no_bar
 from mmseg_heritage.version import __version__
-from mmseg_heritage.visualization.figures.panels import write_image
 
 SCHEMA = "mmseg_heritage/augment/1"
 RECORD = "augment.json"
@@ -121,6 +123,8 @@ def augment(
         write_json(folder / RECORD, record)
         # First, so that a folder that is not complete yet is refused as such and not trained on.
         _write_text(folder / "metadata.csv", metadata)
+        if samples[0].classes != ARTEFACT:
+            write_classes(folder / CLASSES_FILE, samples[0].classes)
         write_json(manifest, _with_copies(split, names).to_json())
         with bar("copying photographs") as report:
             for done, sample in enumerate(samples, start=1):
@@ -257,8 +261,12 @@ def _write_copies(
     missing = [n for n, files in paths.items() if not all(file.exists() for file in files)]
     if not missing:
         return
-    read: dict[str, Any] = {"img_path": sample.image, "seg_map_path": sample.annotation}
-    read = LoadARTeFACTAnnotations()(LoadHeritageImage()({**read, "label_map": None}))
+    read: dict[str, Any] = {
+        "img_path": sample.image,
+        "seg_map_path": sample.annotation,
+        "mask_classes": sample.classes,
+    }
+    read = LoadARTeFACTAnnotations()(LoadHeritageImage()(read))
     for name in missing:
         with _seeded(f"{seed}/{name}"):
             made = augmentation(dict(read))

@@ -10,11 +10,12 @@ from typing import Any
 from mmseg_heritage.dataprep.layout import list_images
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.images.writing import write_class_map, write_image
 from mmseg_heritage.runs.load_predictor import Predictor
 from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.utils.progress import progress_bar
-from mmseg_heritage.visualization.figures.panels import overlay, panel, write_class_map, write_image
+from mmseg_heritage.visualization.figures.panels import overlay, panel
 
 SCHEMA = "mmseg_heritage/prediction/1"
 
@@ -31,7 +32,7 @@ def predict(
 ) -> list[Path]:
     """Writes, for every photograph, its class map, an overlay and the share of each class.
 
-    The files are ``<name>_classes.png`` (ids with palette), ``<name>_overlay.png``,
+    The files are ``<name>_classes.png`` (mask values with palette), ``<name>_overlay.png``,
     ``<name>_panel.png`` (photograph and class map with a legend) and ``<name>.json``; hierarchical
     models add ``<name>_<level>.png`` (ids with palette) for each level.
 
@@ -86,7 +87,8 @@ def _predict_one(predictor: Predictor, photograph: Path, out: Path) -> Path:
     name, clean = photograph.stem, None
     if "Clean" in found.classes:
         clean = found.classes.index("Clean")
-    write_class_map(out / f"{name}_classes.png", found.class_map, found.palette)
+    classes = out / f"{name}_classes.png"
+    write_class_map(classes, found.class_map, found.palette, found.mask_values)
     tinted = overlay(found.image, found.class_map, found.palette, clean)
     write_image(out / f"{name}_overlay.png", tinted)
     for level, ids in found.level_maps.items():

@@ -187,7 +187,7 @@ def _write_results_to(cfg: Config, results: Path, outputs: Mapping[str, Path]) -
     """Tells the metric and the hook where to write."""
     for evaluator in as_list(cfg.test_evaluator):
         if evaluator.type == "ConfusionMetric":
-            evaluator.output_dir = str(results)
+            evaluator.results_dir = str(results)
             evaluator.setdefault("parts", list(PARTS))
     if outputs:
         folders = {name: str(folder) for name, folder in outputs.items()}

@@ -41,7 +41,12 @@ from mmseg_heritage.runs.resume import (
     read_environment,
     training_config,
 )
-from mmseg_heritage.utils.checkpoint import check_fits, checkpoint_reading, load_checkpoint_file
+from mmseg_heritage.utils.checkpoint import (
+    check_fits,
+    check_resumable,
+    checkpoint_reading,
+    load_checkpoint_file,
+)
 from mmseg_heritage.utils.distributed import alone
 from mmseg_heritage.utils.files import write_json
 
@@ -188,13 +193,7 @@ def _check_start(cfg: Config, model: torch.nn.Module) -> None:
     check_pretrained(cfg, model.backbone)
     start = cfg.get("load_from")
     if cfg.resume:
-        checkpoint = check_fits(model, start)
-        meta = checkpoint.get("meta") or {}
-        if "message_hub" not in checkpoint or not {"epoch", "iter"} <= set(meta):
-            raise InputError(
-                f"{start}: holds weights but not the state of a run, so there is nothing to "
-                f"resume; to start from its weights use --cfg-options load_from={start}"
-            )
+        check_resumable(check_fits(model, start), start)
     elif start and "://" not in str(start):
         load_checkpoint_file(start)
 

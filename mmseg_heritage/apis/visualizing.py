@@ -296,7 +296,7 @@ KINDS: Mapping[str, Callable[[_Job, str], None]] = {
     "levels": _levels,
     "cam": _cam,
 }
-"""What can be drawn; see docs/visualize.md."""
+"""What can be drawn; see docs/how-to/visualize.md."""
 
 
 def _pages(rows: Sequence[sheets.Shown]) -> list[tuple[str, Sequence[sheets.Shown]]]:

@@ -7,10 +7,11 @@ from functools import cached_property
 from pathlib import Path
 
 from mmseg_heritage.dataprep.checks.sample_check import check_sizes
-from mmseg_heritage.dataprep.checks.verified import VerifiedFiles, classes_hash
+from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
+from mmseg_heritage.dataprep.class_file import find_classes
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.split import Split, check_split, default_split, load_split
-from mmseg_heritage.taxonomy import FINE
+from mmseg_heritage.taxonomy import ClassList
 from mmseg_heritage.utils.file_state import WhileUnchanged
 
 
@@ -24,6 +25,7 @@ class DataFolder:
         images: Name of the folder of photographs.
         annotations: Name of the folder of masks.
         metadata: Name of the metadata table.
+        classes: What the values of the masks mean; None reads ``classes.json``.
 
     Attributes:
         root: Folder of the data set.
@@ -39,15 +41,16 @@ class DataFolder:
         images: str = "images",
         annotations: str = "annotations",
         metadata: str = "metadata.csv",
+        classes: ClassList | None = None,
     ) -> None:
         self.root = Path(root)
-        self.samples = read_folder(root, images, annotations, metadata)
+        self.samples = read_folder(root, images, annotations, metadata, classes)
         self._splits: WhileUnchanged[Split] = WhileUnchanged()
 
     @cached_property
     def verified(self) -> VerifiedFiles:
         """The record of files that were decoded and found sound."""
-        return VerifiedFiles(self.root, classes_hash(FINE))
+        return VerifiedFiles(self.root, self.samples[0].classes)
 
     def split(self, manifest: str | Path = "") -> Split:
         """Returns a split of the samples, verified to fit them.
@@ -81,6 +84,7 @@ def data_folder(
     images: str = "images",
     annotations: str = "annotations",
     metadata: str = "metadata.csv",
+    classes: ClassList | None = None,
 ) -> DataFolder:
     """Returns the :class:`DataFolder` of this process, which is read anew if files have changed.
 
@@ -88,4 +92,6 @@ def data_folder(
     """
     names = (images, annotations, metadata)
     paths = [Path(root, name).absolute() for name in names]
-    return _FOLDERS.get(tuple(paths), paths, lambda: DataFolder(root, *names))
+    classes = find_classes(root) if classes is None else classes
+    key = (*paths, classes.classes)
+    return _FOLDERS.get(key, paths, lambda: DataFolder(root, *names, classes))

@@ -6,12 +6,14 @@ import csv
 import io
 import os
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmseg_heritage.dataprep.checks.faults import Fault
+from mmseg_heritage.dataprep.class_file import find_classes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.taxonomy import ARTEFACT, ClassList
 
 COLUMNS = ("id", "material", "content", "source_id", "group_id")
 """Columns of the metadata that are used."""
@@ -32,6 +34,7 @@ class Sample:
         content: As in the metadata, empty where there is none.
         group_id: Name shared by near-duplicates, such as two photographs of one object (metadata
             column ``group_id``); empty where none is known.
+        classes: What the values of the mask mean.
     """
 
     id: str
@@ -41,6 +44,7 @@ class Sample:
     material: str = ""
     content: str = ""
     group_id: str = ""
+    classes: ClassList = field(default=ARTEFACT, repr=False, compare=False)
 
     @property
     def is_derived(self) -> bool:
@@ -59,6 +63,7 @@ class FolderContent:
         columns: Of the metadata; empty where there is none.
         rows: Id -> row of the metadata, or None where it is absent or cannot be used.
         faults: What does not fit together.
+        classes: What the values of the masks mean.
         other_files: In the folders of photographs and masks, but not read; without hidden ones.
     """
 
@@ -68,6 +73,7 @@ class FolderContent:
     columns: tuple[str, ...]
     rows: dict[str, dict[str, str]] | None
     faults: list[Fault]
+    classes: ClassList
     other_files: list[Path]
 
 
@@ -76,16 +82,19 @@ def read_folder(
     images: str = "images",
     annotations: str = "annotations",
     metadata: str = "metadata.csv",
+    classes: ClassList | None = None,
 ) -> list[Sample]:
     """Lists the samples of a data set, sorted by id, without opening any image.
 
     Images and masks are paired by file name without suffix, never by position. ``metadata.csv`` is
-    optional; where it exists every image needs a row in it.
+    optional; where it exists every image needs a row in it. ``classes.json`` is optional too; it
+    says what the values of the masks mean, unless ``classes`` does.
 
     Raises:
-        InputError: With all missing, unpaired and duplicate ids.
+        InputError: With all missing, unpaired and duplicate ids, or with all that is wrong in
+            ``classes.json``.
     """
-    content = scan_folder(root, images, annotations, metadata)
+    content = scan_folder(root, images, annotations, metadata, classes)
     if content.faults:
         raise InputError(f"{root}: the data set is not consistent", map(str, content.faults))
     return content.samples
@@ -96,11 +105,13 @@ def scan_folder(
     images: str = "images",
     annotations: str = "annotations",
     metadata: str = "metadata.csv",
+    classes: ClassList | None = None,
 ) -> FolderContent:
     """Lists what :func:`read_folder` reads, with all that it refuses.
 
     Raises:
-        InputError: If a folder is missing, or there is no image at all.
+        InputError: If a folder is missing, if there is no image at all, or if ``classes.json``
+            cannot be used.
     """
     root = Path(root)
     if not root.is_dir():
@@ -116,6 +127,7 @@ def scan_folder(
     if missing:
         raise InputError(f"{root}: expected the folders {images}/ and {annotations}/", missing)
 
+    classes = find_classes(root) if classes is None else classes
     faults: list[Fault] = []
     image_files, other_images = _list_files(root / images)
     mask_files, other_masks = _list_files(root / annotations)
@@ -162,10 +174,11 @@ def scan_folder(
                 material=row.get("material") or "",
                 content=row.get("content") or "",
                 group_id=row.get("group_id") or "",
+                classes=classes,
             )
         )
     others = other_images + other_masks
-    return FolderContent(samples, image_paths, mask_paths, columns, rows, faults, others)
+    return FolderContent(samples, image_paths, mask_paths, columns, rows, faults, classes, others)
 
 
 def _first_source(sample_id: str, sources: dict[str, str]) -> str | None:
@@ -282,11 +295,11 @@ def select(
     materials = (materials,) if isinstance(materials, str) else materials
     contents = (contents,) if isinstance(contents, str) else contents
     problems = []
-    for field, wanted in (("material", materials), ("content", contents)):
-        known = sorted({getattr(s, field) for s in samples} - {""})
+    for attribute, wanted in (("material", materials), ("content", contents)):
+        known = sorted({getattr(s, attribute) for s in samples} - {""})
         found = ", ".join(known) or "none (no metadata.csv?)"
         problems += [
-            f"{field} '{name}' occurs nowhere; found: {found}"
+            f"{attribute} '{name}' occurs nowhere; found: {found}"
             for name in wanted or ()
             if name not in known
         ]

@@ -11,29 +11,28 @@ from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
 from mmseg_heritage.dataprep.layout import Sample
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
-from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX, Level
+from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList, Level
 from mmseg_heritage.utils.progress import Progress
 from mmseg_heritage.utils.threads import run_in_threads
-
-NUM_CLASSES = len(FINE)
 
 _BLOCK = 1 << 22  # pixels counted at a time: numpy counts a copy of 8 bytes for each
 
 
-def class_pixels(mask: np.ndarray) -> NDArray[np.int64]:
+def class_pixels(mask: np.ndarray, classes: ClassList = ARTEFACT) -> NDArray[np.int64]:
     """Counts the pixels of each class in one mask.
 
     Args:
-        mask: uint8 (H, W), class ids 0..15 or 255.
+        mask: uint8 (H, W), ids of classes or 255.
+        classes: Those that the mask can hold.
 
     Returns:
-        int64 (17,): the 16 classes in order of id, then the pixels outside the object (255).
+        int64 (classes + 1,): the classes in their order, then the pixels outside the object (255).
     """
     counts = np.zeros(256, dtype=np.int64)
     pixels = mask.ravel()
     for start in range(0, pixels.size, _BLOCK):
         counts += np.bincount(pixels[start : start + _BLOCK], minlength=256)
-    return counts[[*range(NUM_CLASSES), IGNORE_INDEX]]
+    return counts[[*classes.ids, IGNORE_INDEX]]
 
 
 def sample_pixels(
@@ -51,8 +50,12 @@ def sample_pixels(
     Raises:
         InputError: With all masks that cannot be read.
     """
-    counts = run_in_threads(lambda s: class_pixels(read_mask(s.annotation)), samples, progress)
-    return {sample.id: count for sample, count in zip(samples, counts, strict=True)}
+
+    def count(sample: Sample) -> NDArray[np.int64]:
+        return class_pixels(read_mask(sample.annotation, classes=sample.classes), sample.classes)
+
+    counts = run_in_threads(count, samples, progress)
+    return {s.id: pixels for s, pixels in zip(samples, counts, strict=True)}
 
 
 def sample_hashes(samples: Sequence[Sample], progress: Progress | None = None) -> dict[str, int]:
@@ -73,22 +76,22 @@ def sample_hashes(samples: Sequence[Sample], progress: Progress | None = None) -
 
 
 def present_classes(pixels: Mapping[str, NDArray[np.int64]]) -> dict[str, list[int]]:
-    """Returns sample id -> ids of the classes with at least one pixel, without 255."""
-    return {i: np.flatnonzero(counts[:NUM_CLASSES]).tolist() for i, counts in pixels.items()}
+    """Returns sample id -> positions of the classes with at least one pixel, without 255."""
+    return {i: np.flatnonzero(counts[:-1]).tolist() for i, counts in pixels.items()}
 
 
 def group_pixels(counts: NDArray[np.int64], level: Level) -> NDArray[np.int64]:
     """Sums the counts of classes into those of a level's groups.
 
     Args:
-        counts: int64 (..., 17), as :func:`class_pixels` returns them.
-        level: A level of the taxonomy.
+        counts: int64 (..., classes + 1), as :func:`class_pixels` returns them.
+        level: A level of these classes.
 
     Returns:
         int64 (..., groups); classes in no group, and 255, are left out.
     """
     groups = np.zeros((*counts.shape[:-1], len(level.classes)), dtype=np.int64)
-    for fine_id, group in enumerate(level.fine_to_group):
+    for position, group in enumerate(level.fine_to_group):
         if group != IGNORE_INDEX:
-            groups[..., group] += counts[..., fine_id]
+            groups[..., group] += counts[..., position]
     return groups

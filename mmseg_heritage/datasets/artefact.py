@@ -12,6 +12,7 @@ from mmseg.datasets import BaseSegDataset
 from mmseg.registry import DATASETS
 from numpy.typing import NDArray
 
+from mmseg_heritage.dataprep.class_file import find_classes
 from mmseg_heritage.dataprep.data_folder import DataFolder, data_folder
 from mmseg_heritage.dataprep.layout import Sample, select
 from mmseg_heritage.dataprep.splits.groups import split_units, unit_name
@@ -20,10 +21,15 @@ from mmseg_heritage.dataprep.statistics import sample_pixels
 from mmseg_heritage.datasets.caches.pixel_cache import CACHES, CacheItem, PixelCache, plan_cache
 from mmseg_heritage.datasets.caches.shared_cache import shared_cache
 from mmseg_heritage.datasets.seeded import SeededSamples
+from mmseg_heritage.datasets.trained_classes import (
+    all_classes,
+    classes_of_level,
+    classes_of_metainfo,
+)
 from mmseg_heritage.datasets.transforms.loading import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.datasets.transforms.rare_class_crop import RareClassCrop
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import BACKGROUND, FINE, IGNORE_INDEX, LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT, FINE_LEVEL, IGNORE_INDEX
 
 ALL = "all"
 """Value of ``split`` that takes every sample, whatever the manifest says."""
@@ -33,11 +39,12 @@ _FOLDERS = {"img_path": "images", "seg_map_path": "annotations"}
 
 @DATASETS.register_module()
 class ARTeFACTDataset(SeededSamples, BaseSegDataset):
-    """Photographs of damaged objects with one of 16 classes for each pixel; 255 is outside.
+    """Photographs of damaged objects with a class for each pixel; 255 is outside.
 
     Folder layout: ``images/<id>.<suffix>``, ``annotations/<id>.<suffix>`` and, optionally,
     ``metadata.csv`` with the columns id, material, content, for copies and tiles source_id, and for
-    near-duplicates group_id.
+    near-duplicates group_id; and ``classes.json`` with classes of its own
+    (:mod:`mmseg_heritage.dataprep.class_file`), without which they are the 16 of ARTeFACT.
     Source: Ivanova et al., WACV 2025, arXiv:2412.04580.
 
     Args:
@@ -46,14 +53,19 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         ann_file: Split manifest (JSON), relative to ``data_root`` or absolute. Empty takes the
             default split by source object.
         level: Classes to train: 'fine' (16), 'coarse' (4, Clean is ignored), 'coarse_by_id' or
-            'binary' (Clean, Damage).
+            'binary' (Clean, Damage); of own classes 'coarse' where they have groups, and 'binary'
+            where one of them is Clean.
         with_background: Makes 255 a class of its own, 'Background', instead of ignoring it.
         materials: Materials to keep; None keeps all.
         contents: Contents to keep; None keeps all.
         metainfo: ``dict(classes=...)`` with some of the classes trains those; pixels of the others
-            are ignored. Not to be combined with ``level`` and ``with_background``.
+            are ignored. Where none of the names is a class of the folder, they are own classes, and
+            the position is the mask value. ``palette`` may give their colors. Not to be combined
+            with ``level`` and ``with_background``.
         data_prefix: Names of the image and annotation folders.
         metadata_file: Name of the metadata table.
+        classes_file: File of classes, relative to ``data_root`` or absolute. Empty takes
+            ``classes.json`` where there is one.
         cache: Where decoded pixels are kept when a data set with a pipeline is built: 'none',
             'ram' (one copy for all processes of a machine) or 'disk'.
         cache_dir: Folder of a cache on disk; empty takes ``cache`` below ``data_root``.
@@ -63,14 +75,7 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         InputError: If the folder, the manifest or an argument cannot be used, with all problems.
     """
 
-    METAINFO: dict[str, Any] = {  # noqa: RUF012  the name and form that mmengine expects
-        "classes": LEVELS["fine"].classes,
-        "palette": [list(color) for color in LEVELS["fine"].colors],
-        "levels": {
-            name: {"classes": level.classes, "fine_to_group": level.fine_to_group}
-            for name, level in LEVELS.items()
-        },
-    }
+    METAINFO = all_classes(ARTEFACT).metainfo()
 
     def __init__(
         self,
@@ -84,6 +89,7 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         metainfo: dict[str, Any] | None = None,
         data_prefix: dict[str, str] | None = None,
         metadata_file: str = "metadata.csv",
+        classes_file: str = "",
         cache: str = "none",
         cache_dir: str = "",
         reduce_zero_label: bool = False,
@@ -91,7 +97,7 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
     ) -> None:
         if reduce_zero_label:
             raise InputError(
-                "reduce_zero_label must stay False: id 0 is the class Clean here, not a void label"
+                "reduce_zero_label must stay False: 0 is a class here, not a void label"
             )
         if not data_root:
             raise InputError(
@@ -113,50 +119,31 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         self.metadata_file = metadata_file
         self._folders = {**_FOLDERS, **(data_prefix or {})}
         self._class_pixels: NDArray[np.int64] | None = None
+        in_masks = find_classes(data_root, classes_file)
+        if metainfo is None:
+            self.trained_classes = classes_of_level(in_masks, level, with_background)
+        elif level != FINE_LEVEL or with_background:
+            raise InputError("give either metainfo.classes or level and with_background, not both")
+        else:
+            self.trained_classes = classes_of_metainfo(in_masks, metainfo)
         self._folder: DataFolder | None = None
         self._split: Split | None = None
         super().__init__(
             data_root=data_root,
             ann_file=ann_file,
-            metainfo=_metainfo(level, with_background, metainfo),
+            metainfo={**(metainfo or {}), **self.trained_classes.metainfo()},
             data_prefix=self._folders,
             reduce_zero_label=False,
             **kwargs,
         )
 
-    @classmethod
-    def get_label_map(cls, new_classes: Sequence[str] | None = None) -> dict[int, int] | None:
-        """Maps mask values to training ids, from the names of the trained classes.
+    def get_label_map(self, new_classes: Sequence[str] | None = None) -> dict[int, int] | None:
+        """Returns mask value -> training id (255 = ignored), or None where nothing changes.
 
         Args:
-            new_classes: Names of a level, or fine classes and 'Background' in any order.
-
-        Returns:
-            Mask value -> training id (255 = ignored), or None where nothing changes.
-
-        Raises:
-            InputError: If a name is no class or comes twice, or if there is none.
+            new_classes: The trained classes, as mmseg states them; those that were chosen.
         """
-        fine = LEVELS["fine"].classes
-        names = list(fine if new_classes is None else new_classes)
-        if names == list(fine):
-            return None
-        for level in LEVELS.values():
-            if names == list(level.classes):
-                return dict(enumerate(level.fine_to_group))
-        ids = {c.name: c.id for c in FINE} | {BACKGROUND.name: IGNORE_INDEX}
-        unknown = [f"'{name}'" for name in names if name not in ids]
-        if unknown:
-            raise InputError(
-                f"classes must be some of {', '.join(ids)}; unknown: {', '.join(unknown)}"
-            )
-        if not names or len(set(names)) != len(names):
-            raise InputError(
-                f"classes must be named, each once; found: {', '.join(names) or 'none'}"
-            )
-        label_map = {c.id: IGNORE_INDEX for c in FINE}
-        label_map.update({ids[name]: position for position, name in enumerate(names)})
-        return label_map
+        return self.trained_classes.label_map
 
     @property
     def folder(self) -> DataFolder:
@@ -167,6 +154,7 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
                 self._folders["img_path"],
                 self._folders["seg_map_path"],
                 self.metadata_file,
+                self.trained_classes.in_masks,
             )
         return self._folder
 
@@ -225,6 +213,10 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
             for sample in samples
         ]
 
+    def get_data_info(self, idx: int) -> dict[str, Any]:
+        """Returns what is known of a sample, with what the values of its mask mean."""
+        return {**super().get_data_info(idx), "mask_classes": self.trained_classes.in_masks}
+
     def full_init(self) -> None:
         """Lists the samples, decodes those to be kept, and tells crops which classes are rare."""
         if self._fully_initialized:
@@ -243,7 +235,11 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
     def cache_items(self) -> list[CacheItem]:
         """Lists what the cache holds, or would hold, from the headers of the files."""
         infos = [self.get_data_info(i) for i in range(len(self))]
-        return plan_cache([(i["img_path"], i["seg_map_path"]) for i in infos], self.label_map)
+        return plan_cache(
+            [(i["img_path"], i["seg_map_path"]) for i in infos],
+            self.label_map,
+            self.trained_classes.in_masks,
+        )
 
     def _check_cache_is_used(self) -> None:
         """Refuses a cache that the pipeline does not look into, or among the photographs."""
@@ -280,44 +276,15 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         if self._class_pixels is None:
             ids = [self.get_data_info(i)["sample_id"] for i in range(len(self))]
             counted = sample_pixels([s for s in self.read_samples() if s.id in set(ids)])
-            fine = np.array([counted[i] for i in ids])
+            counts = np.array([counted[i] for i in ids])
             self._class_pixels = np.zeros((len(ids), len(self.metainfo["classes"])), np.int64)
-            for column, value in enumerate([*(c.id for c in FINE), IGNORE_INDEX]):
+            for column, value in enumerate([*self.trained_classes.in_masks.ids, IGNORE_INDEX]):
                 new_id = value if self.label_map is None else self.label_map.get(value, value)
                 if new_id != IGNORE_INDEX:
-                    self._class_pixels[:, new_id] += fine[:, column]
+                    self._class_pixels[:, new_id] += counts[:, column]
         return self._class_pixels
 
     def get_cat_ids(self, idx: int) -> list[int]:
         """Returns the classes in a sample, as mmengine's ``ClassBalancedDataset`` asks for them."""
         present: list[int] = np.flatnonzero(self.class_pixels()[idx]).tolist()
         return present
-
-
-def _palette(names: Sequence[str]) -> list[list[int]]:
-    """Returns the colours of a level's groups or of fine classes; unknown names have none."""
-    for level in LEVELS.values():
-        if list(names) == list(level.classes):
-            return [list(color) for color in level.colors]
-    colors = {c.name: list(c.color) for c in (*FINE, BACKGROUND)}
-    return [colors[name] for name in names if name in colors]
-
-
-def _metainfo(level: str, with_background: bool, metainfo: dict[str, Any] | None) -> dict[str, Any]:
-    """Returns classes and palette for the asked level, background or list of classes."""
-    if metainfo is not None:
-        if level != "fine" or with_background:
-            raise InputError("give either metainfo.classes or level and with_background, not both")
-        names = metainfo.get("classes", LEVELS["fine"].classes)
-        if isinstance(names, str):
-            raise InputError(f"metainfo.classes must be a list of class names, found '{names}'")
-        return {"palette": _palette(names), **metainfo}
-    if level not in LEVELS:
-        raise InputError(f"level must be one of {', '.join(LEVELS)}, found '{level}'")
-    classes, colors_ = list(LEVELS[level].classes), [list(c) for c in LEVELS[level].colors]
-    if with_background:
-        if level != "fine":
-            raise InputError("with_background needs level='fine': the other levels ignore 255")
-        classes.append(BACKGROUND.name)
-        colors_.append(list(BACKGROUND.color))
-    return {"classes": tuple(classes), "palette": colors_}

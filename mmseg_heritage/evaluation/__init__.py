@@ -2,7 +2,7 @@
 
 Nothing but :class:`ConfusionMetric`, which is imported when it is first used, needs torch, so that
 scores can be read and compared without loading it. What is written: :mod:`.store` and
-:mod:`.summary`; every definition: ``docs/metrics.md``.
+:mod:`.summary`; every definition: ``docs/reference/metrics.md``.
 """
 
 from typing import TYPE_CHECKING

@@ -7,7 +7,7 @@ from typing import Any
 
 from mmseg_heritage.evaluation.bootstrap import MIN_GROUPS
 from mmseg_heritage.evaluation.comparison import COST, is_class
-from mmseg_heritage.evaluation.tables import Cell, Column, Estimate, Table
+from mmseg_heritage.evaluation.score_tables import Cell, Column, Estimate, Table
 
 MEANS = (
     "mIoU",

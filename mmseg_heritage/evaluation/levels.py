@@ -1,38 +1,39 @@
-"""The levels above a set of classes, found by name. Needs neither torch nor numpy."""
+"""The levels above a set of classes whose scores follow from the counts of the classes."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
+from typing import Any
 
-from mmseg_heritage.taxonomy import BACKGROUND, FINE_LEVEL, IGNORE_INDEX, LEVELS, Level
+from mmseg_heritage.taxonomy import BINARY_LEVEL, COARSE_LEVEL, Level, named_classes
 
-DERIVED_LEVELS = ("coarse", "binary")
+DERIVED_LEVELS = (COARSE_LEVEL, BINARY_LEVEL)
 """Names of the levels whose scores follow from the counts of the classes."""
 
-CLEAN = LEVELS["binary"].classes[0]
 
-
-def derived_levels(classes: Sequence[str]) -> dict[str, Level]:
-    """Finds the levels whose counts follow from those of a set of classes.
-
-    Binary merges all classes but Clean into Damage; Background, where it is a class, is in no
-    group. Coarse groups the classes of ARTeFACT among them.
+def derived_levels(
+    classes: Sequence[str], stated: Mapping[str, Mapping[str, Any]] | None = None
+) -> dict[str, Level]:
+    """Finds the levels whose counts follow from those of a data set's classes.
 
     Args:
         classes: Names of the classes; the position is the id.
+        stated: Level name -> the fields of a :class:`mmseg_heritage.taxonomy.Level`, as
+            :class:`mmseg_heritage.datasets.ARTeFACTDataset` has them in its metainfo. None, which
+            other data sets give, takes what is known of the names.
 
     Returns:
-        Of :data:`DERIVED_LEVELS` those that apply; none without the class Clean.
+        Of :data:`DERIVED_LEVELS` those that the classes have.
     """
-    if CLEAN not in classes:
-        return {}
-    group_of = dict(zip(LEVELS[FINE_LEVEL].classes, LEVELS["coarse"].fine_to_group, strict=True))
-    groups = {
-        "coarse": [group_of.get(name, IGNORE_INDEX) for name in classes],
-        "binary": [{CLEAN: 0, BACKGROUND.name: IGNORE_INDEX}.get(name, 1) for name in classes],
-    }
-    return {
-        name: Level(LEVELS[name].classes, LEVELS[name].colors, tuple(groups[name]))
-        for name in DERIVED_LEVELS
-        if set(groups[name]) - {IGNORE_INDEX}
-    }
+    if stated is None:
+        levels: Mapping[str, Level] = named_classes(classes).levels
+    else:
+        levels = {
+            name: Level(
+                tuple(level["classes"]),
+                tuple(map(tuple, level["colors"])),
+                tuple(level["fine_to_group"]),
+            )
+            for name, level in stated.items()
+        }
+    return {name: levels[name] for name in DERIVED_LEVELS if name in levels}

@@ -26,9 +26,8 @@ from mmseg_heritage.evaluation.confusion import (
     mean_over_present,
     pixel_accuracy,
 )
-from mmseg_heritage.evaluation.levels import CLEAN
 from mmseg_heritage.evaluation.store import Counts
-from mmseg_heritage.taxonomy import BACKGROUND, Level
+from mmseg_heritage.taxonomy import BACKGROUND, CLEAN, Level
 
 WORST_SHARE = 0.1
 

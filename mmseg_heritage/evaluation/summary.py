@@ -27,7 +27,6 @@ from mmseg_heritage.evaluation.confusion import (
     mean_over_present,
     pixel_accuracy,
 )
-from mmseg_heritage.evaluation.levels import CLEAN
 from mmseg_heritage.evaluation.means import (
     all_means,
     confidence_intervals,
@@ -38,7 +37,7 @@ from mmseg_heritage.evaluation.means import (
     worst_images,
 )
 from mmseg_heritage.evaluation.store import Counts
-from mmseg_heritage.taxonomy import FINE_LEVEL
+from mmseg_heritage.taxonomy import CLEAN, FINE_LEVEL
 from mmseg_heritage.utils.files import replacing
 
 SCHEMA = "mmseg_heritage/metrics/2"

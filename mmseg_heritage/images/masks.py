@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 
 import numpy as np
+from numpy.typing import NDArray
 from PIL import Image, ImageOps
 
 from mmseg_heritage.errors import InputError
@@ -18,24 +19,27 @@ from mmseg_heritage.images.image_files import (
     open_image,
     strips_of,
 )
-from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX
+from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList
 
 _BACKGROUND = 16
 """What other programs make of outside the object, beside the classes 0..15."""
 _MASK_MODES = ("L", "P", "I", "I;16", "I;16B", "I;16L")
-_LEGAL_IDS = np.zeros(256, dtype=bool)
-_LEGAL_IDS[[c.id for c in FINE] + [IGNORE_INDEX]] = True
+_FEW = 8  # classes that a message names
 
 
 def read_mask(
-    source: Source, size: tuple[int, int] | None = None, name: str | None = None
+    source: Source,
+    size: tuple[int, int] | None = None,
+    name: str | None = None,
+    classes: ClassList = ARTEFACT,
 ) -> np.ndarray:
-    """Reads an annotation, turned like a photograph: one class id in 0..15 or 255 for each pixel.
+    """Reads an annotation, turned like a photograph: the id of a class or 255 for each pixel.
 
     Args:
         source: Path or content of a single-channel image file (Pillow modes L, P, I or I;16).
         size: Expected (width, height), that of the photograph.
         name: What messages call it, if not by its path.
+        classes: Those that the mask can hold.
 
     Returns:
         uint8 array of shape (H, W).
@@ -46,6 +50,8 @@ def read_mask(
     """
     label = label_of(source, name)
     illegal: Counter[int] = Counter()
+    legal = np.zeros(256, dtype=bool)
+    legal[[*classes.ids, IGNORE_INDEX]] = True
 
     def mode_of(image: Image.Image) -> str:
         if image.mode not in _MASK_MODES:
@@ -56,21 +62,15 @@ def read_mask(
         return image.mode
 
     def to_ids(values: np.ndarray) -> np.ndarray:
-        illegal.update(_illegal_values(values))
+        illegal.update(_illegal_values(values, legal))
         return values
 
     mask = read_labels(source, mode_of, to_ids, size, name)
     if illegal:
         shown = ", ".join(map(str, sorted(illegal)[:5])) + (", ..." if len(illegal) > 5 else "")
-        hint = (
-            f"; in data with 17 classes {_BACKGROUND} is the background: map it to 255 ('ignore') "
-            "with import-data"
-            if _BACKGROUND in illegal
-            else ""
-        )
         raise ImageFault(
-            f"{label}: expected class ids 0..15 or 255, found {shown} "
-            f"({illegal.total()} of {mask.size} pixels){hint}",
+            f"{label}: expected class ids {_ids_text(classes)} or 255, found {shown} "
+            f"({illegal.total()} of {mask.size} pixels){_hint(classes, illegal)}",
             "ids",
             illegal,
         )
@@ -133,15 +133,37 @@ def check_mask_size(mask: np.ndarray, size: tuple[int, int] | None, label: str) 
         )
 
 
-def _illegal_values(values: np.ndarray) -> dict[int, int]:
+def _ids_text(classes: ClassList) -> str:
+    """Returns the ids of classes: a few with their names, many as ranges such as '0..15'."""
+    if len(classes.ids) <= _FEW:
+        return ", ".join(f"{c.id} ({c.name})" for c in classes.classes)
+    ids = sorted(classes.ids)
+    firsts = [i for i in ids if i - 1 not in ids]
+    lasts = [i for i in ids if i + 1 not in ids]
+    return ", ".join(str(a) if a == b else f"{a}..{b}" for a, b in zip(firsts, lasts, strict=True))
+
+
+def _hint(classes: ClassList, illegal: Mapping[int, int]) -> str:
+    """Returns what to do about values that ARTeFACT does not have."""
+    if classes != ARTEFACT:
+        return ""
+    if _BACKGROUND in illegal:
+        return (
+            f"; in data with 17 classes {_BACKGROUND} is the background: map it to 255 ('ignore') "
+            "with import-data"
+        )
+    return "; a data set with classes of its own lists them in classes.json"
+
+
+def _illegal_values(values: np.ndarray, legal: NDArray[np.bool_]) -> dict[int, int]:
     """Returns the values that are no class ids, with their numbers of pixels."""
     if values.dtype == np.uint8 or (values.size and values.min() >= 0 and values.max() <= 255):
         # Counting is far faster than sorting on masks of many megapixels.
         counts = np.bincount(values.ravel(), minlength=256)
-        return {int(v): int(counts[v]) for v in np.flatnonzero(counts * ~_LEGAL_IDS)}
+        return {int(v): int(counts[v]) for v in np.flatnonzero(counts * ~legal)}
     present, numbers = np.unique(values, return_counts=True)
     return {
         int(value): int(number)
         for value, number in zip(present, numbers, strict=True)
-        if not (0 <= value <= 255 and _LEGAL_IDS[int(value)])
+        if not (0 <= value <= 255 and legal[int(value)])
     }

@@ -29,6 +29,8 @@ class Prediction:
         class_map: Class of each pixel, uint8 (H, W): the position in :attr:`classes`.
         classes: Names of the classes.
         palette: Color of each class, sRGB in 0..255.
+        mask_values: Value of each class in masks, which written class maps hold: such as 9 for
+            Cracks, which a model of Clean and Cracks has at position 1.
         level_maps: Of a hierarchical model, name of each level above the classes -> its groups,
             uint8 (H, W): the position in ``groups[name].classes``, or 255 where the level does not
             apply. Empty for other models.
@@ -39,6 +41,7 @@ class Prediction:
     class_map: np.ndarray
     classes: tuple[str, ...]
     palette: tuple[tuple[int, int, int], ...]
+    mask_values: tuple[int, ...]
     level_maps: Mapping[str, np.ndarray]
     groups: Mapping[str, Level]
 
@@ -70,11 +73,13 @@ class BasePredictor:
             photographs are read by :func:`mmseg_heritage.images.inputs.as_rgb`.
         classes: Names of the classes; the position is the id in the maps.
         palette: One RGB color for each class.
+        mask_values: Value of each class in masks; None for the position.
 
     Attributes:
         model: See above.
         classes: See above.
         palette: See above.
+        mask_values: See above.
         levels: Name of each level above the classes that the model predicts -> its groups; empty
             for models that are not hierarchical.
     """
@@ -85,10 +90,13 @@ class BasePredictor:
         steps: Sequence[Callable[[dict[str, Any]], dict[str, Any] | None]],
         classes: Sequence[str],
         palette: Sequence[Sequence[int]],
+        mask_values: Sequence[int] | None = None,
     ) -> None:
         self.model = model
         self.classes = tuple(classes)
         self.palette = tuple((int(r), int(g), int(b)) for r, g, b in palette)
+        values = range(len(self.classes)) if mask_values is None else mask_values
+        self.mask_values = tuple(map(int, values))
         self.levels: dict[str, Level] = dict(getattr(model.decode_head, "levels", {}))
         self._steps = [step for step in steps if not isinstance(step, _LOADERS)]
 
@@ -179,7 +187,13 @@ class BasePredictor:
             )
         levels = {name: _ids(sample.get(f"pred_sem_seg_{name}")) for name in self.levels}
         return Prediction(
-            pixels, _ids(sample.pred_sem_seg), self.classes, self.palette, levels, self.levels
+            pixels,
+            _ids(sample.pred_sem_seg),
+            self.classes,
+            self.palette,
+            self.mask_values,
+            levels,
+            self.levels,
         )
 
 

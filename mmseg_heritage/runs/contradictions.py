@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from typing import Any
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.iterations import as_list
 from mmseg_heritage.runs.variables import VARIABLES, heads
+from mmseg_heritage.taxonomy import ARTEFACT
 
 
 def contradictions(cfg: Any) -> list[str]:
@@ -81,5 +82,31 @@ def check_classes(cfg: Any, num_classes: int) -> None:
         raise InputError(
             f"the data set has {num_classes} classes; set num_classes={num_classes}, or change the "
             "classes of the data set",
+            problems,
+        )
+
+
+def check_trees(cfg: Any, classes: Sequence[str]) -> None:
+    """Verifies that hierarchical heads group the classes of the data set, and not other ones.
+
+    Args:
+        cfg: The run's config.
+        classes: Names of the trained classes, in order of their ids.
+
+    Raises:
+        InputError: With every head that groups others.
+    """
+    problems = []
+    for name, head in heads(cfg).items():
+        if head.get("type") != "HierarchicalUPerHead":
+            continue
+        listed = head.get("classes") or ARTEFACT.names
+        names = [entry if isinstance(entry, str) else entry.get("name") for entry in listed]
+        if names != list(classes):
+            problems.append(f"model.{name}.classes: {', '.join(map(str, names))}")
+    if problems:
+        raise InputError(
+            f"the data set's classes are {', '.join(classes)}; list them, with their groups, in "
+            "'classes' of the head that has a tree of classes",
             problems,
         )

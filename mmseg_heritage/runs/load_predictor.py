@@ -62,7 +62,7 @@ def load_predictor(run: TrainedRun, device: str | None = None) -> BasePredictor:
 
 def _parts(
     run: TrainedRun, device: str | None
-) -> tuple[torch.nn.Module, list[Any], Sequence[str], Sequence[Sequence[int]]]:
+) -> tuple[torch.nn.Module, list[Any], Sequence[str], Sequence[Sequence[int]], Any]:
     """Builds what a :class:`BasePredictor` is made of."""
     # One process, one image: SyncBN has nothing to synchronize and refuses to run on a CPU.
     cfg = Config({**run.cfg.to_dict(), "model": without_sync_bn(run.cfg.model)})
@@ -79,4 +79,5 @@ def _parts(
     with config_errors("test_dataloader.dataset.pipeline"):
         (dataset, *_) = innermost_datasets(cfg, "test_dataloader")
         steps = [TRANSFORMS.build(step) for step in dataset["pipeline"]]
-    return model.to(find_device(device)).eval(), steps, classes, palette
+    model = model.to(find_device(device)).eval()
+    return model, steps, classes, palette, meta.get("mask_values")

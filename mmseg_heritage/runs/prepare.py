@@ -41,7 +41,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones.timm_weights import RGB
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
 from mmseg_heritage.runs.class_weights import check_weights
-from mmseg_heritage.runs.contradictions import check_classes
+from mmseg_heritage.runs.contradictions import check_classes, check_trees
 from mmseg_heritage.runs.iterations import as_list
 from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders
 from mmseg_heritage.runs.variables import innermost_datasets
@@ -264,6 +264,7 @@ def build_datasets(cfg: Config, parts: Sequence[str]) -> dict[str, list[BaseData
             [f"{part}_dataloader.dataset has {number}" for part, number in numbers.items()],
         )
     check_classes(cfg, numbers[parts[0]])
+    check_trees(cfg, datasets[parts[0]][0].metainfo["classes"])
     own = [d for found in datasets.values() for d in found if isinstance(d, ARTeFACTDataset)]
     kept = [item for d in own if d.cache == "ram" for item in d.cache_items()]
     if kept:

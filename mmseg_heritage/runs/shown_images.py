@@ -183,10 +183,14 @@ class ShownImages:
         return LoadARTeFACTAnnotations().transform(entry)["gt_seg_map"]
 
     def _saved(self, folder: Path, image_id: str) -> dict[str, np.ndarray]:
-        """Reads the maps that a test saved."""
+        """Reads the maps that a test saved, as training ids and positions of groups."""
         own = {} if self._counts is None else self._counts.own_levels
         names = {FINE_LEVEL: folder, **{name: folder / name for name in own}}
-        return {name: _read_map(place / f"{image_id}.png") for name, place in names.items()}
+        maps = {name: _read_map(place / f"{image_id}.png") for name, place in names.items()}
+        values = self._dataset.metainfo["mask_values"]
+        training_ids = np.full(256, IGNORE_INDEX, np.uint8)
+        training_ids[values] = range(len(values))
+        return {**maps, FINE_LEVEL: training_ids[maps[FINE_LEVEL]]}
 
     def _require_as_tested(self, image_id: str, truth: np.ndarray, prediction: np.ndarray) -> None:
         """Refuses maps that are not those of the test.

@@ -7,7 +7,7 @@ from mmseg_heritage.sample_set import damage_colour as colour
 from mmseg_heritage.sample_set import damage_structural as structural
 from mmseg_heritage.sample_set import damage_surface as surface
 from mmseg_heritage.sample_set.damage import Painter
-from mmseg_heritage.taxonomy import FINE, MATERIALS
+from mmseg_heritage.taxonomy import ARTEFACT, MATERIALS
 
 PAINTERS: dict[str, Painter] = {
     "Lightleak": colour.light_leak,
@@ -28,7 +28,7 @@ PAINTERS: dict[str, Painter] = {
 }
 """Class name -> painter, in the order of painting: what comes later lies on top."""
 
-CLASS_IDS: dict[str, int] = {row.name: row.id for row in FINE}
+CLASS_IDS: dict[str, int] = dict(zip(ARTEFACT.names, ARTEFACT.ids, strict=True))
 """Class name -> mask value."""
 
 FOUND_ON: dict[str, tuple[str, ...]] = {

@@ -13,7 +13,7 @@ from PIL import Image
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.sample_set.plan import ImagePlan, plan_images, split_ids
 from mmseg_heritage.sample_set.render import Rendered, render
-from mmseg_heritage.taxonomy import FINE
+from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.utils.files import making_folder
 from mmseg_heritage.utils.progress import Progress
 from mmseg_heritage.version import __version__
@@ -88,7 +88,7 @@ def _is_complete(out_dir: Path, made_by: dict[str, Any]) -> bool:
 def _damage_names(mask: np.ndarray) -> list[str]:
     """Names of the damages in a mask, in the order of their ids."""
     present = set(np.unique(mask).tolist())
-    return [row.name for row in FINE if row.id != 0 and row.id in present]
+    return [row.name for row in ARTEFACT.classes if row.id != 0 and row.id in present]
 
 
 def _save(folder: Path, plan: ImagePlan, made: Rendered) -> dict[str, str | int]:

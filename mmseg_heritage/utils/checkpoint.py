@@ -33,9 +33,10 @@ class DamagedCheckpoint(InputError):
 def missing_checkpoint(path: str | Path) -> InputError:
     """Returns the error for a checkpoint that is no file, naming those that lie there."""
     file = Path(path).expanduser()
-    folder = file if file.is_dir() else file.parent
+    is_folder = os.path.isdir(file)  # noqa: PTH112  Path.is_dir raises for names too long
+    folder = file if is_folder else file.parent
     names = ", ".join(sorted(other.name for other in folder.glob("*.pth"))[:10])
-    what = "a folder; expected a checkpoint file" if file.is_dir() else "no such checkpoint"
+    what = "a folder; expected a checkpoint file" if is_folder else "no such checkpoint"
     return InputError(f"{path}: {what}" + (f". In {folder}: {names}" if names else ""))
 
 
@@ -55,7 +56,7 @@ def load_checkpoint_file(path: str | Path, map_location: MapLocation | None = "c
         InputError: If the file is missing, or names code that no checkpoint needs.
     """
     file = Path(path).expanduser()
-    if not file.is_file():
+    if not os.path.isfile(file):  # noqa: PTH113  Path.is_file raises for names too long
         raise missing_checkpoint(path)
     device = "cpu" if map_location is None else map_location
     trusted = os.environ.get(_TRUST_VARIABLE) == "1"
@@ -244,6 +245,9 @@ def classes_of(checkpoint: Any, path: str | Path) -> tuple[list[str], list[list[
         problems.append("palette: expected a list of [red, green, blue], 0 to 255")
     elif not problems and len(palette) != len(classes):
         problems.append(f"{len(palette)} colors for {len(classes)} classes")
+    values = found.get("mask_values") if isinstance(found, dict) else None
+    if values is not None and not (_is_mask_values(values) and len(values) == len(classes or ())):
+        problems.append("mask_values: expected a number from 0 to 254 for each class, each once")
     if problems:
         raise InputError(f"{path}: 'dataset_meta' cannot be used, {_ELSEWHERE}", problems)
     return list(classes), [list(color) for color in palette]
@@ -284,6 +288,11 @@ def check_resumable(checkpoint: Any, path: str | Path) -> None:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple))
+
+
+def _is_mask_values(value: Any) -> bool:
+    numbers = _is_list(value) and all(type(v) is int and 0 <= v < 255 for v in value)
+    return numbers and len(set(value)) == len(value)
 
 
 def _is_color(value: Any) -> bool:

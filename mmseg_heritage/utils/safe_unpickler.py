@@ -115,7 +115,10 @@ class SafeUnpickler(pickle._Unpickler):
         arguments, builder = stack.pop(), stack[-1]
         if not isinstance(builder, Builder) or type(arguments) is not tuple:
             raise Refused(f"a call of {shown(builder)}")
-        stack[-1] = builder.build(self, *arguments)
+        try:
+            stack[-1] = builder.build(self, *arguments)
+        except TypeError as error:
+            raise Malformed(f"{builder.name} with other arguments than torch writes") from error
 
     def load_newobj(self) -> None:
         """Makes an object by its class's ``__new__``; only mmengine's log history is one."""

@@ -62,6 +62,14 @@ def test_originals_are_kept_and_copies_follow_their_source(made, sample_set):
         assert set(np.unique(mask)) <= values | {255}
 
 
+def test_copies_keep_the_own_classes(own_set, tmp_path):
+    made = augment(own_set, tmp_path / "set", copies=1, tier="light")
+    samples = read_folder(made.folder)
+    assert samples[0].classes == read_folder(own_set)[0].classes
+    for sample in samples:
+        read_mask(sample.annotation, classes=sample.classes)
+
+
 def test_no_split_lets_a_copy_out_of_training(made, sample_set, tmp_path):
     samples = read_folder(made.folder)
     splits = [default_split(samples), load_split(made.split_file)]

@@ -240,7 +240,7 @@ class TestBadCheckpoints:
         for command in commands:
             assert main(command) == 2, command
             error = capsys.readouterr().err
-            assert f"error: {evil}: refused, because this checkpoint asks to run" in error
+            assert f"error: {evil}: refused, because this checkpoint asks for" in error
             assert "eval" in error
             assert "--trust-checkpoint" in error
             assert not out.exists()

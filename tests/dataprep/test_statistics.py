@@ -15,7 +15,7 @@ from mmseg_heritage.dataprep.statistics import (
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT
 
 
 @pytest.mark.parametrize("block", [1, 7, 1 << 22])
@@ -55,12 +55,12 @@ def test_all_unreadable_files_are_gathered(copied_sample_set):
         sample_hashes(samples)
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", ARTEFACT.levels)
 def test_groups_have_the_pixels_of_their_classes(level):
     mask = np.random.default_rng(1).choice([*range(16), 255], (40, 40)).astype(np.uint8)
-    groups = group_pixels(class_pixels(mask)[None], LEVELS[level])[0]
-    expected = [0] * len(LEVELS[level].classes)
+    groups = group_pixels(class_pixels(mask)[None], ARTEFACT.levels[level])[0]
+    expected = [0] * len(ARTEFACT.levels[level].classes)
     for value in mask.ravel():
-        if value != 255 and LEVELS[level].fine_to_group[value] != 255:
-            expected[LEVELS[level].fine_to_group[value]] += 1
+        if value != 255 and ARTEFACT.levels[level].fine_to_group[value] != 255:
+            expected[ARTEFACT.levels[level].fine_to_group[value]] += 1
     assert groups.tolist() == expected

@@ -26,7 +26,7 @@ from mmseg_heritage.datasets import (
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
-from mmseg_heritage.taxonomy import FINE, LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT
 
 LOAD = [LoadHeritageImage(), LoadARTeFACTAnnotations()]
 MANIFEST = "splits/holdout.json"
@@ -108,15 +108,15 @@ def test_a_subset_of_the_classes_ignores_the_others(sample_set):
     assert [list(color) for color in dataset.metainfo["palette"]] == [[0, 0, 166], [0, 0, 0]]
 
 
-@pytest.mark.parametrize("level", sorted(LEVELS))
+@pytest.mark.parametrize("level", sorted(ARTEFACT.levels))
 def test_levels_merge_classes_and_leave_255(sample_set, level):
     dataset = _dataset(sample_set, level=level)
     for mask, trained in _masks(dataset):
-        for fine in FINE:
+        for fine in ARTEFACT.classes:
             groups = set(trained[mask == fine.id].tolist())
-            assert groups <= {LEVELS[level].fine_to_group[fine.id]}
+            assert groups <= {ARTEFACT.levels[level].fine_to_group[fine.id]}
         assert (trained[mask == 255] == 255).all()
-    assert list(dataset.metainfo["classes"]) == list(LEVELS[level].classes)
+    assert list(dataset.metainfo["classes"]) == list(ARTEFACT.levels[level].classes)
 
 
 def test_background_becomes_the_seventeenth_class(sample_set):

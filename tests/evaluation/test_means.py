@@ -19,9 +19,9 @@ from mmseg_heritage.evaluation.means import (
     worst_images,
 )
 from mmseg_heritage.evaluation.store import Counts
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT
 
-FINE = LEVELS["fine"].classes
+FINE = ARTEFACT.names
 
 
 def _tested(random_counts, images=23, seed=0):
@@ -62,7 +62,7 @@ def test_pooled_means_equal_those_of_scikit_learn(random_counts):
     binary = truth > 0, predicted > 0
     assert means["damage_IoU"] == pytest.approx(100 * jaccard_score(*binary))
     assert means["binary_mIoU"] == pytest.approx(100 * jaccard_score(*binary, average="macro"))
-    group = np.array([4 if g == 255 else g for g in LEVELS["coarse"].fine_to_group])
+    group = np.array([4 if g == 255 else g for g in ARTEFACT.levels["coarse"].fine_to_group])
     inside = truth > 0  # Clean is in no group; where it is predicted, the group is missed
     expected = jaccard_score(
         group[truth][inside], group[predicted][inside], labels=range(4), average="macro"

@@ -15,7 +15,7 @@ from mmseg_heritage.evaluation.confusion import confusion_counts
 from mmseg_heritage.evaluation.metric import PARTS, ConfusionMetric, log_key
 from mmseg_heritage.evaluation.store import load_counts
 from mmseg_heritage.evaluation.summary import SCHEMA, SCORES
-from mmseg_heritage.taxonomy import LEVELS, Level
+from mmseg_heritage.taxonomy import ARTEFACT, Level
 
 CLASSES = ("Clean", "Cracks", "Peel")
 
@@ -66,7 +66,7 @@ def test_keys_are_bare_and_per_class_values_reach_the_log():
 
 def test_files_hold_what_the_scores_were_made_from(tmp_path):
     samples = _samples()
-    scores = _evaluate(samples, 2, output_dir=str(tmp_path))
+    scores = _evaluate(samples, 2, results_dir=str(tmp_path))
     content = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert content["schema"] == SCHEMA
     assert content["overall"]["mIoU"] == pytest.approx(scores["mIoU"])
@@ -86,7 +86,7 @@ def test_files_hold_what_the_scores_were_made_from(tmp_path):
 def test_a_test_set_without_a_valid_pixel_writes_null(tmp_path):
     samples = _samples(1)
     samples[0]["gt_sem_seg"]["data"].fill_(255)
-    _evaluate(samples, 1, output_dir=str(tmp_path))
+    _evaluate(samples, 1, results_dir=str(tmp_path))
     content = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert content["overall"]["mIoU"] is None
 
@@ -107,7 +107,7 @@ def test_background_as_a_class_is_neither_clean_nor_damage():
 
 def test_no_logged_key_is_averaged_over_time_by_mmengine():
     # Its log processor smooths whatever has 'loss' in its name.
-    assert not any("loss" in log_key(name) for name in LEVELS["fine"].classes)
+    assert not any("loss" in log_key(name) for name in ARTEFACT.names)
     assert log_key("Cracks") == "IoU.Cracks"
 
 
@@ -115,7 +115,7 @@ def test_source_groups_materials_and_contents_come_from_the_samples(tmp_path):
     samples = _samples(3)
     for sample, group in zip(samples, "bab", strict=True):
         sample.update(group=group, material="Glass", content="Line art")
-    _evaluate(samples[::-1], 1, output_dir=str(tmp_path))
+    _evaluate(samples[::-1], 1, results_dir=str(tmp_path))
     counts = load_counts(tmp_path / "per_image.npz")
     assert counts.groups == ("b", "a", "b")  # in order of id, whatever the order of the images
     assert set(counts.materials) == {"Glass"}
@@ -142,7 +142,7 @@ def _with_scores(channels, seed=0):
 def test_confidence_is_the_probability_of_the_predicted_class(channels, tmp_path, monkeypatch):
     monkeypatch.setattr("mmseg_heritage.evaluation.metric._ROWS", 30)  # several strips
     samples = _with_scores(channels)
-    _evaluate(samples, 2, output_dir=str(tmp_path), parts=PARTS)
+    _evaluate(samples, 2, results_dir=str(tmp_path), parts=PARTS)
     counts = load_counts(tmp_path / "per_image.npz")
     for sample, found in zip(samples, counts.calibration, strict=True):
         scores = sample["seg_logits"]["data"].double().numpy()
@@ -174,7 +174,7 @@ def test_maps_of_a_models_own_heads_are_counted_by_level(tmp_path):
             true, found = (label == i) & inside, (own == i) & inside
             hits[i] += (true & found).sum()
             unions[i] += (true | found).sum()
-    scores = _evaluate(samples, 2, output_dir=str(tmp_path))
+    scores = _evaluate(samples, 2, results_dir=str(tmp_path))
     assert scores["two_head_mIoU"] == pytest.approx(100 * (hits / unions).mean())
     damaged = sum((s["gt_sem_seg"]["data"] == 1).sum().item() for s in samples)
     assert scores["one_head_mIoU"] == pytest.approx(100 * hits[1] / damaged)
@@ -186,7 +186,7 @@ def test_maps_of_a_models_own_heads_are_counted_by_level(tmp_path):
 
 
 def test_without_scores_there_is_no_calibration_error(tmp_path):
-    scores = _evaluate(_samples(), 1, output_dir=str(tmp_path), parts=PARTS)
+    scores = _evaluate(_samples(), 1, results_dir=str(tmp_path), parts=PARTS)
     assert np.isnan(scores["ECE"])
     assert 0 < scores["boundary_mF1"] < 100
     content = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
@@ -256,7 +256,7 @@ def test_save_best_log_and_curves_know_every_class(tiny_config, tmp_path, monkey
     assert best.name.startswith("best_IoU.Cracks_iter_")
     (scalars,) = tmp_path.glob("*/vis_data/scalars.json")
     last = json.loads(scalars.read_text().splitlines()[-1])
-    keys = {log_key(name, score) for name in LEVELS["fine"].classes for score in SCORES}
+    keys = {log_key(name, score) for name in ARTEFACT.names for score in SCORES}
     assert keys <= last.keys()
     assert np.isnan(last["IoU.Lightleak"])
     assert 0 <= last["IoU.Clean"] <= 100

@@ -126,9 +126,9 @@ def test_the_table_holds_every_class_of_every_level(random_counts, tmp_path):
     assert rows[1]["boundary_f1"]
 
 
-def test_classes_without_clean_have_no_levels(random_counts):
+def test_classes_without_clean_are_not_scored_as_damage(random_counts):
     content = summarize(random_counts(classes=("Peel", "Dust")))
-    assert list(content["levels"]) == ["fine"]
+    assert list(content["levels"]) == ["fine", "coarse"]
     assert content["all_clean"] is None
     assert "damage_IoU" not in content["overall"]
 

@@ -7,6 +7,7 @@ from PIL import Image
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import ImageFault
 from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.taxonomy import DamageClass, named_classes, own_classes
 
 MASK = np.array([[0, 1, 15], [255, 9, 0]])
 
@@ -53,6 +54,23 @@ def test_values_between_the_classes_and_255_are_refused_and_named(tmp_path, valu
     assert ("16 is the background: map it to 255" in str(caught.value)) == (value == 16)
 
 
+def test_own_classes_say_which_values_are_legal(tmp_path, saved):
+    own = named_classes(("Moss", "Clean", "Salt"))
+    mask = np.array([[0, 1, 2], [255, 3, 16]], np.uint8)
+    path = saved(tmp_path / "a.png", mask)
+    message = (
+        r"class ids 0 \(Moss\), 1 \(Clean\), 2 \(Salt\) or 255, found 3, 16 \(2 of 6 pixels\)$"
+    )
+    with pytest.raises(ImageFault, match=message) as caught:
+        read_mask(path, classes=own)
+    assert caught.value.values == {3: 1, 16: 1}
+    mask[1, 1:] = 255
+    assert np.array_equal(read_mask(saved(path, mask), classes=own), mask)
+    many = own_classes([DamageClass(i, f"c{i}", (i, 0, 0)) for i in (9, 0, 1, 2, 3, 5, 6, 7, 100)])
+    with pytest.raises(ImageFault, match=r"class ids 0\.\.3, 5\.\.7, 9, 100 or 255, found 4"):
+        read_mask(saved(path, np.full((2, 2), 4, np.uint8)), classes=many)
+
+
 @pytest.mark.parametrize("value", [16, 256, 65535, -1])
 def test_values_that_8_bits_would_wrap_are_refused_too(tmp_path, value, saved):
     mask = MASK.astype(np.int32)
@@ -64,7 +82,7 @@ def test_values_that_8_bits_would_wrap_are_refused_too(tmp_path, value, saved):
 
 def test_at_most_five_illegal_values_are_listed_in_order(tmp_path, saved):
     path = saved(tmp_path / "a.png", np.array([[22, 21, 20], [19, 18, 17]], np.uint8))
-    with pytest.raises(InputError, match=r"found 17, 18, 19, 20, 21, \.\.\. \(6 of 6 pixels\)$"):
+    with pytest.raises(InputError, match=r"found 17, 18, 19, 20, 21, \.\.\. \(6 of 6 pixels\);"):
         read_mask(path)
 
 

@@ -71,7 +71,7 @@ def test_a_damaged_checkpoint_is_skipped_with_a_message(damage, folder, capsys):
 
 def test_one_that_carries_code_is_refused_not_skipped(folder):
     torch.save({"state_dict": {}, "meta": pytest.approx}, folder / "iter_2.pth")
-    with pytest.raises(InputError, match="refused, because this checkpoint asks to run"):
+    with pytest.raises(InputError, match="refused, because this checkpoint asks for"):
         latest_whole_checkpoint(folder)
 
 

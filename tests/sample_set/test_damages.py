@@ -13,7 +13,7 @@ from mmseg_heritage.sample_set.noise import child_rng
 from mmseg_heritage.sample_set.plan import ImagePlan, plan_images, split_ids
 from mmseg_heritage.sample_set.render import undamaged
 from mmseg_heritage.sample_set.scene import Scene
-from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX, MATERIALS
+from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, MATERIALS
 
 PLANS = plan_images(18, 128, seed=5)
 
@@ -25,7 +25,7 @@ def scenes_for(name: str) -> list[Scene]:
 
 
 def test_every_class_has_a_painter_and_real_materials() -> None:
-    assert set(PAINTERS) == set(FOUND_ON) == {row.name for row in FINE if row.id != 0}
+    assert set(PAINTERS) == set(FOUND_ON) == {row.name for row in ARTEFACT.classes if row.id != 0}
     for materials in FOUND_ON.values():
         assert set(materials) <= set(MATERIALS)
 

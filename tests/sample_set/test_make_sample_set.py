@@ -16,7 +16,7 @@ from PIL import Image
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.sample_set import generate, make_sample_set
 from mmseg_heritage.sample_set.artworks import MAKERS
-from mmseg_heritage.taxonomy import CONTENTS, FINE, IGNORE_INDEX, MATERIALS
+from mmseg_heritage.taxonomy import ARTEFACT, CONTENTS, IGNORE_INDEX, MATERIALS
 
 REAL_COMBINATIONS = {
     "Paper": set(CONTENTS),
@@ -76,7 +76,7 @@ def test_another_seed_makes_other_pictures(small: Path, tmp_path: Path) -> None:
 
 
 def test_masks_are_legal_and_fit_their_images(small: Path) -> None:
-    legal = {row.id for row in FINE} | {IGNORE_INDEX}
+    legal = {row.id for row in ARTEFACT.classes} | {IGNORE_INDEX}
     for row in rows_of(small):
         with Image.open(small / row["image_path"]) as image:
             mode, size = image.mode, image.size
@@ -105,7 +105,7 @@ def test_metadata_describes_the_files(small: Path) -> None:
     assert [row["id"] for row in rows] == [f"sample_{k:04d}" for k in range(12)]
     for row in rows:
         present = set(np.unique(mask_of(small, row)).tolist())
-        names = [r.name for r in FINE if r.id in present and r.id != 0]
+        names = [r.name for r in ARTEFACT.classes if r.id in present and r.id != 0]
         assert row["damage_description"] == ", ".join(names)
         assert row["type"]
     for folder, column in (("images", "image_path"), ("annotations", "annotation_path")):
@@ -117,7 +117,7 @@ def test_every_damage_is_in_at_least_four_of_the_default_48(full: Path) -> None:
     images_with = Counter[int]()
     for row in rows_of(full):
         images_with.update(np.unique(mask_of(full, row)).tolist())
-    assert min(images_with[row.id] for row in FINE if row.id != 0) >= 4
+    assert min(images_with[row.id] for row in ARTEFACT.classes if row.id != 0) >= 4
 
 
 def test_all_materials_and_contents_occur_within_twenty_images(full: Path) -> None:

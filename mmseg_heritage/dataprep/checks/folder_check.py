@@ -13,12 +13,12 @@ from numpy.typing import NDArray
 from mmseg_heritage.dataprep.checks.duplicates import MAX_DISTANCE, near_duplicate_groups
 from mmseg_heritage.dataprep.checks.faults import KINDS, Fault
 from mmseg_heritage.dataprep.checks.pixels import Examined
-from mmseg_heritage.dataprep.checks.verified import VerifiedFiles, classes_hash
+from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 from mmseg_heritage.dataprep.layout import COLUMNS, FolderContent, Sample, scan_folder
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
-from mmseg_heritage.taxonomy import CONTENTS, FINE, MATERIALS
+from mmseg_heritage.taxonomy import ARTEFACT, CONTENTS, MATERIALS, ClassList
 from mmseg_heritage.utils.progress import Bar, no_bar
 from mmseg_heritage.utils.threads import run_in_threads
 
@@ -47,7 +47,8 @@ class CheckReport:
         num_annotations: Masks in it.
         samples: Photographs with annotation, sorted by id.
         has_metadata: Whether there is a metadata table that can be used.
-        class_pixels: Id -> int64 (17,), of each sound mask of a sample; the 16 classes, then 255.
+        classes: What the values of the masks mean.
+        class_pixels: Id -> int64 (classes + 1,), of each sound mask of a sample; 255 comes last.
         faults: In the order of :data:`mmseg_heritage.dataprep.checks.faults.KINDS`, then of files.
     """
 
@@ -56,6 +57,7 @@ class CheckReport:
     num_annotations: int
     samples: list[Sample]
     has_metadata: bool
+    classes: ClassList
     class_pixels: dict[str, NDArray[np.int64]]
     faults: list[Fault]
 
@@ -96,15 +98,15 @@ def check_folder(
         bar: Shows progress.
 
     Raises:
-        InputError: If a folder is missing or holds no image, or an argument is wrong. Whatever is
-            wrong with the files themselves is in the report.
+        InputError: If a folder is missing or holds no image, if ``classes.json`` cannot be used, or
+            an argument is wrong. Whatever is wrong with the other files is in the report.
     """
     if workers is not None and workers < 1:
         raise InputError(f"workers: expected at least 1, found {workers}")
     root = Path(root)
     content = scan_folder(root, images, annotations, metadata)
     ids = sorted(content.images.keys() | content.annotations.keys())
-    verified = VerifiedFiles(root, classes_hash(FINE), full)
+    verified = VerifiedFiles(root, content.classes, full)
     pairs = [(content.images.get(i), content.annotations.get(i)) for i in ids]
     with bar("checking images and masks") as report:
         results = run_in_threads(lambda pair: verified.examine(*pair), pairs, report, workers)
@@ -123,6 +125,7 @@ def check_folder(
         num_annotations=len(content.annotations),
         samples=content.samples,
         has_metadata=content.rows is not None,
+        classes=content.classes,
         class_pixels={
             sample.id: counts
             for sample in content.samples
@@ -145,7 +148,9 @@ def _metadata_faults(content: FolderContent, path: Path) -> list[Fault]:
         for i, row in rows.items()
         if None in row
     ]
-    for column, known in _DOMAINS.items():
+    # Materials and contents of a data set with classes of its own are its own as well.
+    domains = _DOMAINS if content.classes == ARTEFACT else {}
+    for column, known in domains.items():
         found = Counter(row.get(column) or "" for row in rows.values() if column in content.columns)
         faults += [
             Fault(

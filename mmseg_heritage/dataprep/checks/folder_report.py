@@ -13,8 +13,7 @@ from numpy.typing import NDArray
 from mmseg_heritage.dataprep.checks.faults import KINDS, Fault
 from mmseg_heritage.dataprep.checks.folder_check import CheckReport
 from mmseg_heritage.dataprep.layout import Sample
-from mmseg_heritage.dataprep.statistics import NUM_CLASSES
-from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX
+from mmseg_heritage.taxonomy import IGNORE_INDEX
 from mmseg_heritage.utils.tables import plain_table
 from mmseg_heritage.utils.text import counted
 from mmseg_heritage.version import __version__
@@ -23,8 +22,7 @@ SCHEMA = "mmseg_heritage/check/1"
 SHOWN = 5
 """Faults of each kind that the text lists; the JSON has all."""
 
-_NAMES = (*(c.name for c in FINE), "outside the object")
-_IDS = (*(c.id for c in FINE), IGNORE_INDEX)
+_OUTSIDE = "outside the object"
 _DOMAINS = ("material", "content")
 
 
@@ -108,17 +106,22 @@ def _fault_json(report: CheckReport, fault: Fault) -> dict[str, Any]:
 
 
 def _counts(report: CheckReport, samples: Iterable[Sample]) -> NDArray[np.int64]:
-    """Returns the class pixels of the sound masks, shape (masks, 17)."""
+    """Returns the class pixels of the sound masks, shape (masks, classes + 1)."""
     counts = [report.class_pixels[s.id] for s in samples if s.id in report.class_pixels]
-    return np.array(counts, dtype=np.int64).reshape(-1, NUM_CLASSES + 1)
+    return np.array(counts, dtype=np.int64).reshape(-1, len(report.classes.ids) + 1)
+
+
+def _columns(report: CheckReport) -> list[tuple[int, str]]:
+    """Returns id and name of what :func:`_counts` counts."""
+    return [*((c.id, c.name) for c in report.classes.classes), (IGNORE_INDEX, _OUTSIDE)]
 
 
 def _classes_json(report: CheckReport, samples: Sequence[Sample]) -> list[dict[str, Any]]:
     counts = _counts(report, samples)
     return [
         {"id": id_, "name": name, "pixels": int(pixels), "images": int(images)}
-        for id_, name, pixels, images in zip(
-            _IDS, _NAMES, counts.sum(axis=0), np.count_nonzero(counts, axis=0), strict=True
+        for (id_, name), pixels, images in zip(
+            _columns(report), counts.sum(axis=0), np.count_nonzero(counts, axis=0), strict=True
         )
     ]
 
@@ -139,7 +142,7 @@ def _domain_json(report: CheckReport, domain: str) -> dict[str, Any]:
 def _class_table(report: CheckReport) -> str:
     counts = _counts(report, report.samples)
     totals = counts.sum(axis=0)
-    labelled = max(1, int(totals[:NUM_CLASSES].sum()))
+    labelled = max(1, int(totals[:-1].sum()))
     rows = [
         (
             id_,
@@ -148,8 +151,8 @@ def _class_table(report: CheckReport) -> str:
             f"{100 * total / labelled:.4f}" if id_ != IGNORE_INDEX else "-",
             n,
         )
-        for id_, name, total, n in zip(
-            _IDS, _NAMES, totals, np.count_nonzero(counts, axis=0), strict=True
+        for (id_, name), total, n in zip(
+            _columns(report), totals, np.count_nonzero(counts, axis=0), strict=True
         )
     ]
     return plain_table(("id", "class", "pixels", "% of labelled", "images"), rows, labels=2)
@@ -157,12 +160,14 @@ def _class_table(report: CheckReport) -> str:
 
 def _domain_table(report: CheckReport, domain: str) -> str:
     """Returns images, labelled pixels, the share of damage and the classes of each domain."""
+    clean, ids = report.classes.clean, np.array(report.classes.ids)
     rows = []
     for name, samples in _by_domain(report, domain).items():
-        counts = _counts(report, samples)[:, :NUM_CLASSES].sum(axis=0)
+        counts = _counts(report, samples)[:, :-1].sum(axis=0)
         labelled = int(counts.sum())
-        damaged = f"{100 * (1 - counts[0] / labelled):.2f}" if labelled else "-"
-        present = " ".join(str(i) for i in np.flatnonzero(counts))
+        known = labelled and clean is not None
+        damaged = f"{100 * (1 - counts[clean] / labelled):.2f}" if known else "-"
+        present = " ".join(map(str, ids[counts > 0]))
         rows.append((name or "(none)", len(samples), f"{labelled:,}", damaged, present))
     return plain_table((domain, "images", "labelled pixels", "% damaged", "classes"), rows)
 

@@ -11,21 +11,23 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
 from mmseg_heritage.dataprep.checks.faults import Fault
-from mmseg_heritage.dataprep.statistics import NUM_CLASSES, class_pixels
+from mmseg_heritage.dataprep.statistics import class_pixels
 from mmseg_heritage.images.color import profile_fault
 from mmseg_heritage.images.image_files import ImageFault, image_header
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.taxonomy import ARTEFACT, ClassList
 
 
 def read_pair(
-    image: Path | None, annotation: Path | None
+    image: Path | None, annotation: Path | None, classes: ClassList = ARTEFACT
 ) -> tuple[np.ndarray | None, np.ndarray | None, list[Fault]]:
     """Decodes a photograph and its mask as training does.
 
     Args:
         image: File of the photograph, if there is one.
         annotation: File of the mask, if there is one.
+        classes: Those that the mask can hold.
 
     Returns:
         :func:`mmseg_heritage.images.photographs.read_image` and
@@ -42,7 +44,7 @@ def read_pair(
             faults.append(_fault(image, error))
     if annotation is not None:
         try:
-            mask = read_mask(annotation, size)
+            mask = read_mask(annotation, size, classes=classes)
         except ImageFault as error:
             faults.append(_fault(annotation, error))
     return pixels, mask, faults
@@ -62,7 +64,7 @@ class Examined:
         size: (width, height) of the photograph in pixels; None without a readable one.
         digest: SHA-256 of the decoded pixels and their shape; None without a readable photograph.
         hash: Perceptual hash; None without a readable photograph.
-        class_pixels: int64 (17,), as :func:`mmseg_heritage.dataprep.statistics.class_pixels`; None
+        class_pixels: As :func:`mmseg_heritage.dataprep.statistics.class_pixels`; None
             without a sound mask.
     """
 
@@ -73,14 +75,15 @@ class Examined:
     class_pixels: NDArray[np.int64] | None = None
 
 
-def examine(image: Path | None, annotation: Path | None) -> Examined:
+def examine(image: Path | None, annotation: Path | None, classes: ClassList = ARTEFACT) -> Examined:
     """Decodes a photograph and its mask, and computes what data sets are compared by.
 
     Args:
         image: File of the photograph, if there is one.
         annotation: File of the mask, if there is one.
+        classes: Those that the mask can hold.
     """
-    pixels, mask, faults = read_pair(image, annotation)
+    pixels, mask, faults = read_pair(image, annotation, classes)
     size = digest = phash = counts = None
     if image is not None and pixels is not None:
         size = (pixels.shape[1], pixels.shape[0])
@@ -90,8 +93,8 @@ def examine(image: Path | None, annotation: Path | None) -> Examined:
         if unused := profile_fault(header.mode, header.profile):
             faults.append(Fault("colour profile", image, f"{unused}; its numbers are read as sRGB"))
     if annotation is not None and mask is not None:
-        counts = class_pixels(mask)
-        if not counts[:NUM_CLASSES].any():
+        counts = class_pixels(mask, classes)
+        if not counts[:-1].any():
             faults.append(Fault("no label", annotation, "every pixel is 255, outside the object"))
     return Examined(tuple(faults), size, digest, phash, counts)
 

@@ -14,7 +14,7 @@ import hashlib
 import json
 import logging
 import os
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, NamedTuple
 
@@ -24,7 +24,7 @@ from mmseg_heritage.dataprep.checks.faults import KINDS, Fault
 from mmseg_heritage.dataprep.checks.pixels import Examined, examine
 from mmseg_heritage.images.image_files import max_pixels
 from mmseg_heritage.images.reader_version import reader_version
-from mmseg_heritage.taxonomy import DamageClass
+from mmseg_heritage.taxonomy import ClassList
 from mmseg_heritage.utils.file_state import FileState, file_state
 from mmseg_heritage.utils.files import replacing, sha256
 
@@ -44,9 +44,9 @@ class _Entry(NamedTuple):
     found: Examined
 
 
-def classes_hash(classes: Iterable[DamageClass]) -> str:
+def classes_hash(classes: ClassList) -> str:
     """Returns a hash of a list of classes: other mask values may be allowed under another list."""
-    named = [(c.id, c.name) for c in classes]
+    named = [(c.id, c.name) for c in classes.classes]
     return hashlib.sha256(json.dumps(named).encode()).hexdigest()
 
 
@@ -58,13 +58,14 @@ class VerifiedFiles:
 
     Args:
         root: Folder of the data set.
-        classes: :func:`classes_hash` of the classes that masks may have.
+        classes: Those that masks may have.
         full: Whether to decode all files, whatever the record says.
     """
 
-    def __init__(self, root: str | Path, classes: str, full: bool = False) -> None:
+    def __init__(self, root: str | Path, classes: ClassList, full: bool = False) -> None:
         self.root = Path(root)
         self.classes = classes
+        self._classes_hash = classes_hash(classes)
         self._reader = _reader()
         self._entries: dict[_Key, _Entry] = {} if full else self._load()
         self._judged: dict[_Key, _Entry | None] = {}  # None is not sound
@@ -90,11 +91,11 @@ class VerifiedFiles:
             annotation: File of the mask, if there is one.
         """
         if image is None or annotation is None:
-            return examine(image, annotation)
+            return examine(image, annotation, self.classes)
         if (known := self.find(image, annotation)) is not None:
             return known
         states = _states(image, annotation)  # before reading: a later change must not go unnoticed
-        found = examine(image, annotation)
+        found = examine(image, annotation, self.classes)
         is_sound = states is not None and all(KINDS[f.kind].is_warning for f in found.faults)
         key = self._key(image, annotation)
         self._judged[key] = None
@@ -115,7 +116,7 @@ class VerifiedFiles:
             for key, entry in sorted({**self._load(warn=False), **self._judged}.items())
             if entry is not None and all((self.root / name).exists() for name in key)
         ]
-        head = {"schema": SCHEMA, "reader": self._reader, "classes": self.classes}
+        head = {"schema": SCHEMA, "reader": self._reader, "classes": self._classes_hash}
         content = {**head, "sha256": _digest(files), "files": files}
         try:
             with replacing(self.file) as temporary:
@@ -139,7 +140,7 @@ class VerifiedFiles:
             content = json.loads(self.file.read_text(encoding="utf-8"))
             if content["schema"] != SCHEMA or content["sha256"] != _digest(content["files"]):
                 raise ValueError("it was edited")
-            if (content["reader"], content["classes"]) != (self._reader, self.classes):
+            if (content["reader"], content["classes"]) != (self._reader, self._classes_hash):
                 return {}
             return dict(self._from_json(entry) for entry in content["files"])
         except FileNotFoundError:

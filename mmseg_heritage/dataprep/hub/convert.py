@@ -16,7 +16,7 @@ from mmseg_heritage.dataprep.hub.shrink import (
     shrink_mask,
     shrunk_size,
 )
-from mmseg_heritage.dataprep.statistics import NUM_CLASSES, class_pixels
+from mmseg_heritage.dataprep.statistics import class_pixels
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import ImageHeader, image_header
 from mmseg_heritage.images.masks import read_mask
@@ -89,14 +89,14 @@ def convert_annotation(
     wanted = None if image_size is None else (image_size[0], image_size[1])
     mask = read_mask(content, wanted, label)
     size = shrunk_size(header.size, max_side)
-    counts = class_pixels(mask)[:NUM_CLASSES]
+    counts = class_pixels(mask)[:-1]
     expected = expected_pixels(counts, mask.size, size[0] * size[1])
     if size != header.size:
         mask = shrink_mask(mask, size)
     content = encode_png(Image.fromarray(mask))
     written = _record(sample_id, "annotation", ".png", content, header, size)
     if max_side is not None:
-        kept = class_pixels(mask)[:NUM_CLASSES]
+        kept = class_pixels(mask)[:-1]
         written = replace(written, expected=expected.tolist(), kept=kept.tolist())
     return written, content
 

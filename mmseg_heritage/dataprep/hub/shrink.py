@@ -9,8 +9,8 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmseg_heritage.dataprep.statistics import NUM_CLASSES, class_pixels
-from mmseg_heritage.taxonomy import FINE
+from mmseg_heritage.dataprep.statistics import class_pixels
+from mmseg_heritage.taxonomy import ARTEFACT
 
 SMALL_SHARE = 0.01
 """A class that covers less than this share of a mask is kept by area, not by chance."""
@@ -66,7 +66,7 @@ def shrink_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
     """
     width, height = size
     shrunk = np.array(Image.fromarray(mask).resize(size, Image.Resampling.NEAREST))
-    counts = class_pixels(mask)[:NUM_CLASSES]
+    counts = class_pixels(mask)[:-1]
     expected = expected_pixels(counts, mask.size, shrunk.size)
     small = np.flatnonzero((counts > 0) & (counts < SMALL_SHARE * mask.size))
     for class_id in sorted(small.tolist(), key=lambda i: (-counts[i], i)):
@@ -112,10 +112,12 @@ def class_losses(
         In order of class id.
     """
     known = [(expected, kept) for expected, kept in masks if expected and kept]
-    expected, kept = np.array(known, dtype=np.int64).reshape(-1, 2, NUM_CLASSES).swapaxes(0, 1)
+    expected, kept = (
+        np.array(known, dtype=np.int64).reshape(-1, 2, len(ARTEFACT.ids)).swapaxes(0, 1)
+    )
     return [
         ClassLoss(
-            name=FINE[class_id].name,
+            name=ARTEFACT.names[class_id],
             images=int(np.count_nonzero(wanted)),
             lost_in=int(np.count_nonzero((wanted > 0) & (found == 0))),
             expected=int(wanted.sum()),

@@ -13,6 +13,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
+from mmseg_heritage.dataprep.class_file import CLASSES_FILE, write_classes
 from mmseg_heritage.dataprep.hub.convert import convert_image, encode_png
 from mmseg_heritage.dataprep.importing.coded_masks import Coder, read_coded_mask
 from mmseg_heritage.dataprep.importing.import_sources import Sources, find_sources
@@ -20,6 +21,7 @@ from mmseg_heritage.dataprep.importing.label_mapping import LabelMapping, load_m
 from mmseg_heritage.dataprep.importing.mat_files import require_scipy
 from mmseg_heritage.dataprep.layout import metadata_bytes
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.utils.files import check_empty, making_folder, sha256, write_json
 from mmseg_heritage.utils.progress import Bar, no_bar
 from mmseg_heritage.utils.text import counted
@@ -76,6 +78,8 @@ def import_data(
     bar: Bar = no_bar,
 ) -> Imported:
     """Writes another data set as images, annotations, metadata.csv and import.json.
+
+    A mapping with classes of its own adds classes.json.
 
     Photographs keep their bytes. Masks become 8-bit PNG of class ids. Every file is decoded and
     checked. The folder appears when it is complete: a call that fails or is stopped leaves nothing
@@ -236,10 +240,12 @@ def _write_records(
     done: Sequence[_Result],
     table: str | Path | None,
 ) -> None:
-    """Writes metadata.csv and import.json."""
+    """Writes metadata.csv, import.json and, for own classes, classes.json."""
     metadata = metadata_bytes([sources.metadata[result.id] for result in done])
     (folder / "metadata.csv").write_bytes(metadata)
     mapping = imported.mapping
+    if mapping.classes != ARTEFACT:
+        write_classes(folder / CLASSES_FILE, mapping.classes)
     content = {
         "schema": SCHEMA,
         "version": __version__,

@@ -1,8 +1,9 @@
-r"""Mapping files: what the mask values of another data set mean, in the classes of this one.
+r"""Mapping files: what the mask values of another data set mean, in ARTeFACT's classes or own ones.
 
-A mapping is JSON; docs/data.md describes each key::
+A mapping is JSON; docs/reference/data-format.md describes each key::
 
     {"schema": "mmseg_heritage/mapping/1", "name": "Cracks of a church",
+     "classes": [{"name": "Clean"}, {"name": "Cracks", "color": "#ff8000"}],
      "values": {"0": "Clean", "255": "Cracks", "128": "ignore"},
      "masks": {"suffix": "_mask"},
      "metadata": {"constants": {"material": "Lime plaster"}},
@@ -11,8 +12,6 @@ A mapping is JSON; docs/data.md describes each key::
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
@@ -24,20 +23,20 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmseg_heritage.dataprep.class_file import IGNORE, parse_classes
+from mmseg_heritage.dataprep.json_files import read_json, unknown_keys
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX
+from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList
+from mmseg_heritage.utils.files import sha256
 from mmseg_heritage.utils.text import did_you_mean
 
 SCHEMA = "mmseg_heritage/mapping/1"
 SHIPPED = Path(__file__).with_name("mappings")
 """Folder of the mapping files that come with the package."""
-IGNORE = "ignore"
-"""What a mask value means that is neither trained nor scored."""
 
 MAX_GREY = 65535
-_CLASS_IDS = {**{c.name: c.id for c in FINE}, IGNORE: IGNORE_INDEX}
 _TEXT_KEYS = ("name", "about", "source_id", "group_id")
-_KEYS = ("schema", *_TEXT_KEYS, "values", "masks", "metadata")
+_KEYS = ("schema", *_TEXT_KEYS, "classes", "values", "masks", "metadata")
 _MASK_KEYS = ("suffix", "extension", "mat_variable")
 _METADATA_KEYS = ("constants", "id_column", "columns")
 _CONSTANTS = ("material", "content", "type")
@@ -56,17 +55,14 @@ class Code:
         first: The smallest; a colour is red * 65536 + green * 256 + blue.
         last: The largest.
         meaning: Name of a class, or "ignore".
+        class_id: Its id in the masks that are written; 255 for "ignore".
     """
 
     text: str
     first: int
     last: int
     meaning: str
-
-    @property
-    def class_id(self) -> int:
-        """Returns 0..15, or 255 for "ignore"."""
-        return _CLASS_IDS[self.meaning]
+    class_id: int
 
 
 @dataclass(frozen=True)
@@ -79,6 +75,7 @@ class LabelMapping:
         in_color: Whether the values are colours.
         sha256: Of the file.
         content: Of the file.
+        classes: What the values can mean: the mapping's own classes, or those of ARTeFACT.
         about: Free text, such as origin and licence.
         suffix: What the names of masks have behind that of the image, before the point.
         extension: Of masks, with the point; empty for that of any image.
@@ -95,6 +92,7 @@ class LabelMapping:
     in_color: bool
     sha256: str
     content: dict[str, Any]
+    classes: ClassList = ARTEFACT
     about: str = ""
     suffix: str = ""
     extension: str = ""
@@ -137,31 +135,16 @@ def load_mapping(source: str | Path) -> LabelMapping:
     if not path.exists() and str(source) in shipped:
         path = shipped[str(source)]
     try:
-        data = path.read_bytes()
-        content = json.loads(data.decode("utf-8-sig"), object_pairs_hook=_object)
+        content = read_json(path, SCHEMA, "a mapping")
     except FileNotFoundError as error:
         raise InputError(
             f"{path}: no such mapping file; with the package come {', '.join(shipped)}"
         ) from error
-    except (OSError, ValueError) as error:
-        raise InputError(f"{path}: expected a mapping in JSON ({error})") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-        raise InputError(f'{path}: expected a mapping with "schema": "{SCHEMA}", found {found}')
     reader = _Reader(content)
-    mapping = reader.mapping(path.stem, hashlib.sha256(data).hexdigest())
+    mapping = reader.mapping(path.stem, sha256(path))
     if reader.problems:
         raise InputError(f"{path}: the mapping cannot be used", reader.problems)
     return mapping
-
-
-def _object(pairs: Sequence[tuple[str, Any]]) -> dict[str, Any]:
-    """Builds a JSON object; of keys that are there twice, one would be lost silently."""
-    keys = [key for key, _ in pairs]
-    twice = sorted({key for key in keys if keys.count(key) > 1})
-    if twice:
-        raise ValueError(f"there twice: {', '.join(map(repr, twice))}")
-    return dict(pairs)
 
 
 class _Reader:
@@ -189,7 +172,8 @@ class _Reader:
             self.problems.append("group_id: expected a rule or a column, found both")
         masks = {key: self._text(masks, key, f"masks.{key}") for key in _MASK_KEYS}
         self._check_masks(masks)
-        codes, in_color = self._codes(self.content.get("values"))
+        classes = self._classes()
+        codes, in_color = self._codes(self.content.get("values"), classes)
         if in_color and masks["mat_variable"]:
             self.problems.append("values: .mat files hold numbers, not colours")
         return LabelMapping(
@@ -199,6 +183,7 @@ class _Reader:
             in_color=in_color,
             sha256=digest,
             content=self.content,
+            classes=classes,
             constants=constants,
             id_column=id_column,
             columns=columns,
@@ -208,12 +193,7 @@ class _Reader:
         )
 
     def _known(self, found: dict[str, Any], known: Sequence[str], where: str) -> None:
-        self.problems += [
-            f"unknown key '{where}{key}'"
-            + (did_you_mean(key, known) or f"; known: {', '.join(known)}")
-            for key in found
-            if key not in known
-        ]
+        self.problems += unknown_keys(found, known, where)
 
     def _object(self, key: str, known: Sequence[str]) -> dict[str, Any]:
         value = self.content.get(key, {})
@@ -258,11 +238,19 @@ class _Reader:
             self.problems.append(f"{key}: expected one group, as in '^(.*)_tile', found '{text}'")
         return rule
 
-    def _codes(self, values: Any) -> tuple[list[Code], bool]:
+    def _classes(self) -> ClassList:
+        if "classes" not in self.content:
+            return ARTEFACT
+        classes, problems = parse_classes(self.content["classes"])
+        self.problems += problems
+        return classes
+
+    def _codes(self, values: Any, classes: ClassList) -> tuple[list[Code], bool]:
         """Reads what the mask values mean, and whether they are colours."""
         if not isinstance(values, dict) or not values:
             self.problems.append('values: expected mask values, as in {"0": "Clean"}')
             return [], False
+        class_ids = {**dict(zip(classes.names, classes.ids, strict=True)), IGNORE: IGNORE_INDEX}
         codes = []
         for text, meaning in values.items():
             limits = _value_range(text)
@@ -271,14 +259,14 @@ class _Reader:
                     f"values: '{text}' is no mask value; expected a number 0..{MAX_GREY}, a limit "
                     "such as '>=128', or a colour such as '#ff0000'"
                 )
-            if not isinstance(meaning, str) or meaning not in _CLASS_IDS:
-                near = did_you_mean(str(meaning), _CLASS_IDS)
-                known = near or f"; expected one of {', '.join(_CLASS_IDS)}"
+            if not isinstance(meaning, str) or meaning not in class_ids:
+                near = did_you_mean(str(meaning), class_ids)
+                known = near or f"; expected one of {', '.join(class_ids)}"
                 self.problems.append(
                     f"values: '{text}' means {meaning!r}, which is no class{known}"
                 )
             elif limits is not None:
-                codes.append(Code(text, *limits, meaning))
+                codes.append(Code(text, *limits, meaning, class_ids[meaning]))
         in_color = [code.text.startswith("#") for code in codes]
         if len(set(in_color)) > 1:
             self.problems.append("values: expected numbers or colours, found both")

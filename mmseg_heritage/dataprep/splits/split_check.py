@@ -12,9 +12,8 @@ from numpy.typing import NDArray
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.dataprep.splits.split import SCORED_PARTS, Split, check_split, load_split
-from mmseg_heritage.dataprep.statistics import NUM_CLASSES, sample_pixels
+from mmseg_heritage.dataprep.statistics import sample_pixels
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import FINE
 from mmseg_heritage.utils.progress import Bar, no_bar
 from mmseg_heritage.utils.tables import plain_table
 
@@ -117,10 +116,9 @@ def support_table(
     """Lays out how many images and pixels of each class, material and content the parts have."""
     parts = list(split.parts)
     rows: list[list[object]] = []
-    counts = [
-        np.array([pixels[i] for i in split.part(p)]).reshape(-1, NUM_CLASSES + 1) for p in parts
-    ]
-    for row, name in enumerate([*(c.name for c in FINE), "outside the object"]):
+    names = [*samples[0].classes.names, "outside the object"]
+    counts = [np.array([pixels[i] for i in split.part(p)]).reshape(-1, len(names)) for p in parts]
+    for row, name in enumerate(names):
         images = [int((c[:, row] > 0).sum()) for c in counts]
         rows.append([name, *images, *(f"{int(c[:, row].sum()):,}" for c in counts)])
     by_id = {s.id: s for s in samples}

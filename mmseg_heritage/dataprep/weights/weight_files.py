@@ -14,7 +14,6 @@ from mmseg_heritage.dataprep.splits.split import Split, check_split, default_spl
 from mmseg_heritage.dataprep.statistics import group_pixels, sample_pixels
 from mmseg_heritage.dataprep.weights.weight_formulas import class_weights, save_class_weights
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import LEVELS
 from mmseg_heritage.utils.progress import Bar, no_bar
 
 FOLDER = "class_weights"
@@ -44,7 +43,7 @@ def make_weight_files(
             of the split. The place for a bar chart, :func:`chart_of`, must be free too.
         formula: A name in :data:`mmseg_heritage.dataprep.weights.weight_formulas.FORMULAS`.
         max_ratio: See :func:`mmseg_heritage.dataprep.weights.weight_formulas.class_weights`.
-        level: Level of the taxonomy that is trained.
+        level: Level of the data set's classes that is trained.
         overwrite: Replace files that are already there.
         bar: Shows progress.
 
@@ -57,10 +56,11 @@ def make_weight_files(
             computed, or files are in the way; nothing is written then but, where the weights of a
             later fold cannot be computed, those of earlier folds.
     """
-    if level not in LEVELS:
-        raise InputError(f"level must be one of {', '.join(LEVELS)}, found '{level}'")
     class_weights([1], formula, image_pixels=[1], max_ratio=max_ratio)  # refuses what is no option
     samples = read_folder(root)
+    levels = samples[0].classes.levels
+    if level not in levels:
+        raise InputError(f"level must be one of {', '.join(levels)}, found '{level}'")
     splits = _splits(Path(root), split_file, samples)
     targets = _targets(Path(root), split_file, out, splits)
     in_the_way = [
@@ -132,7 +132,8 @@ def _save(
     ids = split.part("train")
     if not ids:
         raise InputError(f"{manifest}: the training part is empty, so that nothing can be counted")
-    counts = group_pixels(np.stack([pixels[i] for i in ids]), LEVELS[level])
+    grouping = samples[0].classes.levels[level]
+    counts = group_pixels(np.stack([pixels[i] for i in ids]), grouping)
     copies = {s.id for s in samples if s.is_derived}.intersection(ids)
     details = {
         "level": level,
@@ -149,7 +150,7 @@ def _save(
     return save_class_weights(
         target,
         counts.sum(axis=0),
-        LEVELS[level].classes,
+        grouping.classes,
         formula,
         image_pixels=((counts > 0) * counts.sum(axis=1, keepdims=True)).sum(axis=0),
         max_ratio=max_ratio,

@@ -38,8 +38,8 @@ def fill_disk(
     """Decodes what is not yet in a folder, in threads; several processes may do so at once.
 
     Every file is written under another name and renamed, so that a killed fill is taken up again.
-    Names stand for the path, size and time of change of the photograph, for the label map, and for
-    the reader: what changed is decoded again.
+    Names stand for the path, size and time of change of the photograph, for its classes and
+    label map, and for the reader: what changed is decoded again.
 
     Args:
         items: What to keep.
@@ -113,10 +113,11 @@ def outdated_files(items: Iterable[CacheItem], folder: Path) -> list[Path]:
 
 
 def _source_key(item: CacheItem) -> str:
-    """Names a photograph, or a mask with its label map, in 24 hex digits."""
+    """Names a photograph, or a mask with its classes and label map, in 24 hex digits."""
     table = b"" if item.label_map is None else label_table(item.label_map).tobytes()
     path = os.fsencode(Path(item.path).resolve())
-    return hashlib.sha256(path + b"\0" + table).hexdigest()[:24]
+    classes = bytes(sorted(item.classes.ids))  # a mask was verified to hold no other values
+    return hashlib.sha256(b"\0".join([path, classes, table])).hexdigest()[:24]
 
 
 def _state_key(item: CacheItem, reader: str) -> str:

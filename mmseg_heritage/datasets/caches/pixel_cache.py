@@ -22,6 +22,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.known_sizes import known_size
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.taxonomy import ARTEFACT, ClassList
 from mmseg_heritage.utils.memory import available_memory
 from mmseg_heritage.utils.progress import Progress
 from mmseg_heritage.utils.text import readable_size
@@ -41,7 +42,10 @@ def decode_image(path: str | Path) -> np.ndarray:
 
 
 def decode_mask(
-    path: str | Path, size: tuple[int, int] | None = None, label_map: LabelMap | None = None
+    path: str | Path,
+    size: tuple[int, int] | None = None,
+    label_map: LabelMap | None = None,
+    classes: ClassList = ARTEFACT,
 ) -> np.ndarray:
     """Reads a mask and maps its ids to those that are trained: uint8 (H, W).
 
@@ -49,8 +53,9 @@ def decode_mask(
         path: File of the mask.
         size: Expected (width, height).
         label_map: Old id -> new id; ids it does not name stay. None changes nothing.
+        classes: Those that the mask can hold.
     """
-    mask = read_mask(path, size)
+    mask = read_mask(path, size, classes=classes)
     return mask if label_map is None else label_table(label_map)[mask]
 
 
@@ -70,11 +75,13 @@ class CacheItem:
         path: The photograph or mask.
         shape: Shape of its uint8 array, (H, W, 3) or (H, W).
         label_map: Old id -> new id, of masks.
+        classes: Those that a mask can hold.
     """
 
     path: str
     shape: tuple[int, ...]
     label_map: LabelMap | None = None
+    classes: ClassList = ARTEFACT
 
     @property
     def nbytes(self) -> int:
@@ -90,7 +97,8 @@ class CacheItem:
         if len(self.shape) == 3:
             array = decode_image(self.path)
         else:
-            array = decode_mask(self.path, (self.shape[1], self.shape[0]), self.label_map)
+            size = (self.shape[1], self.shape[0])
+            array = decode_mask(self.path, size, self.label_map, self.classes)
         if array.shape != self.shape:
             raise InputError(
                 f"{self.path}: expected {self.shape[1]}x{self.shape[0]} as its header said, found "
@@ -100,19 +108,22 @@ class CacheItem:
 
 
 def plan_cache(
-    pairs: Iterable[tuple[str, str]], label_map: LabelMap | None = None
+    pairs: Iterable[tuple[str, str]],
+    label_map: LabelMap | None = None,
+    classes: ClassList = ARTEFACT,
 ) -> list[CacheItem]:
     """Lists what a cache will hold, reading headers only.
 
     Args:
         pairs: Photograph and mask of each sample.
         label_map: Old id -> new id, or None.
+        classes: Those that the masks can hold.
     """
     items: dict[str, CacheItem] = {}
     for image, mask in pairs:
         width, height = known_size(image)
         items[image] = CacheItem(image, (height, width, 3))
-        items[mask] = CacheItem(mask, (height, width), label_map)
+        items[mask] = CacheItem(mask, (height, width), label_map, classes)
     return list(items.values())
 
 

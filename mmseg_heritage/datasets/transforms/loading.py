@@ -8,6 +8,7 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
 from mmseg_heritage.datasets.caches.pixel_cache import decode_image, decode_mask
+from mmseg_heritage.taxonomy import ARTEFACT
 
 
 @TRANSFORMS.register_module()
@@ -36,8 +37,9 @@ class LoadHeritageImage(BaseTransform):
 class LoadARTeFACTAnnotations(BaseTransform):
     """Reads a mask, verifies it, and maps its ids to those of the classes that are trained.
 
-    Required keys: ``seg_map_path``, ``label_map`` (old id -> new id, or None) and, where the image
-    was loaded before, ``ori_shape``; or ``cached_seg_map``, verified and mapped when the cache of
+    Required keys: ``seg_map_path``, ``label_map`` (old id -> new id, or None), ``mask_classes`` (a
+    :class:`mmseg_heritage.taxonomy.ClassList`; without it ARTeFACT's) and, where the image was
+    loaded before, ``ori_shape``; or ``cached_seg_map``, verified and mapped when the cache of
     the data set was filled. Added keys: ``gt_seg_map`` (uint8, (H, W)), ``seg_fields``. Removed
     keys: ``cached_seg_map``. Without any of both, as in a photograph that is to be predicted,
     nothing is added.
@@ -55,7 +57,12 @@ class LoadARTeFACTAnnotations(BaseTransform):
         if mask is None:
             height, width = results.get("ori_shape", (None, None))
             size = None if width is None else (width, height)
-            mask = decode_mask(results["seg_map_path"], size, results.get("label_map"))
+            mask = decode_mask(
+                results["seg_map_path"],
+                size,
+                results.get("label_map"),
+                results.get("mask_classes", ARTEFACT),
+            )
         results["gt_seg_map"] = mask
         results.setdefault("seg_fields", []).append("gt_seg_map")
         return results

@@ -11,14 +11,12 @@ from mmseg.registry import TRANSFORMS
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.sample_set.damage import lay
-from mmseg_heritage.sample_set.damages import CLASS_IDS, PAINTERS
+from mmseg_heritage.sample_set.damages import PAINTERS
 from mmseg_heritage.sample_set.scene import Scene
-from mmseg_heritage.taxonomy import IGNORE_INDEX
+from mmseg_heritage.taxonomy import ARTEFACT, CLEAN, IGNORE_INDEX, ClassList
 
 PAINTABLE = ("Dust", "Scratch", "Hair")
 """What lies on a surface or runs across it; all else bares layers that no photograph shows."""
-
-CLEAN_ID = CLASS_IDS["Clean"]
 
 _VISIBLE = 0.08  # change of a channel, of 1, from which paint can be told from the surface
 
@@ -32,15 +30,16 @@ class RandomPaintedDamage(BaseTransform):
     it. The mask changes where the paint can be seen. Where the class is not trained, what is
     painted becomes 255; at another level it becomes its group.
 
-    Required keys: ``img`` (uint8, (H, W, 3), BGR), ``gt_seg_map`` (uint8, (H, W)) and, where ids
-    are mapped, ``label_map``. Changed keys: ``img``, ``gt_seg_map``.
+    Required keys: ``img`` (uint8, (H, W, 3), BGR), ``gt_seg_map`` (uint8, (H, W)), where ids are
+    mapped ``label_map``, and of own classes ``mask_classes``, which must have Clean and the kinds
+    by these names. Changed keys: ``img``, ``gt_seg_map``.
 
     Args:
         classes: Names of the kinds to choose from, of :data:`PAINTABLE`.
 
     Raises:
-        InputError: If a kind cannot be painted; or, when an image is painted on, if Clean is not
-            trained, so that nobody can tell where to paint.
+        InputError: If a kind cannot be painted; or, when an image is painted on, if the data set
+            does not have it, or if Clean is not trained, so that nobody can tell where to paint.
     """
 
     def __init__(self, classes: Sequence[str] = PAINTABLE) -> None:
@@ -56,7 +55,8 @@ class RandomPaintedDamage(BaseTransform):
         """Paints on the image and marks the mask."""
         mask: np.ndarray = results["gt_seg_map"]
         label_map = results.get("label_map") or {}
-        clean_id = label_map.get(CLEAN_ID, CLEAN_ID)
+        ids = self._mask_values(results.get("mask_classes", ARTEFACT))
+        clean_id = label_map.get(ids[CLEAN], ids[CLEAN])
         if clean_id == IGNORE_INDEX:
             raise InputError(
                 "RandomPaintedDamage paints on Clean, which this data set ignores; choose another "
@@ -69,13 +69,23 @@ class RandomPaintedDamage(BaseTransform):
         generator = np.random.default_rng(np.random.randint(2**31))
         before = np.divide(results["img"][..., ::-1], 255, dtype=np.float32)
         scene = Scene("Film emulsion", before, before, before, inside, np.zeros_like(mask), None)
-        class_id = CLASS_IDS[name]
-        lay(scene, PAINTERS[name](scene, generator), class_id)
-        seen = (scene.mask == class_id) & (np.abs(scene.image - before).max(axis=2) >= _VISIBLE)
+        lay(scene, PAINTERS[name](scene, generator), 1)  # 1 is where paint lies, whatever its class
+        seen = (scene.mask == 1) & (np.abs(scene.image - before).max(axis=2) >= _VISIBLE)
         painted = np.rint(scene.image * 255).astype(np.uint8)[..., ::-1]
         results["img"] = np.ascontiguousarray(painted)
-        results["gt_seg_map"] = np.where(seen, np.uint8(label_map.get(class_id, class_id)), mask)
+        results["gt_seg_map"] = np.where(seen, np.uint8(label_map.get(ids[name], ids[name])), mask)
         return results
+
+    def _mask_values(self, classes: ClassList) -> dict[str, int]:
+        """Returns the mask values of Clean and of what is painted, by name."""
+        missing = [f"no class '{n}'" for n in (CLEAN, *self.classes) if n not in classes.names]
+        if missing:
+            raise InputError(
+                "RandomPaintedDamage paints classes of ARTeFACT; choose another augmentation than "
+                "'film_damage', or name in 'classes' the kinds that this data set has",
+                missing,
+            )
+        return {c.name: c.id for c in classes.classes}
 
     def __repr__(self) -> str:
         return f"{type(self).__name__}(classes={self.classes})"

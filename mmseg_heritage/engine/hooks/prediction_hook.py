@@ -13,8 +13,9 @@ from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.images.writing import Palette, write_class_map, write_image
 from mmseg_heritage.taxonomy import IGNORE_INDEX
-from mmseg_heritage.visualization.figures.panels import Palette, panel, write_class_map, write_image
+from mmseg_heritage.visualization.figures.panels import panel
 
 
 @HOOKS.register_module()
@@ -27,7 +28,8 @@ class PredictionHook(Hook):
 
     Args:
         show_dir: Folder of ``<id>.png`` panels: input, ground truth, prediction. None writes none.
-        out_dir: Folder of ``<id>.png`` class maps (ids with palette). None writes none.
+        out_dir: Folder of ``<id>.png`` class maps, which hold the mask values of the data set, with
+            its palette; those of levels hold positions of groups. None writes none.
     """
 
     priority = "LOW"
@@ -50,18 +52,24 @@ class PredictionHook(Hook):
             name = f"{Path(sample.img_path).stem}.png"
             truth = _class_map(sample.gt_sem_seg)
             prediction = _class_map(sample.pred_sem_seg)
-            self._write(name, image, truth, prediction, meta["classes"], meta["palette"])
+            if self.out_dir is not None:
+                values = meta.get("mask_values")
+                write_class_map(self.out_dir / name, prediction, meta["palette"], values)
+            self._show(name, image, truth, prediction, meta["classes"], meta["palette"])
             for level_name, level in sample.get("levels", {}).items():
-                self._write(
+                of_level = _class_map(sample.get(f"pred_sem_seg_{level_name}"))
+                if self.out_dir is not None:
+                    write_class_map(self.out_dir / level_name / name, of_level, level.colors)
+                self._show(
                     f"{level_name}/{name}",
                     image,
                     np.array(level.lookup(), dtype=np.uint8)[truth],
-                    _class_map(sample.get(f"pred_sem_seg_{level_name}")),
+                    of_level,
                     level.classes,
                     level.colors,
                 )
 
-    def _write(
+    def _show(
         self,
         name: str,
         image: np.ndarray | None,
@@ -70,9 +78,7 @@ class PredictionHook(Hook):
         classes: Sequence[str],
         palette: Palette,
     ) -> None:
-        """Writes the class map and the picture of one image at one level."""
-        if self.out_dir is not None:
-            write_class_map(self.out_dir / name, prediction, palette)
+        """Writes the picture of one image at one level."""
         if self.show_dir is not None and image is not None:
             # Where the truth is ignored nothing is scored, and nothing is shown.
             shown = np.where(truth == IGNORE_INDEX, truth, prediction)

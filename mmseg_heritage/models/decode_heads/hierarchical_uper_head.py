@@ -13,11 +13,18 @@ from mmseg.models.utils import resize
 from mmseg.registry import MODELS
 from torch import Tensor, nn
 
+from mmseg_heritage.dataprep.class_file import parse_classes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.hierarchy import Groups, read_levels
 from mmseg_heritage.models.decode_heads.hierarchy_scores import MODES, HierarchyScores
 from mmseg_heritage.models.losses.masked_loss import FACTOR, is_factor
-from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX, LEVELS
+from mmseg_heritage.taxonomy import (
+    ARTEFACT,
+    FINE_LEVEL,
+    IGNORE_INDEX,
+    ClassList,
+    named_classes,
+)
 
 LossConfig = Mapping[str, Any] | Sequence[Mapping[str, Any]]
 
@@ -45,7 +52,8 @@ class HierarchicalUPerHead(UPerHead):
         level_losses: Level name -> ``loss_decode`` of that level. A level that is not named here
             takes that of the classes, without its ``class_weight``.
         consistency_weight: Weight of the divergence between levels, for the mode 'independent'.
-        classes: Names of the classes, for data sets other than ARTeFACT.
+        classes: The classes, for data sets other than ARTeFACT: names, or entries as in
+            classes.json, whose groups are the level "coarse".
         loss_decode: Loss, or list of losses, of the classes.
         **kwargs: See :class:`mmseg.models.decode_heads.UPerHead`.
 
@@ -60,20 +68,21 @@ class HierarchicalUPerHead(UPerHead):
         level_weights: Mapping[str, float] | None = None,
         level_losses: Mapping[str, LossConfig] | None = None,
         consistency_weight: float = 0.0,
-        classes: Sequence[str] | None = None,
+        classes: Sequence[str | Mapping[str, Any]] | None = None,
         loss_decode: LossConfig | None = None,
         **kwargs: Any,
     ) -> None:
         loss_decode = loss_decode or {"type": "ClassWeightedDiceLoss"}
         super().__init__(loss_decode=loss_decode, **kwargs)
-        classes = LEVELS[FINE_LEVEL].classes if classes is None else classes
-        self.levels = read_levels(levels or {"binary": "binary", "coarse": "coarse"}, classes)
+        class_list = _class_list(classes)
+        if levels is None:
+            levels = {name: name for name in ("binary", "coarse") if name in class_list.groupings}
+        self.levels = read_levels(levels, class_list)
         names = (*self.levels, FINE_LEVEL)
         problems = []
-        if len(classes) != self.num_classes:
-            problems.append(
-                f"num_classes={self.num_classes}, but {len(classes)} classes; see 'classes'"
-            )
+        number = len(class_list.names)
+        if number != self.num_classes:
+            problems.append(f"num_classes={self.num_classes}, but {number} classes; see 'classes'")
         if mode not in MODES:
             problems.append(f"mode={mode!r}, expected one of {', '.join(MODES)}")
         if consistency_weight and mode != "independent":
@@ -93,7 +102,7 @@ class HierarchicalUPerHead(UPerHead):
             for name in self.levels
             if hasattr(nn.ModuleDict, name)
         ]
-        if self.ignore_index is None or not len(classes) <= self.ignore_index <= IGNORE_INDEX:
+        if self.ignore_index is None or not number <= self.ignore_index <= IGNORE_INDEX:
             problems.append(f"ignore_index={self.ignore_index}, expected {IGNORE_INDEX}")
         if problems:
             raise InputError("HierarchicalUPerHead cannot be built", problems)
@@ -247,6 +256,18 @@ class HierarchicalUPerHead(UPerHead):
             divergence = self.scores.consistency(scores, label)
             losses["loss_consistency"] = self.consistency_weight * divergence
         return losses
+
+
+def _class_list(entries: Sequence[str | Mapping[str, Any]] | None) -> ClassList:
+    """Returns the classes that a config lists."""
+    if entries is None:
+        return ARTEFACT
+    classes, problems = parse_classes(entries)
+    if problems:
+        raise InputError("HierarchicalUPerHead cannot be built", problems)
+    # Of names alone, ARTeFACT's bring their groups.
+    only_names = all(isinstance(entry, str) for entry in entries)
+    return named_classes(classes.names) if only_names else classes
 
 
 def _losses(config: LossConfig) -> nn.ModuleList:

@@ -57,6 +57,8 @@ class ClassWeightedDiceLoss(MaskedLoss):
     **Precision.** Logits are upcast to float32 and summed in float64, inside autocast as well; the
     loss is float32 (float64 for float64 logits).
 
+    All other arguments are those of :class:`MaskedLoss`.
+
     Args:
         class_weight: See :class:`MaskedLoss`. A class of weight 0 takes no part in the mean; its
             pixels still count against the others. Only ratios matter for ``reduction='mean'``.
@@ -65,7 +67,6 @@ class ClassWeightedDiceLoss(MaskedLoss):
         reduction: ``'mean'`` is L; ``'none'`` gives the C terms :math:`w_c (1 - D_c)`, 0 for
             classes that take no part; ``'sum'`` is their sum. There is no loss per pixel, so that
             mmsegmentation's OHEM sampler needs its ``thresh``.
-        loss_weight, ignore_index, check_labels, loss_name: See :class:`MaskedLoss`.
     """
 
     def __init__(

@@ -30,11 +30,12 @@ class GeneralizedDiceLoss(MaskedLoss):
     pixels makes the loss jump; :class:`ClassWeightedDiceLoss` is the calmer one. In a batch without
     a labelled pixel it is 0, with zero gradients.
 
+    All other arguments are those of :class:`MaskedLoss`.
+
     Args:
         class_weight: See :class:`MaskedLoss`.
         reduction: There are no terms for single classes: 'mean', 'sum' and 'none' are all L, and
             an ``avg_factor`` has nothing to divide.
-        loss_weight, ignore_index, check_labels, loss_name: See :class:`MaskedLoss`.
     """
 
     def __init__(

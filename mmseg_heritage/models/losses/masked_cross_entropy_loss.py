@@ -27,6 +27,8 @@ class MaskedCrossEntropyLoss(MaskedLoss):
     ignored pixels too. In a batch without a labelled pixel this loss is 0, with zero gradients.
     Logits are upcast to float32, inside autocast as well.
 
+    All other arguments are those of :class:`MaskedLoss`.
+
     Args:
         class_weight: See :class:`MaskedLoss`. The size of the weights counts with
             ``normalize='pixels'``; weights of mean 1 over the pixels leave the scale of the loss.
@@ -39,7 +41,6 @@ class MaskedCrossEntropyLoss(MaskedLoss):
             weights of the classes it falls on.
         reduction: 'mean' is L; 'none' gives the terms :math:`m_j w_{t_j} (-\ln p_j)`, (N, H, W);
             'sum' is their sum.
-        loss_weight, ignore_index, check_labels, loss_name: See :class:`MaskedLoss`.
     """
 
     def __init__(

@@ -30,13 +30,14 @@ class MulticlassFocalLoss(MaskedLoss):
     :math:`\alpha = 1` it is :class:`MaskedCrossEntropyLoss`. In a batch without a labelled pixel it
     is 0, with zero gradients. Logits are upcast to float32, inside autocast as well.
 
+    All other arguments are those of :class:`MaskedLoss`.
+
     Args:
         alpha: The factor above, from 0 upwards: one for all classes, or one for each.
         gamma: The exponent, from 0 upwards.
         class_weight: See :class:`MaskedLoss`. p is not affected by it.
         normalize: See :class:`MaskedCrossEntropyLoss`; alpha is no part of the divisor.
         reduction: 'mean' is L; 'none' gives the terms, (N, H, W); 'sum' is their sum.
-        loss_weight, ignore_index, check_labels, loss_name: See :class:`MaskedLoss`.
     """
 
     alpha: Tensor

@@ -12,7 +12,7 @@ import numpy as np
 from matplotlib.axes import Axes
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import FINE
+from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.visualization.figures.style import (
     BLACK,
     BLUE,
@@ -32,7 +32,7 @@ Curve = tuple[list[int], list[float]]
 _LOG = "vis_data/scalars.json"
 _MEANS = ("mIoU", "damage_classes_mIoU", "damage_IoU", "coarse_mIoU")
 _COLUMNS = 4
-_SPELLED = {c.name.lower(): c.name for c in FINE}  # the log spells "Material Loss"
+_SPELLED = {name.lower(): name for name in ARTEFACT.names}  # the log spells "Material Loss"
 _MAX_LOSSES = 6
 
 

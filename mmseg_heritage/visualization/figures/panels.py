@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mmseg_heritage.taxonomy import BACKGROUND, IGNORE_INDEX
-from mmseg_heritage.utils.files import replacing
-
-Palette = Sequence[Sequence[int]]
+from mmseg_heritage.images.writing import Palette, color_table
+from mmseg_heritage.taxonomy import IGNORE_INDEX
 
 PANEL_EDGE = 640
 """Long edge in pixels of each picture in a panel; larger photographs are shrunk to it."""
 _MARGIN = 8
 _LINE = 18
 _INK, _PAPER = (32, 32, 32), (255, 255, 255)
-
-
-def color_table(palette: Palette) -> np.ndarray:
-    """Returns a uint8 (256, 3) RGB table: class id -> colour; 255 is the data set's Background."""
-    table = np.zeros((256, 3), dtype=np.uint8)
-    table[: len(palette)] = np.asarray(palette, dtype=np.uint8)
-    table[IGNORE_INDEX] = BACKGROUND.color
-    return table
 
 
 def overlay(
@@ -53,27 +42,6 @@ def overlay(
     outlined = border & ~untouched
     result[outlined] = color_table(palette)[class_map[outlined]]
     return result
-
-
-def write_class_map(path: str | Path, class_map: np.ndarray, palette: Palette) -> None:
-    """Writes class ids as a PNG with the palette: viewers show colours, programs read ids.
-
-    Args:
-        path: File ending in .png.
-        class_map: uint8 (H, W).
-        palette: One RGB colour for each class.
-    """
-    image = Image.fromarray(class_map).convert("P")
-    # convert() quantises colours only for RGB; for L it keeps the values as indices.
-    image.putpalette(color_table(palette).ravel().tolist())
-    with replacing(path) as temporary:
-        image.save(temporary, optimize=True)
-
-
-def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Writes a uint8 (H, W, 3) RGB array in the format of the suffix."""
-    with replacing(path) as temporary:
-        Image.fromarray(image).save(temporary)
 
 
 def shrink(array: np.ndarray, edge: int, nearest: bool = False) -> np.ndarray:

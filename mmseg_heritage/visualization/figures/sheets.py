@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmseg_heritage.images.writing import Palette, color_table
 from mmseg_heritage.taxonomy import BACKGROUND, FINE_LEVEL, IGNORE_INDEX, Level
 from mmseg_heritage.visualization.figures.outcomes import (
     CLASS_COLORS,
@@ -24,13 +25,7 @@ from mmseg_heritage.visualization.figures.outcomes import (
     error_map,
     error_picture,
 )
-from mmseg_heritage.visualization.figures.panels import (
-    PANEL_EDGE,
-    Palette,
-    color_table,
-    overlay,
-    shrink,
-)
+from mmseg_heritage.visualization.figures.panels import PANEL_EDGE, overlay, shrink
 from mmseg_heritage.visualization.figures.style import (
     GREY,
     PERCENT,

@@ -18,10 +18,10 @@ from typing import Any
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
 from mmseg_heritage.evaluation.comparison_tables import comparison_tables
+from mmseg_heritage.evaluation.score_tables import Cell, Estimate, Table
 from mmseg_heritage.evaluation.store import Counts
-from mmseg_heritage.evaluation.tables import Cell, Estimate, Table
 from mmseg_heritage.evaluation.tested_runs import Entry, Run
-from mmseg_heritage.taxonomy import FINE, FINE_LEVEL
+from mmseg_heritage.taxonomy import ARTEFACT, BACKGROUND, FINE_LEVEL
 from mmseg_heritage.version import __version__
 from mmseg_heritage.visualization.report.model_card import Facts, model_card
 from mmseg_heritage.visualization.report.report_figures import (
@@ -46,7 +46,7 @@ from mmseg_heritage.visualization.report.report_text import (
 )
 
 _GALLERY = 2
-_MATERIAL_LOSS = FINE[1].name
+_MATERIAL_LOSS = ARTEFACT.names[1]
 _LEVEL_CAPTIONS = {FINE_LEVEL: "Classes", "coarse": "Groups of damage", "binary": "Damage or not"}
 
 
@@ -140,7 +140,7 @@ def run_page(
         cards={label: model_card(run)},
         definitions=list(plain_definitions(content["definitions"])),
         swatches=_swatches([counts]),
-        material_loss=_MATERIAL_LOSS in counts.classes,
+        material_loss=_has_material_loss(counts),
     )
 
 
@@ -182,7 +182,7 @@ def comparison_page(
         cards=cards,
         definitions=list(plain_definitions(content["definitions"])),
         swatches=_swatches(list(counts.values())),
-        material_loss=any(_MATERIAL_LOSS in c.classes for c in counts.values()),
+        material_loss=any(map(_has_material_loss, counts.values())),
     )
 
 
@@ -253,6 +253,14 @@ def _gallery(ranked: Sequence[str]) -> dict[str, list[str]]:
         "The lowest scores": list(ranked[:_GALLERY]),
         "The middle": list(ranked[middle : middle + _GALLERY]),
         "The highest scores": list(ranked[-_GALLERY:]),
+    }
+
+
+def _has_material_loss(counts: Counts) -> bool:
+    """Whether ARTeFACT's class Material loss is among the classes, and not an own one."""
+    return _MATERIAL_LOSS in counts.classes and set(counts.classes) <= {
+        *ARTEFACT.names,
+        BACKGROUND.name,
     }
 
 

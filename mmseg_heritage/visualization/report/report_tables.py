@@ -10,8 +10,8 @@ import numpy as np
 from mmseg_heritage.evaluation.bootstrap import MIN_GROUPS
 from mmseg_heritage.evaluation.confusion import class_scores, level_counts, level_iou
 from mmseg_heritage.evaluation.means import damage_classes, image_scores
+from mmseg_heritage.evaluation.score_tables import Cell, Column, Estimate, Table
 from mmseg_heritage.evaluation.store import Counts
-from mmseg_heritage.evaluation.tables import Cell, Column, Estimate, Table
 from mmseg_heritage.taxonomy import FINE_LEVEL
 
 _CLASS_COLUMNS = (

@@ -15,7 +15,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import MAX_MEGAPIXELS_VARIABLE
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
-from mmseg_heritage.taxonomy import FINE, IGNORE_INDEX
+from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX
 
 SRGB = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
 
@@ -299,7 +299,7 @@ def test_the_sample_set_is_sound_and_counted_exactly(sample_set):
     assert (report.num_images, report.num_annotations, len(report.samples)) == (12, 12, 12)
     for sample in report.samples:
         mask = np.array(Image.open(sample.annotation))
-        expected = [np.sum(mask == i) for i in [*(c.id for c in FINE), IGNORE_INDEX]]
+        expected = [np.sum(mask == i) for i in [*(c.id for c in ARTEFACT.classes), IGNORE_INDEX]]
         np.testing.assert_array_equal(report.class_pixels[sample.id], expected)
 
 

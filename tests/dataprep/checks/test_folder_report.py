@@ -11,13 +11,13 @@ from mmseg_heritage.dataprep.checks.faults import KINDS, Fault
 from mmseg_heritage.dataprep.checks.folder_check import CheckReport, check_folder
 from mmseg_heritage.dataprep.checks.folder_report import SCHEMA, SHOWN, report_json, report_text
 from mmseg_heritage.dataprep.layout import read_folder
-from mmseg_heritage.taxonomy import FINE
+from mmseg_heritage.taxonomy import ARTEFACT
 
 ROOT = Path("data/set")
 
 
 def _report(faults):
-    return CheckReport(ROOT, 3, 2, [], False, {}, faults)
+    return CheckReport(ROOT, 3, 2, [], False, ARTEFACT, {}, faults)
 
 
 def _faults(kind, number):
@@ -84,7 +84,7 @@ def test_counts_by_class_and_domain_add_up(copied_sample_set):
         assert entry["pixels"] == sum(int(np.sum(m == entry["id"])) for m in masks.values())
         assert entry["images"] == sum(bool(np.any(m == entry["id"])) for m in masks.values())
     names = [entry["name"] for entry in content["classes"]]
-    assert names == [*(c.name for c in FINE), "outside the object"]
+    assert names == [*ARTEFACT.names, "outside the object"]
     for field, name in (("material", "materials"), ("content", "contents")):
         domains = content[name]
         assert sum(domain["images"] for domain in domains.values()) == 12
@@ -98,7 +98,10 @@ def test_counts_by_class_and_domain_add_up(copied_sample_set):
 def test_the_text_shows_classes_and_domains(sample_set):
     text = report_text(check_folder(sample_set))
     assert "12 images, 12 annotations, 12 pairs" in text
-    for name in (*(c.name for c in FINE), *{s.material for s in read_folder(sample_set)}):
+    for name in (
+        *ARTEFACT.names,
+        *{s.material for s in read_folder(sample_set)},
+    ):
         assert name in text
     assert "severity" not in text  # there is nothing to list
 

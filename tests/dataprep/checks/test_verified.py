@@ -11,13 +11,14 @@ from PIL import Image
 from mmseg_heritage.dataprep.checks import verified as module
 from mmseg_heritage.dataprep.checks.folder_check import check_folder
 from mmseg_heritage.dataprep.checks.sample_check import check_pixels, check_sizes
-from mmseg_heritage.dataprep.checks.verified import VERIFIED_FILE, VerifiedFiles, classes_hash
+from mmseg_heritage.dataprep.checks.verified import VERIFIED_FILE, VerifiedFiles
+from mmseg_heritage.dataprep.class_file import CLASSES_FILE, write_classes
 from mmseg_heritage.dataprep.data_folder import DataFolder
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images import known_sizes
 from mmseg_heritage.images.image_files import MAX_MEGAPIXELS_VARIABLE
-from mmseg_heritage.taxonomy import FINE
+from mmseg_heritage.taxonomy import ARTEFACT, named_classes
 
 
 @pytest.fixture
@@ -26,9 +27,9 @@ def decoded(monkeypatch):
     found = []
     examine = module.examine
 
-    def spy(image, annotation):
+    def spy(image, annotation, *classes):
         found.append((image or annotation).stem)
-        return examine(image, annotation)
+        return examine(image, annotation, *classes)
 
     monkeypatch.setattr(module, "examine", spy)
     return found
@@ -173,7 +174,8 @@ def test_other_classes_and_other_readers_decode_again(
     _check(copied_sample_set)
     decoded.clear()
     if what == "classes":
-        monkeypatch.setattr("mmseg_heritage.dataprep.data_folder.FINE", FINE[:-1])
+        names = [f"Class {c.id}" for c in ARTEFACT.classes]
+        write_classes(copied_sample_set / CLASSES_FILE, named_classes(names))
     else:
         monkeypatch.setattr(module, "reader_version", lambda: "another version")
     _check(copied_sample_set)
@@ -260,7 +262,7 @@ def test_a_folder_that_cannot_be_written_to_goes_without(
 
 def test_two_checks_at_once_keep_what_both_have_found(copied_sample_set, decoded):
     samples = read_folder(copied_sample_set)
-    both = [VerifiedFiles(copied_sample_set, classes_hash(FINE)) for _ in range(2)]
+    both = [VerifiedFiles(copied_sample_set, ARTEFACT) for _ in range(2)]
     for verified, part in zip(both, (samples[:4], samples[4:]), strict=True):
         check_pixels([(verified, sample) for sample in part])
     decoded.clear()

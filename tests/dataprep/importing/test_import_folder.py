@@ -101,6 +101,20 @@ def test_the_record_names_mapping_and_hashes(foreign):
     assert str(foreign.root) not in json.dumps(record)
 
 
+def test_own_classes_of_the_mapping_go_with_the_folder(foreign):
+    foreign.content["classes"] = ["Sound", {"name": "Rotten", "id": 40, "color": "#102030"}]
+    foreign.content["values"] = {"0": "Sound", "1": "Rotten", "2": "ignore"}
+    foreign.run()
+    report = check_folder(foreign.out, max_distance=None)
+    assert not report.faults
+    assert report.classes.names == ("Sound", "Rotten")
+    assert report.classes.colors[1] == (16, 32, 48)
+    for sample in report.samples:
+        assert sample.classes == report.classes
+        expected = np.array([0, 40, 255])[foreign.values[sample.id]]
+        assert np.array_equal(read_mask(sample.annotation, classes=sample.classes), expected)
+
+
 def test_any_number_of_threads_writes_the_same(foreign):
     for workers in (1, 4):
         foreign.out = foreign.root / f"out{workers}"

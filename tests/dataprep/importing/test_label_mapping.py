@@ -7,7 +7,7 @@ import pytest
 
 from mmseg_heritage.dataprep.importing.label_mapping import SCHEMA, SHIPPED, load_mapping
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import BACKGROUND, FINE
+from mmseg_heritage.taxonomy import ARTEFACT, BACKGROUND
 
 
 @pytest.fixture
@@ -45,6 +45,27 @@ def test_a_key_names_these_values_and_no_others(text, inside, outside, load):
 def test_values_may_be_numbers_and_limits_together(load):
     mapping = load(values={"<10": "Clean", ">=20": "Cracks", "15": "ignore"})
     assert ids_of(mapping, [0, 9, 10, 15, 19, 20]) == [0, 0, None, 255, None, 9]
+
+
+def test_values_may_mean_classes_of_the_mapping(load):
+    mapping = load(
+        classes=["Sound", {"name": "Rotten", "id": 40}],
+        values={"255": "Rotten", "0": "Sound", "7": "ignore"},
+    )
+    assert ids_of(mapping, [0, 7, 255]) == [0, 255, 40]
+    assert mapping.classes.names == ("Sound", "Rotten")
+
+
+def test_problems_of_classes_and_values_are_said_together(load):
+    with pytest.raises(InputError) as caught:
+        load(classes=["Sound", {"name": "Rotten", "id": 300}], sufix="")
+    assert [problem.split(":")[0] for problem in caught.value.problems][:2] == [
+        "unknown key 'sufix'; known", "class 1 'Rotten'",
+    ]  # fmt: skip
+    with pytest.raises(InputError) as caught:
+        load(classes=["Sound", "Rotten"], values={"0": "Roten", "1": "Cracks"})
+    assert "did you mean Rotten" in caught.value.problems[0]
+    assert "'1' means 'Cracks', which is no class" in caught.value.problems[1]
 
 
 def test_all_else_has_a_default(load):
@@ -154,7 +175,7 @@ def test_shipped_mappings_can_be_named_and_a_missing_one_lists_them(tmp_path, mo
 
 def test_the_colours_of_artefact_are_those_of_the_taxonomy():
     mapping = load_mapping("artefact_colours")
-    wanted = {c.color: c.id for c in FINE} | {BACKGROUND.color: 255}
+    wanted = {c.color: c.id for c in ARTEFACT.classes} | {BACKGROUND.color: 255}
     found = {
         tuple(int(code.text[i : i + 2], 16) for i in (1, 3, 5)): code.class_id
         for code in mapping.codes

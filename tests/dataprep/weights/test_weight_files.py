@@ -16,7 +16,7 @@ from mmseg_heritage.dataprep.weights.weight_formulas import (
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT
 
 
 def _counts(root, ids):
@@ -33,7 +33,7 @@ def test_the_training_part_is_counted_and_the_origin_is_stated(sample_set, tmp_p
     assert content["pixel_counts"] == counts.sum(axis=0).tolist()
     assert content["image_counts"] == (counts > 0).sum(axis=0).tolist()
     assert load_class_weights(out, 16) == class_weights(counts.sum(axis=0), "inverse_sqrt")
-    assert content["classes"] == list(LEVELS["fine"].classes)
+    assert content["classes"] == list(ARTEFACT.names)
     empty = [name for name, n in zip(content["classes"], counts.sum(axis=0), strict=True) if not n]
     assert content["without_pixels"] == empty
     assert content["split"] == {
@@ -78,10 +78,10 @@ def test_masks_of_val_and_test_are_not_opened_and_copies_count(copied_sample_set
     assert content["pixel_counts"] == (counts.sum(axis=0) + twice[0]).tolist()
 
 
-@pytest.mark.parametrize("level", LEVELS)
+@pytest.mark.parametrize("level", ARTEFACT.levels)
 def test_every_level_has_its_classes(sample_set, tmp_path, level):
     (path,) = make_weight_files(sample_set, out=tmp_path / "w.json", level=level)
-    assert len(load_class_weights(path)) == len(LEVELS[level].classes)
+    assert len(load_class_weights(path)) == len(ARTEFACT.levels[level].classes)
 
 
 def test_a_family_of_folds_gives_one_file_for_each(copied_sample_set):

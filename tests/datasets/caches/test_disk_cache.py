@@ -18,6 +18,7 @@ from mmseg_heritage.datasets.caches import pixel_cache as decoding
 from mmseg_heritage.datasets.caches.disk_cache import cache_files, fill_disk, outdated_files
 from mmseg_heritage.datasets.caches.pixel_cache import decode_image, decode_mask, plan_cache
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.taxonomy import named_classes
 from mmseg_heritage.utils import threads
 
 
@@ -86,6 +87,16 @@ def test_a_change_of_time_alone_counts(copied_sample_set, tmp_path, decoded):
     os.utime(pairs[3][1], ns=(found.st_atime_ns, found.st_mtime_ns + 1))
     fill_disk(plan_cache(pairs), tmp_path)
     assert decoded == [Path(pairs[3][1]).name]
+
+
+def test_a_mask_that_was_verified_for_other_classes_is_read_again(sample_set, tmp_path, decoded):
+    pairs = _pairs(sample_set)[:1]
+    label_map = {0: 0, 1: 1}
+    fill_disk(plan_cache(pairs, label_map), tmp_path)
+    decoded.clear()
+    with pytest.raises(InputError, match="expected class ids"):
+        fill_disk(plan_cache(pairs, label_map, named_classes(("Moss", "Rust"))), tmp_path)
+    assert decoded == [Path(pairs[0][1]).name]
 
 
 def test_label_maps_share_the_photographs_but_not_the_masks(sample_set, tmp_path, decoded):

@@ -8,10 +8,10 @@ pytest.importorskip("mmseg")
 import mmseg_heritage.plugin  # noqa: F401
 
 # isort: split
-from mmseg_heritage.datasets import ARTeFACTDataset
+from mmseg_heritage.datasets.trained_classes import classes_of_level, classes_of_metainfo
 from mmseg_heritage.datasets.transforms import RandomPaintedDamage
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT, DamageClass, own_classes
 
 IDS = {"Dust": 3, "Scratch": 4, "Hair": 5}
 
@@ -44,13 +44,13 @@ def test_image_and_mask_change_together_and_on_clean_pixels_only(name, seed):
 @pytest.mark.parametrize(
     ("classes", "expected"),
     [
-        (LEVELS["binary"].classes, 1), (("Clean", "Dust", "Hair", "Scratch"), 2),
+        (ARTEFACT.levels["binary"].classes, 1), (("Clean", "Dust", "Hair", "Scratch"), 2),
         (("Clean", "Cracks"), 255),
     ],
 )  # fmt: skip
 def test_the_id_is_that_of_the_trained_classes(classes, expected):
     np.random.seed(0)
-    label_map = ARTeFACTDataset.get_label_map(classes)
+    label_map = classes_of_metainfo(ARTEFACT, {"classes": classes}).label_map
     table = np.arange(256, dtype=np.uint8)
     for old, new in label_map.items():
         table[old] = new
@@ -61,9 +61,21 @@ def test_the_id_is_that_of_the_trained_classes(classes, expected):
 
 
 def test_where_clean_is_ignored_it_is_refused():
-    label_map = ARTeFACTDataset.get_label_map(LEVELS["coarse"].classes)
+    label_map = classes_of_level(ARTEFACT, "coarse", False).label_map
     with pytest.raises(InputError, match="another level"):
         RandomPaintedDamage()({**scene(), "label_map": label_map})
+
+
+def test_own_classes_are_marked_by_name_and_none_is_made_up():
+    own = own_classes([DamageClass(0, "Hair", (9, 9, 9)), DamageClass(3, "Clean", (0, 0, 0))])
+    data = {**scene(), "mask_classes": own, "label_map": {0: 0, 3: 1}}
+    data["gt_seg_map"] = np.where(data["gt_seg_map"] == 0, 1, 255).astype(np.uint8)
+    np.random.seed(0)
+    after = RandomPaintedDamage(["Hair"])(dict(data))["gt_seg_map"]
+    assert set(after[after != data["gt_seg_map"]]) == {0}
+    with pytest.raises(InputError, match="paints classes of ARTeFACT") as caught:
+        RandomPaintedDamage()(data)
+    assert caught.value.problems == ["no class 'Dust'", "no class 'Scratch'"]
 
 
 def test_nothing_clean_is_left_alone():

@@ -10,9 +10,9 @@ from mmseg.structures import SegDataSample
 from PIL import Image
 
 from mmseg_heritage.engine.hooks import PredictionHook
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT
 
-FINE = LEVELS["fine"]
+FINE = ARTEFACT.levels["fine"]
 RUNNER = SimpleNamespace(
     test_evaluator=SimpleNamespace(
         dataset_meta={"classes": FINE.classes, "palette": [list(c) for c in FINE.colors]}
@@ -47,6 +47,19 @@ def test_every_image_of_every_batch_gets_its_files(tmp_path):
             np.testing.assert_array_equal(np.asarray(found), sample.pred_sem_seg.data[0].numpy())
         with Image.open(tmp_path / "show" / name) as picture:
             assert picture.width > 3 * 30  # input, truth and prediction side by side
+
+
+def test_maps_hold_mask_values_with_their_colors(tmp_path):
+    meta = {"classes": ("Clean", "Cracks"), "palette": [[0, 0, 0], [0, 0, 166]]}
+    sample = make_sample(tmp_path / "photo.png")
+    trained = torch.randint(0, 2, (1, 20, 30))
+    sample.pred_sem_seg = PixelData(data=trained)
+    evaluator = SimpleNamespace(dataset_meta={**meta, "mask_values": [0, 9]})
+    hook = PredictionHook(out_dir=str(tmp_path / "out"))
+    hook.after_test_iter(SimpleNamespace(test_evaluator=evaluator), 0, outputs=[sample])
+    with Image.open(tmp_path / "out" / "photo.png") as found:
+        assert found.getpalette()[27:30] == [0, 0, 166]
+        np.testing.assert_array_equal(np.asarray(found), 9 * trained[0].numpy())
 
 
 def test_the_picture_shows_what_the_model_was_given_without_reading_the_file_again(tmp_path):

@@ -17,7 +17,7 @@ from mmseg.structures import SegDataSample
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.decode_heads import HierarchicalUPerHead
 from mmseg_heritage.models.decode_heads.hierarchy_scores import MODES
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT
 
 IN_CHANNELS = [4, 6, 8, 10]
 
@@ -85,7 +85,7 @@ def test_each_level_is_trained_on_its_own_labels(mode):
         logits = head.scores.logits(raw)
     for level, weight in (("binary", 2), ("coarse", 3), ("fine", 5)):
         table = torch.full((256,), 255)
-        table[:16] = torch.tensor(LEVELS[level].fine_to_group)
+        table[:16] = torch.tensor(ARTEFACT.levels[level].fine_to_group)
         mapped = table[label]
         expected = torch.nn.functional.cross_entropy(logits[level], mapped, ignore_index=255)
         torch.testing.assert_close(losses[f"loss_ce_{level}"], weight * expected)
@@ -194,6 +194,8 @@ def test_without_freezing_every_parameter_stays_in_the_graph(mode):
             {"classes": ["a", "b"], "levels": {"all": {"x": [0, 1]}}},
             "num_classes=16, but 2 classes",
         ),
+        ({"classes": ["a", {"name": "b", "id": 300}]}, "class 1 'b': id: expected a mask value"),
+        ({"classes": ["a", "a"]}, "class 1 'a': has the name of class 0 'a'"),
         ({"levels": {"binary": {"x": [0, 0]}}}, "in two groups or twice in one"),
         ({"ignore_index": None}, "ignore_index=None"),
         ({"loss_decode": {"type": "LovaszLoss", "reduction": "none"}}, "level 'coarse': Lovasz"),
@@ -204,3 +206,22 @@ def test_what_cannot_be_built_is_said(arguments, expected):
     with pytest.raises(InputError) as caught:
         make_head(**arguments)
     assert expected in str(caught.value)
+
+
+@pytest.mark.parametrize(
+    ("classes", "expected"),
+    [
+        (("Clean", "Mold", "Salt"), {"binary": (0, 1, 1)}),
+        (
+            ({"name": "Mold", "group": "Alive"}, "Clean", {"name": "Salt", "group": "Mineral"}),
+            {"binary": (1, 0, 1), "coarse": (0, 255, 1)},
+        ),
+        (("Clean", "Dust", "Cracks"), {"binary": (0, 1, 1), "coarse": (255, 1, 0)}),
+    ],
+)
+def test_own_classes_bring_the_levels_that_they_have(classes, expected):
+    head = HierarchicalUPerHead(
+        in_channels=IN_CHANNELS, in_index=[0, 1, 2, 3], channels=8, num_classes=3,
+        norm_cfg={"type": "BN"}, classes=classes,
+    )  # fmt: skip
+    assert {name: level.fine_to_group for name, level in head.levels.items()} == expected

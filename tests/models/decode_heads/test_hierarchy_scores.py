@@ -11,6 +11,7 @@ pytest.importorskip("mmseg")
 import mmseg_heritage.plugin  # noqa: F401
 from mmseg_heritage.hierarchy import read_levels
 from mmseg_heritage.models.decode_heads.hierarchy_scores import MODES, HierarchyScores
+from mmseg_heritage.taxonomy import named_classes
 
 TREE = {"binary": "binary", "coarse": "coarse"}
 COARSE = [0, 0, 1, 0, 1, 1, 0, 3, 0, 2, 3, 3, 0, 2, 2]  # of each damage class
@@ -43,7 +44,9 @@ DEEP = {
 
 def make_scores(mode, dtype=torch.float64, tree=ARTEFACT):
     names = [str(i) for i in range(tree["num_classes"])]
-    levels = read_levels(TREE) if tree is ARTEFACT else read_levels(tree["levels"], names)
+    levels = (
+        read_levels(TREE) if tree is ARTEFACT else read_levels(tree["levels"], named_classes(names))
+    )
     scores = HierarchyScores(levels, tree["num_classes"], mode)
     torch.manual_seed(2)
     return scores, 3 * torch.randn(2, scores.num_scores, 3, 3, dtype=dtype)
@@ -135,7 +138,9 @@ def test_maps_choose_the_most_probable_group_where_the_level_applies(mode):
 
 
 def test_a_partial_level_without_a_coarser_one_follows_the_classes():
-    levels = read_levels({"all": {"r": [0, 1, 2, 3]}, "coarse": {"g": [1, 2], "h": [3]}}, "wxyz")
+    levels = read_levels(
+        {"all": {"r": [0, 1, 2, 3]}, "coarse": {"g": [1, 2], "h": [3]}}, named_classes("wxyz")
+    )
     scores = HierarchyScores({"coarse": levels["coarse"]}, 4, "marginal")
     raw = torch.tensor([[5.0, 1, 0, 0], [0, 0, 5, 0]]).T[None, ..., None]
     assert scores.maps(raw)["coarse"].flatten().tolist() == [255, 0]

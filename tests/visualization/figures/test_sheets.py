@@ -7,12 +7,13 @@ import pytest
 from PIL import Image
 
 from mmseg_heritage.evaluation.levels import derived_levels
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.images.writing import color_table
+from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.visualization.figures import sheets as module
 from mmseg_heritage.visualization.figures.outcomes import ERROR_COLORS
-from mmseg_heritage.visualization.figures.panels import PANEL_EDGE, color_table
+from mmseg_heritage.visualization.figures.panels import PANEL_EDGE
 
-FINE = LEVELS["fine"]
+FINE = ARTEFACT.levels["fine"]
 
 
 @pytest.fixture

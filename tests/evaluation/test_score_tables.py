@@ -9,7 +9,7 @@ import subprocess
 
 import pytest
 
-from mmseg_heritage.evaluation.tables import Column, Estimate, Table, latex_text
+from mmseg_heritage.evaluation.score_tables import Column, Estimate, Table, latex_text
 
 NASTY = r"a_b&50% #1 $x$ {y} ~^ \z <t> |p| *s* `c`"
 TABLE = Table(

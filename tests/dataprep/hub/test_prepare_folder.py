@@ -16,7 +16,7 @@ import pytest
 from PIL import Image
 
 from mmseg_heritage.dataprep.hub.journal import JOURNAL, MANIFEST
-from mmseg_heritage.dataprep.hub.prepare import prepare
+from mmseg_heritage.dataprep.hub.prepare_folder import prepare
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
@@ -325,7 +325,9 @@ class TestFaulty:
     def test_the_number_of_rows_is_checked(self, hub_folder, tmp_path, monkeypatch):
         with pytest.raises(InputError, match=r"expected 418 rows, found 7 in 2 .*--num-rows 7"):
             prepare([hub_folder], tmp_path / "out", num_rows=418)
-        module = sys.modules["mmseg_heritage.dataprep.hub.prepare"]  # its parent has the function
+        module = sys.modules[
+            "mmseg_heritage.dataprep.hub.prepare_folder"
+        ]  # its parent has the function
         monkeypatch.setattr(module, "DEFAULT_REVISION", COMMIT)
         with pytest.raises(InputError, match=f"418 rows, as revision {COMMIT} has, found 7"):
             prepare([hub_folder], tmp_path / "out", revision=COMMIT)
@@ -418,7 +420,7 @@ def test_a_row_of_133_megapixels_stays_within_its_memory(row, shards_of, tmp_pat
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 3.2e6  # kB; docs/data.md states it
+    assert int(done.stdout) < 3.2e6  # kB; docs/how-to/prepare-data.md states it
     found = read_mask(tmp_path / "out" / "annotations" / "clj0001.png", (width, height))
     assert (found[:, :500] == 255).all()
     assert (found[:, 500:] == 9).all()
