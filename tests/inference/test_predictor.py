@@ -25,7 +25,7 @@ def make_model(head="SegformerHead", channels=3, **options):
     model = ConfigDict({
         "type": "HeritageEncoderDecoder",
         "data_preprocessor": {"type": "SegDataPreProcessor", "bgr_to_rgb": True, "size_divisor": 32,
-                              "mean": [100.0] * channels, "std": [50.0] * channels},
+                              "mean": [100.0], "std": [50.0]},
         "backbone": {**backbone, "in_channels": channels},
         "decode_head": {"type": head, "in_channels": "auto", "channels": 8, "num_classes": 16,
                         **options},

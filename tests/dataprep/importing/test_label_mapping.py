@@ -80,7 +80,7 @@ def test_all_else_has_a_default(load):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"vlaues": {}}, "unknown key 'vlaues'; did you mean values?"),
+        ({"vlaues": {}}, "unknown key 'vlaues'; did you mean values or classes?"),
         ({"xyz": 1}, "unknown key 'xyz'; known: schema, name"),
         ({"masks": {"sufix": "_m"}}, "unknown key 'masks.sufix'; did you mean suffix?"),
         ({"metadata": {"constants": {"matreial": "Paper"}}}, "did you mean material?"),
