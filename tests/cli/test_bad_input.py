@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from mmseg_heritage.cli import main
+from mmseg_heritage.dataprep.checks.verified import VERIFIED_FILE
 
 
 def files_below(folder: Path) -> dict[Path, bytes]:
@@ -129,6 +130,8 @@ def test_bad_data_ends_with_one_message_and_writes_nothing(
         assert part in error, error
     assert "Traceback" not in error
     assert not (tmp_path / "run").exists()
+    # What was found sound is recorded, for the next check.
+    (copied_sample_set / VERIFIED_FILE).unlink(missing_ok=True)
     assert files_below(tmp_path) == before
 
 
@@ -292,8 +295,8 @@ class TestBadCheckpoints:
         assert "only 0 of its" in error
         assert not (tmp_path / "run").exists()
 
-    def test_a_missing_pretrained_file_says_what_to_do(self, tiny_config, tmp_path, capsys):
-        command = ["train", str(tiny_config), "--work-dir", str(tmp_path / "run"),
+    def test_a_missing_pretrained_file_says_what_to_do(self, tmp_path, capsys):
+        command = ["train", "quickstart_artefact", "--work-dir", str(tmp_path / "run"),
                    "--cfg-options", "pretrained=nowhere.pth"]  # fmt: skip
         assert main(command) == 2
         error = capsys.readouterr().err
