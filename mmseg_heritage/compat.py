@@ -111,7 +111,7 @@ def mend_checkpoint_loading() -> None:
 
     loader = mmengine_checkpoint.CheckpointLoader
     stock = loader._schemes[""]
-    if stock is not mmengine_checkpoint.load_from_local:  # mended, or another package's
+    if stock is not mmengine_checkpoint.load_from_local:  # fixed, or another package's
         return
     if hasattr(mmengine_checkpoint, "_safe_torch_load"):  # the forks
         return

@@ -46,7 +46,7 @@ def compare(
     """
     folder = None if out is None else Path(out).expanduser()
     if folder is not None:
-        _guard(folder, overwrite)
+        _check_output(folder, overwrite)
     content = compare_entries(read_entries(runs), reference, allow_different, resamples, seed)
     if folder is not None:
         write_comparison(folder, content)
@@ -82,7 +82,7 @@ def write_comparison(folder: Path, content: Mapping[str, Any]) -> list[Path]:
     return [*(folder / name for name in FILES), *drawn]
 
 
-def _guard(folder: Path, overwrite: bool) -> None:
+def _check_output(folder: Path, overwrite: bool) -> None:
     """Refuses to replace a comparison that nobody asked to replace."""
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: expected a folder to write to, found a file")

@@ -90,7 +90,7 @@ def run_folds(
     chosen = _chosen(names, fold, family)
     base = work_dir_of(cfg, config, work_dir) / family.name
     digests = {name: load_split(family / f"{name}.json").digest() for name in names}
-    _guard(base, {name: digests[name] for name in chosen}, resume, overwrite)
+    _check_output(base, {name: digests[name] for name in chosen}, resume, overwrite)
     options_of = {name: _options_of(name, options, cfg, config) for name in chosen}
     for name in chosen:
         _check(config, options_of[name], launcher)
@@ -239,7 +239,9 @@ def _chosen(names: Sequence[str], fold: str, family: Path) -> list[str]:
     )
 
 
-def _guard(base: Path, digests: Mapping[str, str], resume: str | None, overwrite: bool) -> None:
+def _check_output(
+    base: Path, digests: Mapping[str, str], resume: str | None, overwrite: bool
+) -> None:
     """Refuses to mix runs of different splits, and to replace runs unasked, before the first."""
     if resume not in (None, AUTO):
         raise InputError(f"--fold goes on with every fold by itself: --resume without '{resume}'")

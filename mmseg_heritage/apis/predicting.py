@@ -60,7 +60,7 @@ def predict(
             "choose another --out"
         )
     if not overwrite:
-        _guard(out, files)
+        _check_output(out, files)
     predictor = Predictor(checkpoint, config, device, cfg_options, trust_checkpoint)
     written, problems = [], []
     with progress_bar("predicting") as report:
@@ -138,7 +138,7 @@ def _photographs(paths: Sequence[Path]) -> list[Path]:
     return files
 
 
-def _guard(out: Path, photographs: Sequence[Path]) -> None:
+def _check_output(out: Path, photographs: Sequence[Path]) -> None:
     """Refuses to replace the results of an earlier prediction."""
     existing = [
         str(out / f"{p.stem}.json") for p in photographs if (out / f"{p.stem}.json").exists()

@@ -43,14 +43,14 @@ def report(
             read, or if ``out`` is there and nobody asked to replace it.
     """
     out = Path(out).expanduser()
-    _guard(out, overwrite)
+    _check_output(out, overwrite)
     entries = read_entries(runs)
     # What draws is imported late: what is wrong with the arguments is said at once.
     from mmseg_heritage.visualization.report.page import comparison_page, render, run_page
 
     panels = _panels(entries, pictures)
     if len(entries) == 1 and len(entries[0].runs) == 1:
-        _refuse_for_one(entries[0], reference)
+        _check_reference(entries[0], reference)
         run = entries[0].runs[0]
         page = run_page(entries[0].label, run, scores_of(run), panels)
     else:
@@ -70,7 +70,7 @@ def scores_of(run: Run) -> Mapping[str, Any]:
     return summarize(run.counts)
 
 
-def _guard(out: Path, overwrite: bool) -> None:
+def _check_output(out: Path, overwrite: bool) -> None:
     """Refuses names that are no HTML file, and files that nobody asked to replace."""
     if out.suffix.lower() not in _SUFFIXES:
         raise InputError(f"{out}: expected the name of an HTML file, such as report.html")
@@ -80,7 +80,7 @@ def _guard(out: Path, overwrite: bool) -> None:
         raise InputError(f"{out}: is already there; choose another name, or add --overwrite")
 
 
-def _refuse_for_one(entry: Entry, reference: str | None) -> None:
+def _check_reference(entry: Entry, reference: str | None) -> None:
     """Refuses a reference where there is nothing to compare with it."""
     if reference is not None and reference != entry.label:
         raise InputError(f"no run is named '{reference}'; choose one of: {entry.label}")

@@ -86,7 +86,7 @@ def test(
         for name, value in (("show_dir", show_dir), ("out_dir", out_dir))
         if value
     }
-    _guard(results, outputs, overwrite, visualize)
+    _check_output(results, outputs, overwrite, visualize)
     with checkpoint_reading(trust_checkpoint):
         prepared = prepare(cfg, ("test",))
     datasets = prepared.own_datasets()
@@ -95,7 +95,7 @@ def test(
     seen = seen_images(samples, tested, checkpoint)
     if not allow_seen:
         check_unseen(seen, split, checkpoint)
-    _spare_the_data(outputs, datasets[0])
+    _check_sources_are_safe(outputs, datasets[0])
     _write_results_to(cfg, results, outputs)
     check_weights_fit(prepared.model, trained.weights, checkpoint)
     _check_same_classes(trained.dataset_meta, datasets[0], checkpoint)
@@ -128,7 +128,9 @@ def test(
     return metrics
 
 
-def _guard(results: Path, outputs: Mapping[str, Path], overwrite: bool, visualize: bool) -> None:
+def _check_output(
+    results: Path, outputs: Mapping[str, Path], overwrite: bool, visualize: bool
+) -> None:
     """Refuses to replace results that nobody asked to replace."""
     if len(set(outputs.values())) < len(outputs):
         raise InputError(
@@ -152,7 +154,7 @@ def _guard(results: Path, outputs: Mapping[str, Path], overwrite: bool, visualiz
         )
 
 
-def _spare_the_data(outputs: Mapping[str, Path], dataset: ARTeFACTDataset) -> None:
+def _check_sources_are_safe(outputs: Mapping[str, Path], dataset: ARTeFACTDataset) -> None:
     """Refuses to write files named after the images over the images or their masks."""
     sources = {
         Path(entry[key]).resolve().parent

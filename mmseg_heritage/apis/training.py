@@ -71,7 +71,7 @@ def train(
         config: Config file.
         work_dir: Folder of the run; ``work_dirs/<config name>`` if None.
         resume: 'auto' for the latest checkpoint in the run's folder, or a checkpoint file. Where
-            'auto' finds none the run starts anew, so that one command serves a job's first start
+            'auto' finds none the run starts again, so that one command serves a job's first start
             and every restart.
         amp: Turns mixed precision on in a config that does not have it.
         cfg_options: Dotted key -> value, see :func:`mmseg_heritage.runs.config_files.load_config`.
@@ -108,7 +108,7 @@ def train(
         _check_start(cfg, prepared.model)
         if not skip_data_check:
             check_data(prepared.own_datasets())
-        with alone(), _room_on_disk(folder):
+        with alone(), _explaining_full_disk(folder):
             runner = build_runner(cfg)
             if is_main_process():
                 if overwrite and not cfg.resume:
@@ -168,7 +168,7 @@ def _set_resume(cfg: Config, folder: Path, resume: str | None, overwrite: bool) 
 
 
 @contextlib.contextmanager
-def _room_on_disk(folder: Path) -> Iterator[None]:
+def _explaining_full_disk(folder: Path) -> Iterator[None]:
     """Says what to do where the disk is full.
 
     Raises:

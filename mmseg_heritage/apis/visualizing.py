@@ -98,7 +98,7 @@ def visualize(
     """
     run = Path(work_dir or Path(checkpoint).parent).expanduser()
     folder = output_folder(out or run / EVALUATION_FOLDER / FIGURES_FOLDER)
-    earlier = _guard(folder, overwrite)
+    earlier = _check_output(folder, overwrite)
     wanted = [kind for kind in KINDS if kind != "cam"] if kinds is None else list(kinds)
     require_known("--kinds", wanted, KINDS)
     if "cam" in wanted and not (images and class_name):
@@ -129,7 +129,7 @@ def visualize(
             "figures": job.entries,
             "left_out": left_out,
         }
-        return Figures(_publish(folder, Path(staging), content, earlier), left_out)
+        return Figures(_move_figures(folder, Path(staging), content, earlier), left_out)
 
 
 class _Job:
@@ -327,7 +327,7 @@ def _read_test(folder: Path, checkpoint: str | Path, digest: str) -> tuple[Count
     return counts, content
 
 
-def _guard(folder: Path, overwrite: bool) -> list[str]:
+def _check_output(folder: Path, overwrite: bool) -> list[str]:
     """Refuses a folder that holds files; returns the figures of an earlier call in it."""
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     if found and not overwrite:
@@ -351,7 +351,7 @@ def _existing(folder: Path) -> Path:
     return next(place for place in (folder, *folder.parents) if place.is_dir())
 
 
-def _publish(
+def _move_figures(
     folder: Path, staging: Path, content: Mapping[str, Any], earlier: Sequence[str]
 ) -> tuple[Path, ...]:
     """Moves finished figures to their folder and removes those of an earlier call."""

@@ -274,7 +274,7 @@ def _confidence(scores: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 
 
 def _palette(meta: dict[str, Any], number: int) -> np.ndarray:
-    """Returns the colours of the classes, uint8 (C, 3); greys where the data set names none."""
+    """Returns the colors of the classes, uint8 (C, 3); grays where the data set names none."""
     colors = meta.get("palette") or []
     if len(colors) != number:
         colors = [[round(255 * i / max(number - 1, 1))] * 3 for i in range(number)]

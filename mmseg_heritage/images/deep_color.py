@@ -1,4 +1,4 @@
-"""Colour profiles applied to 16-bit levels, which Pillow's ImageCms would cut to 8 bits first.
+"""Color profiles applied to 16-bit levels, which Pillow's ImageCms would cut to 8 bits first.
 
 A linear scan has half of its visible levels below 22 % of white: cut to 8 bits before its profile
 is applied, it loses up to 6.5 levels in the shadows.
@@ -54,13 +54,13 @@ def deep_to_srgb(deep: NDArray[np.uint16], mode: str, profile: bytes | None) -> 
             return np.asarray(_image(pixels, mode).convert("RGB"))
         return np.broadcast_to(pixels, (*pixels.shape[:2], 3))
     if mode == "L":
-        return _grey_table(profile, transform)[deep[..., 0]]
+        return _gray_table(profile, transform)[deep[..., 0]]
     return _converted(deep, profile, transform)
 
 
 @lru_cache(maxsize=8)
-def _grey_table(profile: bytes, transform: Any) -> NDArray[np.uint8]:
-    """Converts each of the 65536 grey levels once, to uint8 (65536, 3)."""
+def _gray_table(profile: bytes, transform: Any) -> NDArray[np.uint8]:
+    """Converts each of the 65536 gray levels once, to uint8 (65536, 3)."""
     ramp = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256, 1)
     ramp = ramp.repeat(len(transform.input_mode), axis=2)  # L or RGB
     return _converted(ramp, profile, transform).reshape(-1, 3)
@@ -104,7 +104,7 @@ def _curves_and_matrix(
             columns = [_fixed(tags[color + b"XYZ"], 3, 8) for color in (b"r", b"g", b"b")]
             matrix = np.linalg.inv(_SRGB_TO_XYZ) @ np.array(columns).T
             curves = [_curve(tags[color + b"TRC"]) for color in (b"r", b"g", b"b")]
-        # As Little CMS detects black: of the darkest colour, but no lighter than L* = 50.
+        # As Little CMS detects black: of the darkest color, but no lighter than L* = 50.
         black = _SRGB_TO_XYZ[1] @ matrix @ [curve[0] for curve in curves]
         return curves, matrix.astype(np.float32), np.float32(np.clip(black, 0, 0.1842))
     except (struct.error, ValueError, KeyError):

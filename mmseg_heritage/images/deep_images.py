@@ -22,13 +22,13 @@ from mmseg_heritage.images.color import strips
 from mmseg_heritage.images.metadata import legal_orientation
 
 _INSTALL = "pip install tifffile imagecodecs"
-_RESAVE = "save the photograph as RGB or grey with 8 or 16 bits"
+_RESAVE = "save the photograph as RGB or gray with 8 or 16 bits"
 _DEVELOP = "develop it to a TIFF of 16 bits"
 _MODES = {0: ("L", 1), 1: ("L", 1), 2: ("RGB", 3), 5: ("CMYK", 4)}  # by photometric interpretation
 _WHITE_IS_ZERO = 0
-_PREMULTIPLIED = 1  # kind of extra sample: alpha that the colours were multiplied with
+_PREMULTIPLIED = 1  # kind of extra sample: alpha that the colors were multiplied with
 _EXTRA_SAMPLES = {0: "unnamed", 1: "premultiplied alpha", 2: "alpha"}
-_MAX_CHANNELS = 8  # bounds the memory: all are decoded, though only the colours are kept
+_MAX_CHANNELS = 8  # bounds the memory: all are decoded, though only the colors are kept
 _DEFLATE = (8, 32946)
 # What tifffile decodes without imagecodecs: none, deflate and PackBits.
 _OWN_CODECS = (1, *_DEFLATE, 32773)
@@ -37,7 +37,7 @@ _FREE_INFLATION = 1 << 26  # bytes that a strip may become without being looked 
 
 
 def is_misread(image: Image.Image) -> bool:
-    """Whether Pillow mistakes the planes of a TIFF: those of grey and alpha, or of two alphas."""
+    """Whether Pillow mistakes the planes of a TIFF: those of gray and alpha, or of two alphas."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return False
     tags = image.tag_v2
@@ -47,7 +47,7 @@ def is_misread(image: Image.Image) -> bool:
 
 
 def read_deep_png(file: BinaryIO) -> np.ndarray:
-    """Reads a PNG of 16 bits with colours or alpha.
+    """Reads a PNG of 16 bits with colors or alpha.
 
     OpenCV holds up to 16 bytes for each pixel at once, and the file is held beside them.
 
@@ -86,7 +86,7 @@ def tiff_layout(file: BinaryIO, label: str) -> TiffLayout:
     """Reads the layout of a TIFF without its pixels.
 
     Raises:
-        InputError: If tifffile is missing, or the TIFF holds no colours of 8 or 16 bits.
+        InputError: If tifffile is missing, or the TIFF holds no colors of 8 or 16 bits.
         ValueError: If the file is damaged.
     """
     with _tiff_page(file, label) as page:
@@ -133,12 +133,12 @@ def read_tiff(file: BinaryIO, label: str, orientation: int) -> tuple[str, np.nda
 
 @contextmanager
 def _tiff_page(file: BinaryIO, label: str) -> Iterator[Any]:
-    """Opens the first page that is no preview, and refuses what has no colours of 8 or 16 bits."""
+    """Opens the first page that is no preview, and refuses what has no colors of 8 or 16 bits."""
     try:
         import tifffile
     except ImportError as error:
         raise InputError(
-            f"{label}: reading a TIFF with 16 bits per colour needs tifffile; {_INSTALL}"
+            f"{label}: reading a TIFF with 16 bits per color needs tifffile; {_INSTALL}"
         ) from error
     file.seek(0)
     try:
@@ -171,7 +171,7 @@ def _check_layout(page: Any, label: str) -> None:
     )
     if not is_readable:
         raise InputError(
-            f"{label}: expected grey, RGB or CMYK with 8 or 16 bits per channel, found {channels} "
+            f"{label}: expected gray, RGB or CMYK with 8 or 16 bits per channel, found {channels} "
             f"of {page.bitspersample} bits ({page.dtype}, axes {page.axes}); {_RESAVE}"
         )
 
@@ -179,7 +179,7 @@ def _check_layout(page: Any, label: str) -> None:
 def _channel_names(page: Any) -> str:
     """Returns the channels of a page in words, such as "RGB + alpha"."""
     photometric = getattr(page.photometric, "name", page.photometric)
-    known = {"MINISWHITE": "grey", "MINISBLACK": "grey", "SEPARATED": "CMYK", "CIELAB": "Lab"}
+    known = {"MINISWHITE": "gray", "MINISBLACK": "gray", "SEPARATED": "CMYK", "CIELAB": "Lab"}
     names = [_EXTRA_SAMPLES.get(int(kind), "unnamed") for kind in page.extrasamples]
     listed = names if len(names) <= _MAX_CHANNELS else [f"{len(names)} more"]
     return " + ".join([known.get(photometric, str(photometric)), *listed])
@@ -229,7 +229,7 @@ def _opencv_pixels(file: BinaryIO, image_format: str) -> np.ndarray | None:
     """
     file.seek(0)
     with Image.open(file, formats=(image_format,)) as image:
-        image.load()  # raises on damage, where OpenCV may return the rows before it without a word
+        image.load()  # raises on damage, where OpenCV may silently return the rows before it
     content = np.empty(file.seek(0, os.SEEK_END), np.uint8)
     file.seek(0)
     file.readinto(content)  # type: ignore[attr-defined]  # read() would hold it twice
@@ -242,7 +242,7 @@ def _opencv_pixels(file: BinaryIO, image_format: str) -> np.ndarray | None:
 
 
 def _unmultiplied(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Returns colours as they were before they were multiplied with alpha."""
+    """Returns colors as they were before they were multiplied with alpha."""
     full = np.iinfo(colors.dtype).max
     out = np.empty_like(colors)
     for rows in strips(*alpha.shape):

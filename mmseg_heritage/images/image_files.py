@@ -153,7 +153,7 @@ class ImageHeader:
 
     @property
     def is_deep(self) -> bool:
-        """Returns whether colours, or grey and alpha, have over 8 bits, which Pillow cuts."""
+        """Returns whether colors, or gray and alpha, have over 8 bits, which Pillow cuts."""
         return self.bits > 8 and not self.mode.startswith(("I", "F"))
 
     @property
@@ -237,7 +237,7 @@ def _opened(file: BinaryIO, label: str, suffix: str) -> OpenedImage:
         return _opened_by_tifffile(file, label)
     metadata = _metadata_of(image, metadata)
     width, height = _stored_size(image)
-    # Grey and alpha of 16 bits, Pillow calls RGBA; byte 25 is the colour type in IHDR.
+    # Gray and alpha of 16 bits, Pillow calls RGBA; byte 25 is the color type in IHDR.
     header = ImageHeader(
         size=(width, height) if metadata.orientation < 5 else (height, width),
         mode="LA" if image_format == "PNG" and head[25] == 4 else image.mode,

@@ -71,8 +71,8 @@ def read_mask(
 
     mask = read_labels(source, mode_of, to_ids, name=name)
     if channels > 1:
-        found = "grey with alpha" if channels == 2 else f"{channels} channels, its colours equal"
-        raise ImageFault(f"{label}: {_EXPECTED}, found {found}; save the grey alone", "mode")
+        found = "gray with alpha" if channels == 2 else f"{channels} channels, its colors equal"
+        raise ImageFault(f"{label}: {_EXPECTED}, found {found}; save the gray alone", "mode")
     check_mask_size(mask, size, label)
     if illegal:
         shown = ", ".join(map(str, sorted(illegal)[:5])) + (", ..." if len(illegal) > 5 else "")
@@ -135,7 +135,7 @@ def _check_storage(header: ImageHeader, label: str) -> None:
     bits = 1 if header.mode == "1" else header.bits
     if bits < 8 and header.mode in ("1", "L"):
         raise InputError(
-            f"{label}: {_EXPECTED}, found {bits}-bit grey, which is read stretched to 0..255; save "
+            f"{label}: {_EXPECTED}, found {bits}-bit gray, which is read stretched to 0..255; save "
             "it with 8 bits, or let import-data say what the values mean"
         )
     if header.mode not in (*_MASK_MODES, *_CHANNEL_MODES) or header.is_deep:
@@ -143,12 +143,12 @@ def _check_storage(header: ImageHeader, label: str) -> None:
 
 
 def _equal_channels(values: np.ndarray, label: str) -> np.ndarray:
-    """Returns the grey of (rows, W, channels); alpha, the second or fourth channel, is dropped."""
+    """Returns the gray of (rows, W, channels); alpha, the second or fourth channel, is dropped."""
     colors = values[..., : 3 if values.shape[-1] > 2 else 1]
     if (colors != colors[..., :1]).any():
         raise InputError(
-            f"{label}: {_EXPECTED}, found colours; import-data reads masks painted in ARTeFACT's "
-            "colours with the mapping artefact_colours, and others with a mapping of their own"
+            f"{label}: {_EXPECTED}, found colors; import-data reads masks painted in ARTeFACT's "
+            "colors with the mapping artefact_colors, and others with a mapping of their own"
         )
     return colors[..., 0]
 

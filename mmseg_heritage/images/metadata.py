@@ -1,4 +1,4 @@
-"""Orientation and colour profile of an image file, and the file without all other metadata.
+"""Orientation and color profile of an image file, and the file without all other metadata.
 
 Pillow parses every text and every EXIF tag of a file, and fails on those that are odd or long;
 here, only the orientation and the profile matter. So it is given PNG and JPEG files without them.
@@ -24,7 +24,7 @@ _PNG_END = b"\0\0\0\0IEND\xaeB`\x82"
 _KEPT_PNG_CHUNKS = (b"IHDR", b"PLTE")
 _PNG_TEXTS = (b"tEXt", b"zTXt", b"iTXt")
 _SEGMENTS = (*range(0xC0, 0xD0), *range(0xDB, 0xFF))  # those with a length, but for the scan
-# APP0 (JFIF) and APP14 (Adobe) say how colours are stored; the others and comments say nothing.
+# APP0 (JFIF) and APP14 (Adobe) say how colors are stored; the others and comments say nothing.
 _DROPPED_SEGMENTS = (*range(0xE1, 0xEE), 0xEF, 0xFE)
 _INTEGERS = {1: "B", 3: "H", 4: "I", 6: "b", 8: "h", 9: "i"}  # by the number of their TIFF type
 

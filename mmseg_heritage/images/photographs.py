@@ -22,18 +22,18 @@ from mmseg_heritage.images.image_files import (
 
 # Their values have no fixed range (F) or no conversion in Pillow (LAB).
 _NO_PHOTOGRAPH_MODES = ("F", "LAB")
-_RESAVE = "save the photograph as RGB or grey with 8 or 16 bits"
+_RESAVE = "save the photograph as RGB or gray with 8 or 16 bits"
 
 
 def read_image(source: Source, name: str | None = None) -> np.ndarray:
     """Reads a photograph as 8-bit sRGB, turned as its EXIF orientation says.
 
-    Embedded colour profiles are converted to sRGB, 16-bit levels are scaled to 8 bit, greyscale
+    Embedded color profiles are converted to sRGB, 16-bit levels are scaled to 8 bit, grayscale
     becomes three equal channels, CMYK becomes RGB, and an alpha channel is dropped
     (:func:`mmseg_heritage.images.color.to_srgb`).
 
     Memory, at most and for each pixel, beside 100 MB: 7 bytes; 19 for WebP; 20 for PNG of 16 bits
-    with colours, and the file; for TIFF of 16 bits 3 and those of its channels, at most 16.
+    with colors, and the file; for TIFF of 16 bits 3 and those of its channels, at most 16.
 
     Args:
         source: Path or content of the file.
@@ -67,7 +67,7 @@ def _srgb_strips(opened: OpenedImage) -> Iterator[tuple[slice, np.ndarray]]:
         yield from _channel_strips(opened)
     elif header.mode.startswith("I"):
         for rows, part in strips_of(opened):
-            yield rows, deep_to_srgb(_grey_levels(part, opened), "L", header.profile)
+            yield rows, deep_to_srgb(_gray_levels(part, opened), "L", header.profile)
     else:
         for rows, part in strips_of(opened):
             yield rows, np.asarray(to_srgb(part, header.profile))
@@ -92,11 +92,11 @@ def _channel_strips(opened: OpenedImage) -> Iterator[tuple[slice, np.ndarray]]:
             yield rows, np.asarray(to_srgb(image, header.profile))
 
 
-def _grey_levels(part: Image.Image, opened: OpenedImage) -> np.ndarray:
-    """Returns grey of 16 bits, uint16 (rows, W, 1), black at zero."""
+def _gray_levels(part: Image.Image, opened: OpenedImage) -> np.ndarray:
+    """Returns gray of 16 bits, uint16 (rows, W, 1), black at zero."""
     levels = np.asarray(part)
     if levels.min() < 0 or levels.max() > 65535:
-        raise InputError(f"{opened.label}: grey levels outside 0..65535; {_RESAVE}")
+        raise InputError(f"{opened.label}: gray levels outside 0..65535; {_RESAVE}")
     levels = levels.astype(np.uint16, copy=False)[..., None]
     # Pillow inverts such files of 8 bits, but not those of 16.
     return ~levels if _is_white_zero(opened.pillow) else levels

@@ -16,7 +16,7 @@ Palette = Sequence[Sequence[int]]
 
 
 def color_table(palette: Palette) -> np.ndarray:
-    """Returns a uint8 (256, 3) RGB table: class id -> colour; 255 is the data set's Background."""
+    """Returns a uint8 (256, 3) RGB table: class id -> color; 255 is the data set's Background."""
     table = np.zeros((256, 3), dtype=np.uint8)
     table[: len(palette)] = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
     table[IGNORE_INDEX] = BACKGROUND.color
@@ -43,7 +43,7 @@ def write_class_map(
     table[: len(palette)] = values
     colors[list(values)] = palette
     image = Image.fromarray(table[class_map]).convert("P")
-    # convert() quantises colours only for RGB; for L it keeps the values as indices.
+    # convert() quantizes colors only for RGB; for L it keeps the values as indices.
     image.putpalette(colors.ravel().tolist())
     with replacing(path) as temporary:
         image.save(temporary, optimize=True)

@@ -106,7 +106,7 @@ class ShownImages:
         prediction = found.class_map
         mask, pixels = (prediction == index) & (truth != IGNORE_INDEX), "predicted as"
         if not mask.any():
-            mask, pixels = truth == index, "labelled as (none is predicted as)"
+            mask, pixels = truth == index, "labeled as (none is predicted as)"
         if not mask.any():
             there = np.flatnonzero(np.bincount(np.r_[prediction.ravel(), truth.ravel()]))
             present = ", ".join(self.classes[i] for i in there if i != IGNORE_INDEX)

@@ -53,7 +53,7 @@ _HARMLESS = (
     pickle.TUPLE3, pickle.FROZENSET, pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.BINPERSID,
     pickle.BINPUT, pickle.LONG_BINPUT, pickle.BINGET, pickle.LONG_BINGET, pickle.MEMOIZE,
 )  # fmt: skip
-"""Instructions that read values and move them; the others are written anew below or refused."""
+"""Instructions that read values and move them; the others are written again below or refused."""
 _DICTS = (dict, OrderedDict, defaultdict, Counter)
 
 

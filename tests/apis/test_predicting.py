@@ -22,7 +22,7 @@ def photographs(sample_set, tmp_path):
     folder.mkdir()
     for name in ("sample_0000.png", "sample_0001.png"):
         shutil.copy(sample_set / "images" / name, folder / name)
-    Image.new("L", (33, 71), 128).save(folder / "grey.tif")
+    Image.new("L", (33, 71), 128).save(folder / "gray.tif")
     return folder
 
 
@@ -34,12 +34,12 @@ def command(tiny_run, photographs, out, *more):
 def test_four_files_for_each_photograph(tiny_run, photographs, tmp_path):
     assert main(command(tiny_run, photographs, tmp_path / "out")) == 0
     names = {path.name for path in (tmp_path / "out").iterdir()}
-    stems = ("sample_0000", "sample_0001", "grey")
+    stems = ("sample_0000", "sample_0001", "gray")
     ends = ("_classes.png", "_overlay.png", "_panel.png", ".json")
     assert names == {s + end for s in stems for end in ends}
-    content = json.loads((tmp_path / "out" / "grey.json").read_text())
+    content = json.loads((tmp_path / "out" / "gray.json").read_text())
     assert (content["width"], content["height"]) == (33, 71)
-    with Image.open(tmp_path / "out" / "grey_classes.png") as image:
+    with Image.open(tmp_path / "out" / "gray_classes.png") as image:
         assert image.size == (33, 71)
         class_map = np.asarray(image)
     for i, share in enumerate(content["area_share"].values()):
@@ -127,12 +127,12 @@ def test_earlier_results_are_not_replaced_without_being_asked(
 ):
     arguments = command(tiny_run, photographs, tmp_path / "out")
     assert main(arguments) == 0
-    (tmp_path / "out" / "grey.json").write_text("mine")
+    (tmp_path / "out" / "gray.json").write_text("mine")
     assert main(arguments) == 2
     assert "replace them with --overwrite" in capsys.readouterr().err
-    assert (tmp_path / "out" / "grey.json").read_text() == "mine"
+    assert (tmp_path / "out" / "gray.json").read_text() == "mine"
     assert main([*arguments, "--overwrite"]) == 0
-    assert (tmp_path / "out" / "grey.json").read_text() != "mine"
+    assert (tmp_path / "out" / "gray.json").read_text() != "mine"
 
 
 def _trained_alone(tiny_config, tiny_run, sample_set, folder):
@@ -172,24 +172,24 @@ def test_a_checkpoint_alone_in_an_empty_folder_predicts_and_tests(
 
 
 def test_a_config_may_be_given_before_the_checkpoint_or_by_name(tiny_run, photographs, tmp_path):
-    path = str(photographs / "grey.tif")
+    path = str(photographs / "gray.tif")
     config, checkpoint = str(tiny_run.config), str(tiny_run.checkpoint)
     forms = ([checkpoint, path], [config, checkpoint, path], [checkpoint, path, "--config", config])
     maps = []
     for i, form in enumerate(forms):
         out = tmp_path / str(i)
         assert main(["predict", *form, "--out", str(out), "--device", "cpu"]) == 0
-        maps.append((out / "grey_classes.png").read_bytes())
+        maps.append((out / "gray_classes.png").read_bytes())
     assert maps[0] == maps[1] == maps[2]
 
 
 def test_several_photographs_and_folders_at_once(tiny_run, photographs, tmp_path):
     other = tmp_path / "other"
     other.mkdir()
-    (photographs / "grey.tif").rename(other / "grey.tif")
+    (photographs / "gray.tif").rename(other / "gray.tif")
     given = [photographs / "sample_0000.png", other]
     written = predict(tiny_run.checkpoint, given, tmp_path / "out", device="cpu")
-    assert [path.name for path in written] == ["sample_0000.json", "grey.json"]
+    assert [path.name for path in written] == ["sample_0000.json", "gray.json"]
 
 
 def test_a_photograph_is_decoded_once(tiny_run, photographs, tmp_path, monkeypatch):
@@ -208,7 +208,7 @@ def refuse(tiny_run, source, out, message, **options):
 
 
 def test_photographs_that_cannot_be_told_apart(tiny_run, photographs, tmp_path):
-    shutil.copy(photographs / "grey.tif", photographs / "grey.png")
+    shutil.copy(photographs / "gray.tif", photographs / "gray.png")
     refuse(tiny_run, photographs, tmp_path / "out", "photographs of one name")
     assert not (tmp_path / "out").exists()
 
@@ -226,5 +226,5 @@ def test_other_input_that_cannot_be_used(tiny_run, photographs, tmp_path):
     refuse(tiny_run, tmp_path / "empty", tmp_path / "out", "the folder holds no images")
     refuse(tiny_run, photographs, photographs, "results among the photographs")
     refuse(tiny_run, photographs, tmp_path / "out", "not available here", device="nonsense")
-    refuse(tiny_run, photographs, photographs / "grey.tif" / "x", "expected a folder to write to")
+    refuse(tiny_run, photographs, photographs / "gray.tif" / "x", "expected a folder to write to")
     assert not (tmp_path / "out").exists()

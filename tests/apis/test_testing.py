@@ -109,7 +109,7 @@ def test_a_score_can_be_traced(tested, tiny_run, test_ids):
     assert time["images"] + time["warm_up_images"] == len(test_ids)
     assert 0 < time["model_ms"] < time["whole_ms"]
     assert time["images_per_second"] == pytest.approx(1000 / time["model_ms"])
-    assert "synchronised" in time["protocol"]
+    assert "synchronized" in time["protocol"]
     # Without a GPU there is nothing that torch could have measured.
     assert (time["peak_memory_bytes"] is None) == (run["device"]["type"] == "cpu")
     with (tested / "evaluation" / "per_class.csv").open(newline="") as file:

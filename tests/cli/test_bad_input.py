@@ -89,7 +89,11 @@ BAD_DATA = {
     ),
     "duplicate ids": (_duplicate, [], ["the id 'sample_0004' is also that of sample_0004"]),
     "mask larger than image": (_mask_too_large, [], ["sample_0004.png: the mask is", "its image"]),
-    "RGB mask": (_rgb_mask, [], ["sample_0004.png: expected a mask with one channel", "RGB"]),
+    "RGB mask": (
+        _rgb_mask,
+        [],
+        ["sample_0004.png: expected a mask with one channel", "found 3 channels"],
+    ),
     "illegal values": (_illegal_value, [], ["expected class ids 0..15 or 255, found 16, 254"]),
     "truncated image": (_truncated, [], ["sample_0004.png: the image is truncated", "copy it"]),
     "num_classes": (

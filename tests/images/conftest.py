@@ -27,7 +27,7 @@ def _png_file(size, bits, color_type, rows, chunks=()):
 def png_file():
     """A function that returns a PNG.
 
-    It takes (width, height), the bits of a channel, the type of colour, the filtered rows, and
+    It takes (width, height), the bits of a channel, the type of color, the filtered rows, and
     further chunks as pairs of type and content.
     """
     return _png_file

@@ -1,4 +1,4 @@
-"""Colour profiles against the formulas they stand for, and 16 bits against exact rounding.
+"""Color profiles against the formulas they stand for, and 16 bits against exact rounding.
 
 The profiles are written here, as ICC.1:2001-04 lays them out, so that what they mean is known.
 """
@@ -83,7 +83,7 @@ def adobe_rgb_profile(gamma=2.19921875):
     return _profile(b"mntr", b"RGB ", b"XYZ ", columns | curves)
 
 
-def grey_profile(gamma):
+def gray_profile(gamma):
     return _profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": _gamma(gamma)})
 
 
@@ -170,19 +170,19 @@ def test_rgb_profiles_follow_their_formula(pixels, gamma):
 
 @pytest.mark.parametrize("gamma", [1.0, 1.8, 2.6])
 @pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
-def test_grey_profiles_follow_their_formula(tmp_path, gamma, mode):
+def test_gray_profiles_follow_their_formula(tmp_path, gamma, mode):
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     array = {
         "L": levels,
         "LA": np.stack([levels, levels[::-1]], -1),
         "I;16": levels.astype(np.uint16) * 257,
     }[mode]
-    Image.fromarray(array).save(tmp_path / "a.png", icc_profile=grey_profile(gamma))
+    Image.fromarray(array).save(tmp_path / "a.png", icc_profile=gray_profile(gamma))
     expected = srgb_from_xyz((levels / 255)[..., None] ** gamma * D50)
     assert _distance(read_image(tmp_path / "a.png"), expected) < 2
 
 
-def test_grey_with_the_rgb_profile_of_its_scanner_is_r_g_b_alike():
+def test_gray_with_the_rgb_profile_of_its_scanner_is_r_g_b_alike():
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     converted = to_srgb(Image.fromarray(levels), adobe_rgb_profile(1.8))
     expected = _adobe_to_srgb(np.repeat(levels[..., None], 3, 2) / 255, 1.8)
@@ -227,7 +227,7 @@ def test_no_profile_is_srgb(pixels, mode):
     ("mode", "profile", "message"),
     [
         ("RGB", cmyk_profile(), "for CMYK, the image is RGB"),
-        ("RGB", grey_profile(2.2), "for GRAY, the image is RGB"),
+        ("RGB", gray_profile(2.2), "for GRAY, the image is RGB"),
         ("CMYK", SRGB, "for RGB, the image is CMYK"),
         ("RGB", b"no profile", "cannot be used"),
         ("RGB", adobe_rgb_profile()[:200], "cannot be used"),
@@ -247,7 +247,7 @@ def test_profiles_that_do_not_fit_are_ignored_and_told(tmp_path, pixels, mode, p
         ("RGBA", adobe_rgb_profile()),
         ("P", SRGB),
         ("L", SRGB),
-        ("I;16", grey_profile(2.2)),
+        ("I;16", gray_profile(2.2)),
         ("CMYK", cmyk_profile()),
     ],
 )
@@ -267,7 +267,7 @@ class TestDeepProfiles:
 
     @pytest.mark.parametrize("gamma", [1.0, 1.8, 2.19921875, 3.0])
     @pytest.mark.parametrize("suffix", [".tif", ".png"])
-    def test_colours_follow_their_formula(self, tmp_path, deep, gamma, suffix, png_file):
+    def test_colors_follow_their_formula(self, tmp_path, deep, gamma, suffix, png_file):
         profile = adobe_rgb_profile(gamma)
         if suffix == ".tif":
             tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb", iccprofile=profile)
@@ -279,12 +279,12 @@ class TestDeepProfiles:
         assert _distance(read_image(tmp_path / f"a{suffix}"), expected) < 0.6
 
     @pytest.mark.parametrize("gamma", [1.0, 1.8, 2.6])
-    @pytest.mark.parametrize("profile", ["grey", "RGB"])
-    def test_grey_follows_its_formula_at_each_level(self, tmp_path, gamma, profile):
+    @pytest.mark.parametrize("profile", ["gray", "RGB"])
+    def test_gray_follows_its_formula_at_each_level(self, tmp_path, gamma, profile):
         levels = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256)
         curved = (levels / 65535)[..., None] ** (round(gamma * 256) / 256)
-        if profile == "grey":
-            icc, expected = grey_profile(gamma), srgb_from_xyz(curved * D50)
+        if profile == "gray":
+            icc, expected = gray_profile(gamma), srgb_from_xyz(curved * D50)
         else:  # that of the scanner
             icc = adobe_rgb_profile(gamma)
             expected = srgb_from_xyz(curved.repeat(3, 2) @ ADOBE_TO_D50.T)
@@ -293,11 +293,11 @@ class TestDeepProfiles:
         assert _distance(image, expected) < 0.6
         assert len(np.unique(image)) == 256  # of 8 bits, a linear file keeps 183
 
-    def test_grey_and_alpha_follow_the_profile_of_grey(self, png_file):
+    def test_gray_and_alpha_follow_the_profile_of_gray(self, png_file):
         levels = np.linspace(0, 65535, 4096).astype(np.uint16).reshape(64, 64)
-        grey_alpha = np.stack([levels, levels[::-1]], -1).astype(">u2")
-        rows = b"".join(b"\0" + row.tobytes() for row in grey_alpha)
-        chunk = (b"iCCP", b"a\0\0" + zlib.compress(grey_profile(1.0)))
+        gray_alpha = np.stack([levels, levels[::-1]], -1).astype(">u2")
+        rows = b"".join(b"\0" + row.tobytes() for row in gray_alpha)
+        chunk = (b"iCCP", b"a\0\0" + zlib.compress(gray_profile(1.0)))
         expected = srgb_from_xyz((levels / 65535)[..., None] * D50)
         assert _distance(read_image(png_file((64, 64), 16, 4, rows, [chunk])), expected) < 0.6
 

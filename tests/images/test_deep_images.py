@@ -1,4 +1,4 @@
-"""Photographs with 16 bits per colour, against what was written and against exact rounding."""
+"""Photographs with 16 bits per color, against what was written and against exact rounding."""
 
 import builtins
 import io
@@ -68,7 +68,7 @@ def test_tiff_keeps_all_its_bits(tmp_path, deep, layout):
     assert image_size(path) == (53, 37)
 
 
-def test_planes_of_colour_are_put_together(tmp_path, deep):
+def test_planes_of_color_are_put_together(tmp_path, deep):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, _planar(deep), photometric="rgb", planarconfig="separate")
     np.testing.assert_array_equal(read_image(path), _rounded(deep))
@@ -171,15 +171,15 @@ def _crc(chunk):
 class TestAlpha:
     """It is dropped, whatever it was multiplied with."""
 
-    def test_plain_alpha_leaves_the_colours(self, tmp_path, deep, alpha):
+    def test_plain_alpha_leaves_the_colors(self, tmp_path, deep, alpha):
         path = tmp_path / "a.tif"
         array = np.concatenate([deep, alpha], -1)
         tifffile.imwrite(path, array, photometric="rgb", extrasamples=["unassalpha"])
         np.testing.assert_array_equal(read_image(path), _rounded(deep))
 
-    def test_multiplied_colours_are_restored(self, tmp_path, deep, alpha):
+    def test_multiplied_colors_are_restored(self, tmp_path, deep, alpha):
         path = tmp_path / "a.tif"
-        alpha = np.maximum(alpha, 4096)  # below, 16 bits hold too little of the colour
+        alpha = np.maximum(alpha, 4096)  # below, 16 bits hold too little of the color
         multiplied = np.rint(deep * (alpha / 65535)).astype(np.uint16)
         array = np.concatenate([multiplied, alpha], -1)
         tifffile.imwrite(path, array, photometric="rgb", extrasamples=["assocalpha"])
@@ -202,10 +202,10 @@ def test_inks_of_16_bits_are_those_of_8(tmp_path, deep, alpha):
 
 
 @pytest.mark.parametrize("photometric", ["miniswhite", "minisblack"])
-def test_grey_follows_what_is_white(tmp_path, deep, photometric):
-    grey = deep[..., 0]
-    tifffile.imwrite(tmp_path / "a.tif", grey, photometric=photometric)
-    expected = _rounded(65535 - grey if photometric == "miniswhite" else grey)
+def test_gray_follows_what_is_white(tmp_path, deep, photometric):
+    gray = deep[..., 0]
+    tifffile.imwrite(tmp_path / "a.tif", gray, photometric=photometric)
+    expected = _rounded(65535 - gray if photometric == "miniswhite" else gray)
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), expected[..., None].repeat(3, 2))
 
 
@@ -231,9 +231,9 @@ def test_truncated_tiffs_are_named(tmp_path, deep, share):
         read_image(path)
 
 
-def test_grey_and_alpha_of_16_bits(tmp_path, deep):
-    grey_alpha = deep[..., :2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in grey_alpha)
+def test_gray_and_alpha_of_16_bits(tmp_path, deep):
+    gray_alpha = deep[..., :2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in gray_alpha)
     content = b"\x89PNG\r\n\x1a\n"
     for kind, data in (
         (b"IHDR", struct.pack(">IIBBBBB", 53, 37, 16, 4, 0, 0, 0)),
@@ -241,7 +241,7 @@ def test_grey_and_alpha_of_16_bits(tmp_path, deep):
         (b"IEND", b""),
     ):
         content += struct.pack(">I", len(data)) + kind + data + _crc(kind + data)
-    expected = _rounded(grey_alpha[..., :1]).repeat(3, 2)
+    expected = _rounded(gray_alpha[..., :1]).repeat(3, 2)
     np.testing.assert_array_equal(read_image(content), expected)
 
 
@@ -253,14 +253,14 @@ KINDS = {
     "RGB, alpha, one more": ("rgb", 3, ["unassalpha", "unspecified"]),
     "CMYK": ("separated", 4, []),
     "CMYK, alpha": ("separated", 4, ["unassalpha"]),
-    "CMYK, spot colour": ("separated", 4, ["unspecified"]),
-    "grey, alpha": ("minisblack", 1, ["unassalpha"]),
-    "grey, two alphas": ("minisblack", 1, ["unassalpha", "unassalpha"]),
+    "CMYK, spot color": ("separated", 4, ["unspecified"]),
+    "gray, alpha": ("minisblack", 1, ["unassalpha"]),
+    "gray, two alphas": ("minisblack", 1, ["unassalpha", "unassalpha"]),
 }
 
 
 class TestChannels:
-    """Layouts of TIFF, in 8 and 16 bits: the colours are taken by name, the others left."""
+    """Layouts of TIFF, in 8 and 16 bits: the colors are taken by name, the others left."""
 
     @pytest.mark.parametrize("compression", [None, "zlib"])
     @pytest.mark.parametrize("planes", ["contig", "separate"])

@@ -37,12 +37,12 @@ def test_masks_keep_their_ids_in_every_mode(tmp_path, mode, suffix):
 
 COLORS = np.stack([MASK, MASK * 0, MASK % 7], -1).astype(np.uint8)
 STORED = {
-    "three channels": (MASK, "RGB", "3 channels, its colours equal; save the grey alone"),
-    "four channels": (MASK, "RGBA", "4 channels, its colours equal; save the grey alone"),
-    "grey and alpha": (MASK, "LA", "grey with alpha; save the grey alone"),
-    "colours": (COLORS, "RGB", "colours; import-data .*artefact_colours"),
-    "colours and alpha": (COLORS, "RGBA", "colours; import-data .*artefact_colours"),
-    "one bit": (MASK, "1", "1-bit grey, .*8 bits"),
+    "three channels": (MASK, "RGB", "3 channels, its colors equal; save the gray alone"),
+    "four channels": (MASK, "RGBA", "4 channels, its colors equal; save the gray alone"),
+    "gray and alpha": (MASK, "LA", "gray with alpha; save the gray alone"),
+    "colors": (COLORS, "RGB", "colors; import-data .*artefact_colors"),
+    "colors and alpha": (COLORS, "RGBA", "colors; import-data .*artefact_colors"),
+    "one bit": (MASK, "1", "1-bit gray, .*8 bits"),
     "inks": (COLORS, "CMYK", "mode CMYK; save ids with 8 bits"),
     "floating point": (MASK, "F", "mode F; save ids with 8 bits"),
 }
@@ -59,13 +59,13 @@ def test_masks_stored_otherwise_are_refused_for_what_they_are(tmp_path, name, sa
 
 
 @pytest.mark.parametrize("bits", [1, 2, 4])
-def test_grey_of_few_bits_is_refused_as_programs_stretch_it(bits, png_file):
+def test_gray_of_few_bits_is_refused_as_programs_stretch_it(bits, png_file):
     ids = np.array([[0, 1, 1, 0]], np.uint8)
     row = np.packbits(np.unpackbits(ids[..., None], axis=-1)[..., 8 - bits :])
     content = png_file((4, 1), bits, 0, b"\0" + row.tobytes())
     with Image.open(io.BytesIO(content)) as image:
         assert np.asarray(image.convert("L")).max() == 255 // (2**bits - 1)  # not 1
-    with pytest.raises(ImageFault, match=f"found {bits}-bit grey") as caught:
+    with pytest.raises(ImageFault, match=f"found {bits}-bit gray") as caught:
         read_mask(content)
     assert caught.value.kind == "mode"
 

@@ -51,7 +51,7 @@ def _files():
         "png of ids": _pillow(ids, "PNG"),
         "png with a palette": _pillow(ids, "PNG", "P"),
         "png of 16 bits": cv2.imencode(".png", deep)[1].tobytes(),
-        "png of 16-bit grey": _pillow(deep[..., 0], "PNG"),
+        "png of 16-bit gray": _pillow(deep[..., 0], "PNG"),
         "jpeg": _pillow(color, "JPEG", icc_profile=SRGB),
         "progressive jpeg": _pillow(color, "JPEG", progressive=True),
         "jpeg of inks": _pillow(color, "JPEG", "CMYK"),

@@ -91,7 +91,7 @@ def examine(image: Path | None, annotation: Path | None, classes: ClassList = AR
         phash = perceptual_hash(pixels)
         header = image_header(image)
         if unused := profile_fault(header.mode, header.profile):
-            faults.append(Fault("colour profile", image, f"{unused}; its numbers are read as sRGB"))
+            faults.append(Fault("color profile", image, f"{unused}; its numbers are read as sRGB"))
         if annotation is not None:
             faults += _turned_apart(header.orientation, annotation)
     if annotation is not None and mask is not None:

@@ -27,7 +27,7 @@ class MulticlassFocalLoss(MaskedLoss):
 
     Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002, equation 5, for
     classes that exclude each other instead of one sigmoid for each. With :math:`\gamma = 0` and
-    :math:`\alpha = 1` it is :class:`MaskedCrossEntropyLoss`. In a batch without a labelled pixel it
+    :math:`\alpha = 1` it is :class:`MaskedCrossEntropyLoss`. In a batch without a labeled pixel it
     is 0, with zero gradients. Logits are upcast to float32, inside autocast as well.
 
     All other arguments are those of :class:`MaskedLoss`.

@@ -26,7 +26,7 @@ def overlay(
     Args:
         image: uint8 (H, W, 3), RGB.
         class_map: uint8 (H, W), class ids or 255.
-        palette: One RGB colour for each class.
+        palette: One RGB color for each class.
         clean: Id that is left untouched, or None.
 
     Returns:
@@ -77,7 +77,7 @@ def panel(
         image: uint8 (h, w, 3), RGB; of the size of the maps, or a smaller or larger copy.
         maps: One or more pairs (title, uint8 (H, W) class ids or 255).
         classes: Class names.
-        palette: One RGB colour for each class.
+        palette: One RGB color for each class.
 
     Returns:
         uint8 (H', W', 3), RGB.

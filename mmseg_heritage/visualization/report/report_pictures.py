@@ -47,7 +47,7 @@ def panel_uri(path: str | Path, max_bytes: int = MAX_PANEL_BYTES) -> str:
         small = picture.copy()
         small.thumbnail((round(edge), round(edge)), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
-        # Without chroma subsampling: thin coloured damage would bleed.
+        # Without chroma subsampling: thin colored damage would bleed.
         small.save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
         if buffer.tell() <= max_bytes or edge * _SHRINK < _SMALLEST_EDGE:
             return _uri(buffer.getvalue(), "jpeg")

@@ -136,7 +136,7 @@ INJECTED = {
         lambda r: save_mask(r, 3, lambda mask: mask[1:]),
         [("size", "annotations/sample_0003.png")],
     ),
-    "colour mask": (
+    "color mask": (
         lambda r: Image.open(mask_of(r, 3)).convert("RGB").save(mask_of(r, 3)),
         [("mode", "annotations/sample_0003.png")],
     ),
@@ -189,7 +189,7 @@ INJECTED = {
             .save(image_of(r, 3).with_suffix(".tif"), icc_profile=SRGB)
             or image_of(r, 3).unlink()
         ),
-        [("colour profile", "images/sample_0003.tif")],
+        [("color profile", "images/sample_0003.tif")],
     ),
     "other file": (
         lambda r: (r / "images" / "scan.psd").write_text("x"),

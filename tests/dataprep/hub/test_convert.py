@@ -72,7 +72,7 @@ def test_a_smaller_mask_records_what_became_of_the_classes(row):
         (encoded(np.full((30, 40), -1, np.int32), "TIFF"), "found -1"),
         (encoded(np.full((30, 40), 256, np.int32), "TIFF"), "found 256"),
         (encoded(np.zeros((40, 30), np.uint8)), "size of its image, 40x30, found 30x40"),
-        (encoded(np.zeros((30, 40, 3), np.uint8)), "3 channels, its colours equal"),
+        (encoded(np.zeros((30, 40, 3), np.uint8)), "3 channels, its colors equal"),
         (encoded(np.zeros((30, 40), np.uint8))[:-30], "label: .*truncated"),
         (b"no image", "label: cannot be read as an image"),
     ],

@@ -70,7 +70,7 @@ def test_scores_are_drawn_as_far_as_they_were_counted(tmp_path, random_counts, t
     titles = [picture.title for picture in run_figures(run, scores_of(run))]
     assert titles == [
         "IoU of each class",
-        "Labelled and predicted amounts",
+        "Labeled and predicted amounts",
         "Confusion matrix",
         "Damages found, by size",
         "Reliability",

@@ -1,4 +1,4 @@
-"""Changes of colour: staining, burn marks, light leaks."""
+"""Changes of color: staining, burn marks, light leaks."""
 
 from __future__ import annotations
 
@@ -72,7 +72,7 @@ def _leak(scene: Scene, rng: np.random.Generator) -> FloatArray:
 
 
 def light_leak(scene: Scene, rng: np.random.Generator) -> Layer:
-    """Fogging from an edge: red to yellow-white on colour material, pale on black and white."""
+    """Fogging from an edge: red to yellow-white on color material, pale on black and white."""
     glow = _leak(scene, rng)
     # Inside a tilted plate the picture's edge is not the object's, so the light may miss it.
     if not ((glow > 0.3) & scene.inside).sum() > 0.02 * scene.inside.sum():
