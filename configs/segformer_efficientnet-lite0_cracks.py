@@ -1,5 +1,5 @@
 # Clean against Cracks, for any data set in the folder layout whose masks hold the ids 0 and 9; pixels
-# of other classes are ignored. The README trains it on CrackForest.
+# of other classes are ignored. docs/how-to/prepare-data.md trains it on CrackForest.
 _base_ = [
     '_base_/datasets/artefact.py', '_base_/models/segformer.py',
     '_base_/backbones/efficientnet-lite0.py', '_base_/schedules/onecycle_50e.py',

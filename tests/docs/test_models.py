@@ -41,7 +41,7 @@ def setting(cfg, variable):
 
 def build_snippet(snippet, folder):
     path = folder / "snippet.py"
-    path.write_text(snippet.replace("'./", f"'{CONFIGS.as_posix()}/"))
+    path.write_text(re.sub(r"'(?:\./|(?=_base_/))", f"'{CONFIGS.as_posix()}/", snippet))
     cfg = load_config(path)
     return cfg, build_parts(cfg, ("train", "val", "test"))
 
