@@ -1,10 +1,8 @@
-"""The README is short, and its table and its Python are right; the rest is in tests/docs/test_pages.py."""
+"""The README is short; its table and its Python are right. Links: tests/docs/test_pages.py."""
 
 import re
 import shutil
 from pathlib import Path
-
-import pytest
 
 ROOT = Path(__file__).resolve().parents[1]
 README = (ROOT / "README.md").read_text(encoding="utf-8")
