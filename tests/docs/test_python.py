@@ -35,6 +35,7 @@ def folder_of_user(tiny_config, tiny_run, sample_set, tmp_path, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_the_page_on_python(folder_of_user):
     names = {}
     for block in blocks("python"):
