@@ -9,7 +9,7 @@ import torch
 import yaml
 from mmengine.config import Config
 
-from mmseg_heritage.runs.config_files import load_config
+from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.prepare import build_model
 from mmseg_heritage.apis.testing import test as run_test
 from mmseg_heritage.apis.training import train
