@@ -41,7 +41,7 @@ MYPY_NUMPY := 2.4
 unexport PYTHONPATH PYTHONHOME
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help env quickstart test test-all lint format clean clean-env
+.PHONY: help env quickstart test test-all lint format docs clean clean-env
 
 help: ## show this list
 	@sed -n 's/^#   /  /p' Makefile
@@ -75,8 +75,13 @@ format: env ## lay the code out and fix what ruff can fix
 	$(RUN) -m ruff format .
 	$(RUN) -m ruff check --fix .
 
+# The variable hides an advertisement of mkdocs' successor.
+docs: env ## build the site of docs/ into site/; a warning is an error
+	NO_MKDOCS_2_WARNING=1 $(RUN) -m mkdocs build --strict --quiet
+	@echo "open site/index.html"
+
 clean: ## remove caches and build folders; environments, data and run outputs stay
-	rm -rf build dist *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
+	rm -rf build dist site *.egg-info .pytest_cache .mypy_cache .ruff_cache .hypothesis
 	find mmseg_heritage tests tools configs requirements -name __pycache__ -type d -prune -exec rm -rf {} +
 
 clean-env: ## remove the environments that make made here

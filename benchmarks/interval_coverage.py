@@ -1,6 +1,6 @@
 """How often intervals hold the truth, and how often models that are equal are told apart.
 
-    python benchmarks/interval_coverage.py    # half a minute; the numbers of docs/compare.md
+    python benchmarks/interval_coverage.py    # half a minute; the numbers of docs/how-to/compare.md
 
 Photographs are simulated: how often each of 15 classes occurs, how large it is and how well it is
 found is of the order of ARTeFACT's, sizes are log-normal, and photographs of a class differ in how

@@ -1,4 +1,6 @@
-"""What the official OpenMMLab releases need to run on current torch; docs/compat.md lists it.
+"""What the official OpenMMLab releases need to run on current torch.
+
+docs/reference/compat.md lists it.
 
 Nothing is changed where full mmcv (compiled ops) or the maintained forks are installed.
 
@@ -109,7 +111,7 @@ def mend_checkpoint_loading() -> None:
 
     loader = mmengine_checkpoint.CheckpointLoader
     stock = loader._schemes[""]
-    if stock is not mmengine_checkpoint.load_from_local:  # mended, or another package's
+    if stock is not mmengine_checkpoint.load_from_local:  # fixed, or another package's
         return
     if hasattr(mmengine_checkpoint, "_safe_torch_load"):  # the forks
         return

@@ -175,7 +175,7 @@ def create(venv: Path, stack: str, python: Path, remake: bool) -> None:
 
 
 def install(stack: str, venv: Path, python: Path, pip_args: list[str]) -> None:
-    """Installs the stack, the extra hub, the test tools and this package, and checks the result."""
+    """Installs the stack, the extras hub, tests and docs, and this package, and checks it."""
     constraints = REQUIREMENTS / f"constraints-{stack}.txt"
     pip = [str(python), "-m", "pip", "install", "--constraint", str(constraints), *pip_args]
     broken = subprocess.run(
@@ -191,7 +191,7 @@ def install(stack: str, venv: Path, python: Path, pip_args: list[str]) -> None:
         )
     if stack == "classic":
         install_mmcv(venv, python, pip)
-    files = [REQUIREMENTS / f"{name}.txt" for name in (stack, "hub", "tests")]
+    files = [REQUIREMENTS / f"{name}.txt" for name in (stack, "hub", "tests", "docs")]
     chosen = [argument for file in files for argument in ("--requirement", str(file))]
     run(f"packages of stack {stack} (several GB with torch)", [*pip, *chosen], venv)
     # Without isolation: the setuptools just installed is recent enough, and nothing is downloaded.

@@ -125,7 +125,7 @@ def tiny_run(
 ) -> TinyRun:
     """A run of three iterations with :func:`tiny_config`. Read only."""
     pytest.importorskip("mmseg")
-    from mmseg_heritage.apis.train import train
+    from mmseg_heritage.apis.training import train
 
     folder = tmp_path_factory.mktemp("run") / "tiny"
     train(tiny_config, work_dir=str(folder), cfg_options={"max_iters": 3})

@@ -56,7 +56,7 @@ def test_mmseg_can_be_imported_first_and_nobody_is_told_of_compiled_ops():
 
 def test_without_the_package_nothing_is_mended():
     code = "try:\n    import mmcv.ops\nexcept ImportError as error:\n    print(error.name)"
-    if LITE:  # when this fails, mmcv-lite has learnt it, and compat.py can go
+    if LITE:  # when this fails, mmcv-lite has learned it, and compat.py can go
         assert run_python(code).strip() == "mmcv._ext"
 
 
@@ -121,7 +121,7 @@ class TestMendedLoading:
     """Local files are loaded as before, but for mmengine's own checkpoints on torch 2.6."""
 
     @pytest.fixture(autouse=True)
-    def mended(self, monkeypatch):
+    def fixed(self, monkeypatch):
         schemes = OrderedDict(CheckpointLoader._schemes)
         schemes[""] = mmengine_checkpoint.load_from_local  # as before the plugin was imported
         monkeypatch.setattr(CheckpointLoader, "_schemes", schemes)
@@ -131,7 +131,7 @@ class TestMendedLoading:
     def test_checkpoints_of_mmengine_can_be_read_again(self, tmp_path):
         path = str(tmp_path / "own.pth")
         torch.save({"message_hub": {"loss": HistoryBuffer([1.0], [1])}}, path)
-        if WEIGHTS_ONLY:  # when this fails, mmengine has learnt it
+        if WEIGHTS_ONLY:  # when this fails, mmengine has learned it
             with pytest.raises(pickle.UnpicklingError):
                 mmengine_checkpoint.load_from_local(path, "cpu")
         assert CheckpointLoader.load_checkpoint(path)["message_hub"]["loss"].mean() == 1

@@ -94,26 +94,15 @@ def test_wheel_holds_every_file_that_mim_looks_for(wheel_names: set[str], part: 
     assert "mmseg_heritage/.mim/model-index.yml" in wheel_names
 
 
-def test_wheel_holds_every_module(wheel_names: set[str]) -> None:
-    modules = {
-        path.relative_to(ROOT).as_posix() for path in (ROOT / "mmseg_heritage").rglob("*.py")
+def test_wheel_holds_every_file_of_the_package(wheel_names: set[str]) -> None:
+    files = {
+        path.relative_to(ROOT).as_posix()
+        for path in (ROOT / "mmseg_heritage").rglob("*")
+        if path.is_file() and not {"__pycache__", ".mim"} & set(path.parts)
     }
-    modules = {name for name in modules if "/.mim/" not in name}
-    assert modules <= wheel_names
-
-
-def test_wheel_holds_every_mapping_file(wheel_names: set[str]) -> None:
-    folder = ROOT / "mmseg_heritage" / "data" / "mappings"
-    mappings = {path.relative_to(ROOT).as_posix() for path in folder.glob("*.json")}
-    assert mappings
-    assert mappings <= wheel_names
-
-
-def test_wheel_holds_the_templates_of_reports(wheel_names: set[str]) -> None:
-    templates = ROOT / "mmseg_heritage" / "visualization" / "templates"
-    names = {path.relative_to(ROOT).as_posix() for path in templates.iterdir()}
-    assert "mmseg_heritage/visualization/report/page/templates/report.html" in names
-    assert names <= wheel_names
+    assert "mmseg_heritage/py.typed" in files  # or type checkers would not look at the package
+    assert {Path(name).suffix for name in files} >= {".py", ".json", ".html", ".css"}
+    assert files <= wheel_names
 
 
 def test_wheel_holds_nothing_from_earlier_builds_or_beside_the_package(
@@ -199,7 +188,7 @@ def test_constraints_pin_exactly_and_cover_the_stack(stack: str) -> None:
             match = re.match(r"([\w.-]+)==[\w.+!]+(\s*;.*)?$", line)
             assert match, line
             pinned.add(match.group(1).lower().replace("_", "-"))
-    for name in (stack, "runtime", "hub", "tests"):
+    for name in (stack, "runtime", "hub", "tests", "docs"):
         text = (ROOT / "requirements" / f"{name}.txt").read_text(encoding="utf-8")
         wanted = re.findall(r"^([A-Za-z][\w.-]*)", text, flags=re.MULTILINE)
         assert not {name.lower().replace("_", "-") for name in wanted} - pinned
@@ -249,7 +238,7 @@ class Mim:
 def mim(source_tree: Path, wheel: Path, tmp_path_factory: pytest.TempPathFactory) -> Mim:
     """Returns openmim with the wheel, or the forks' mim with an editable installation.
 
-    Neither works the other way round (docs/launch.md).
+    Neither works the other way round (docs/how-to/launch.md).
     """
     installed = {distribution.metadata["Name"] for distribution in distributions()}
     site, folder = tmp_path_factory.mktemp("site"), tmp_path_factory.mktemp("empty")

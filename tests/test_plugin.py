@@ -2,6 +2,7 @@
 
 import subprocess
 import sys
+from importlib import import_module
 
 import pytest
 
@@ -56,6 +57,62 @@ def test_the_package_alone_loads_neither_torch_nor_openmmlab():
         "print(mmseg_heritage.__version__)"
     )
     assert done.returncode == 0, done.stderr
+
+
+@pytest.mark.parametrize("before", ["", "import mmseg_heritage.apis.training\n"])
+def test_functions_are_functions_even_after_their_modules_were_imported(before):
+    done = run_python(
+        f"{before}from mmseg_heritage import Predictor, compare, predict, test, train\n"
+        "import mmseg_heritage.apis.testing, mmseg_heritage.apis.predicting\n"
+        "import mmseg_heritage, mmseg_heritage.apis as apis\n"
+        "from types import FunctionType\n"
+        "for name in ('compare', 'predict', 'test', 'train'):\n"
+        "    assert type(getattr(apis, name)) is FunctionType, name\n"
+        "    assert getattr(apis, name) is getattr(mmseg_heritage, name), name\n"
+        "assert isinstance(Predictor, type)\n"
+        "for package in (mmseg_heritage, apis):\n"
+        "    assert set(package.__all__) <= set(dir(package))\n"
+    )
+    assert done.returncode == 0, done.stderr
+
+
+def test_a_name_that_is_not_there_is_an_attribute_error():
+    import mmseg_heritage
+
+    assert not hasattr(mmseg_heritage, "segment")
+    with pytest.raises(ImportError, match="cannot import name 'segment'"):
+        from mmseg_heritage import segment  # noqa: F401
+
+
+def _registered_classes():
+    """Yields what this package registers, in mmengine's registries and in those below them."""
+    import mmengine.registry
+    from mmengine.registry import Registry
+
+    import mmseg_heritage.plugin  # noqa: F401
+
+    def below(registry):
+        yield from registry.module_dict.values()
+        for child in registry.children.values():
+            yield from below(child)
+
+    for registry in vars(mmengine.registry).values():
+        if isinstance(registry, Registry):
+            for part in below(registry):
+                if isinstance(part, type) and part.__module__.startswith("mmseg_heritage."):
+                    yield part
+
+
+def test_every_registered_class_is_imported_from_one_of_four_packages():
+    pytest.importorskip("mmseg")
+    classes = set(_registered_classes())
+    assert len(classes) > 30
+    for part in classes:
+        room = part.__module__.split(".")[1]
+        assert room in ("models", "datasets", "engine", "evaluation")
+        package = import_module(f"mmseg_heritage.{room}")
+        assert getattr(package, part.__name__, None) is part
+        assert part.__name__ in package.__all__
 
 
 def test_the_plugin_registers_every_name_that_configs_use():

@@ -1,6 +1,7 @@
 """The README names files, variables and messages: they must exist."""
 
 import re
+import shutil
 from pathlib import Path
 
 import pytest
@@ -61,3 +62,18 @@ def test_messages_that_it_quotes_are_those_of_the_package(message):
     pieces = re.split(r"\d+|RGB|'[\w.]+'|mit_b3_\S+", message)
     for piece in (piece.strip(" ;,") for piece in pieces):
         assert piece in SOURCE, f"nowhere in the package: {piece!r}"
+
+
+def test_its_python_runs(sample_set, tiny_run, tmp_path, monkeypatch, capsys):
+    code = README.split("### From Python")[1].split("```python\n")[1].split("```")[0]
+    assert len([line for line in code.splitlines() if line]) == 6
+    named = re.findall(r'"((?:work_dirs|data)/[^"]+)"', code)
+    for name, source in zip(named, (tiny_run.checkpoint, sample_set / "images"), strict=True):
+        path = tmp_path / name
+        path.parent.mkdir(parents=True)
+        shutil.copy(source / path.name if source.is_dir() else source, path)
+    monkeypatch.chdir(tmp_path)
+    exec(code, {})
+    shares, pixels = capsys.readouterr().out.splitlines()[-2:]
+    assert shares.startswith("{'Clean': ")
+    assert re.fullmatch(r"\d+ of \d+ pixels are cracks", pixels)

@@ -20,7 +20,7 @@ from mmseg_heritage.taxonomy import (
     named_classes,
 )
 
-# id, name and hex colour as the card of danielaivanova/damaged-media prints them.
+# id, name and hex color as the card of danielaivanova/damaged-media prints them.
 OFFICIAL = """
 0 #000000 Clean
 1 #1CE6FF Material loss
@@ -43,7 +43,7 @@ OFFICIAL = """
 FALSE_NAMES = (
     "Structural defects",
     "Dirt spots",
-    "Discolouration",
+    "Discoloration",
     "Discoloration",
     "Dust spots",
     "Other damage",
@@ -136,7 +136,7 @@ def test_levels_group_the_classes_as_designed(level, members):
     assert ignored == ({"Clean"} if level.startswith("coarse") else set())
 
 
-def test_every_level_names_and_colours_each_group_once():
+def test_every_level_names_and_colors_each_group_once():
     assert set(ARTEFACT.levels) == {"fine", "coarse", "coarse_by_id", "binary"}
     for level in ARTEFACT.levels.values():
         assert len(set(level.classes)) == len(level.classes) == len(set(level.colors))

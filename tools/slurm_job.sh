@@ -75,7 +75,7 @@ done
 was_preempted() {
   ((signals > 0)) || scontrol show job -o "$SLURM_JOB_ID" | grep -q ' PreemptTime=[0-9]'
 }
-# What is cancelled, or over its time, is not running any more, and must not come back.
+# What is canceled, or over its time, is not running any more, and must not come back.
 is_running() {
   scontrol show job -o "$SLURM_JOB_ID" | grep -q ' JobState=RUNNING '
 }

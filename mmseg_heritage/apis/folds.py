@@ -14,8 +14,8 @@ from mmengine.config import Config
 from mmengine.dist import barrier
 
 from mmseg_heritage.apis.quickstart import best_checkpoint
-from mmseg_heritage.apis.test import test
-from mmseg_heritage.apis.train import AUTO, train
+from mmseg_heritage.apis.testing import test
+from mmseg_heritage.apis.training import AUTO, train
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, load_split
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import pooled_means
@@ -69,17 +69,17 @@ def run_folds(
         resume: 'auto' leaves out folds that are tested, and goes on with those that are not.
         cfg_options: Dotted key -> value; ``{fold}`` in a value stands for the name of the fold.
         overwrite: Allows new runs in folders that hold some.
-        skip_data_check: See :func:`mmseg_heritage.apis.train.train`.
-        amp: See :func:`mmseg_heritage.apis.train.train`.
-        launcher: See :func:`mmseg_heritage.apis.train.train`.
-        trust_checkpoint: See :func:`mmseg_heritage.apis.train.train`.
+        skip_data_check: See :func:`mmseg_heritage.apis.training.train`.
+        amp: See :func:`mmseg_heritage.apis.training.train`.
+        launcher: See :func:`mmseg_heritage.apis.training.train`.
+        trust_checkpoint: See :func:`mmseg_heritage.apis.training.train`.
 
     Returns:
         ``folds.json``.
 
     Raises:
         InputError: If there are no such folds, if folders hold runs of other splits or runs that
-            nobody asked to replace, or for what :func:`mmseg_heritage.apis.train.train` refuses.
+            nobody asked to replace, or for what :func:`mmseg_heritage.apis.training.train` refuses.
     """
     options = dict(cfg_options or {})
     # What differs from fold to fold is loaded with each.
@@ -90,7 +90,7 @@ def run_folds(
     chosen = _chosen(names, fold, family)
     base = work_dir_of(cfg, config, work_dir) / family.name
     digests = {name: load_split(family / f"{name}.json").digest() for name in names}
-    _guard(base, {name: digests[name] for name in chosen}, resume, overwrite)
+    _check_output(base, {name: digests[name] for name in chosen}, resume, overwrite)
     options_of = {name: _options_of(name, options, cfg, config) for name in chosen}
     for name in chosen:
         _check(config, options_of[name], launcher)
@@ -109,7 +109,7 @@ def run_folds(
         tested = {**of_fold, "experiment_name": f"{of_fold['experiment_name']}_test"}
         # What is there now is left from a test that did not come to its end.
         unguarded = {**shared, "overwrite": True}
-        test(config, best_checkpoint(folder), str(folder), cfg_options=tested, **unguarded)
+        test(best_checkpoint(folder), config, str(folder), cfg_options=tested, **unguarded)
         gc.collect()  # a Runner refers to itself, and its model would stay on the GPU
     results = base / "folds.json"
     if is_main_process():
@@ -239,7 +239,9 @@ def _chosen(names: Sequence[str], fold: str, family: Path) -> list[str]:
     )
 
 
-def _guard(base: Path, digests: Mapping[str, str], resume: str | None, overwrite: bool) -> None:
+def _check_output(
+    base: Path, digests: Mapping[str, str], resume: str | None, overwrite: bool
+) -> None:
     """Refuses to mix runs of different splits, and to replace runs unasked, before the first."""
     if resume not in (None, AUTO):
         raise InputError(f"--fold goes on with every fold by itself: --resume without '{resume}'")

@@ -5,8 +5,8 @@ from __future__ import annotations
 import time
 from pathlib import Path
 
-from mmseg_heritage.apis.test import test
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.testing import test
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.summary import load_metrics
 from mmseg_heritage.runs.config_files import config_folder
@@ -49,12 +49,7 @@ def quickstart(data_root: Path, work_dir: Path) -> None:
     train(config, work_dir=str(work_dir), cfg_options=options, overwrite=True)
     pictures = work_dir / "pictures"
     metrics = test(
-        config,
-        best_checkpoint(work_dir),
-        work_dir=str(work_dir),
-        show_dir=str(pictures),
-        cfg_options=options,
-        overwrite=True,
+        best_checkpoint(work_dir), work_dir=str(work_dir), show_dir=str(pictures), overwrite=True
     )
     print(_report(metrics, pictures, data_root, time.monotonic() - start))
 

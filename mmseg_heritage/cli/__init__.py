@@ -68,7 +68,7 @@ def main(argv: Sequence[str] | None = None) -> int:
         gone; a command may return another one. A training that a signal ended exits with 75, see
         :class:`mmseg_heritage.engine.hooks.PreemptionHook`.
     """
-    args = _parser().parse_args(argv)
+    args = _parse(argv)
     # torchrun and torch.distributed.launch of different ages pass the rank in different ways.
     if getattr(args, "local_rank", None) is not None:
         os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
@@ -85,6 +85,22 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LostProcessError as error:
         print(f"error: {error}", file=sys.stderr)
         return EXIT_LOST_PROCESS
+
+
+def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
+    """Parses arguments.
+
+    argparse takes one group of positional arguments only where their number varies: those behind
+    an option, as launchers write them (``test.py CONFIG --launcher pytorch CHECKPOINT``), are left.
+    """
+    parser = _parser()
+    args, left = parser.parse_known_args(argv)
+    unknown = [text for text in left if text.startswith("-") or not hasattr(args, "inputs")]
+    if unknown:
+        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+    if left:
+        args.inputs += left
+    return args
 
 
 def _message(error: InputError) -> str:

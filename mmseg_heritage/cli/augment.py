@@ -34,7 +34,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmseg_heritage.apis.augment import augment
+    from mmseg_heritage.apis.augmenting import augment
     from mmseg_heritage.utils.progress import progress_bar
 
     made = augment(

@@ -6,6 +6,7 @@ import argparse
 import ast
 from collections.abc import Sequence
 from importlib.util import find_spec
+from pathlib import Path
 from typing import Any
 
 from mmseg_heritage.errors import InputError
@@ -36,6 +37,58 @@ def add_shared_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="let the checkpoint run code; only for files whose maker you trust",
     )
+
+
+def add_checkpoint_arguments(parser: argparse.ArgumentParser, more: str = "") -> None:
+    """Adds what commands share that run a trained model; :func:`split_inputs` reads it.
+
+    Args:
+        parser: Of the command.
+        more: What is given after the checkpoint, as the help shows it.
+    """
+    form = f"[CONFIG] CHECKPOINT {more}".strip()
+    parser.usage = f"%(prog)s {form} [options]"  # argparse would repeat the form
+    parser.add_argument(
+        "inputs",
+        nargs="+",
+        metavar=form,
+        help="the checkpoint holds the config of its run; a config file before it is used instead",
+    )
+    parser.add_argument("--config", metavar="FILE", help="the same as CONFIG")
+
+
+def split_inputs(args: argparse.Namespace, more: str = "") -> tuple[str | None, str, list[str]]:
+    """Divides what was given into config, checkpoint and the rest.
+
+    The first is a config if it is a ``.py`` file, or a bare name that is no file and so that of a
+    shipped config.
+
+    Args:
+        args: With ``inputs`` and ``config``.
+        more: What must follow the checkpoint; nothing may if empty.
+
+    Raises:
+        InputError: If something is missing, too much, or in another order.
+    """
+    form = f"expected [CONFIG] CHECKPOINT {more}".strip()
+    config, rest = args.config, list(args.inputs)
+    first = Path(rest[0])
+    is_name = first.name == rest[0] and not first.suffix and not first.exists()
+    if first.suffix == ".py" or is_name:
+        if config is not None:
+            raise InputError(f"two configs are given, {first} and --config {config}; give one")
+        config = rest.pop(0)
+    late = [text for text in rest if text.endswith(".py")]
+    if late:
+        raise InputError(f"{form}: the config {late[0]} must be the first")
+    if not rest:
+        raise InputError(f"{form}: {config} is taken for a config, and no checkpoint is given")
+    checkpoint, others = rest[0], rest[1:]
+    if others and not more:
+        raise InputError(f"{form}, found more after {checkpoint}: {', '.join(others)}")
+    if more and not others:
+        raise InputError(f"{form}, found nothing after {checkpoint}")
+    return config, checkpoint, others
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:

@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmseg_heritage.apis.compare import compare
+    from mmseg_heritage.apis.comparing import compare
     from mmseg_heritage.evaluation.bootstrap import RESAMPLES
     from mmseg_heritage.evaluation.comparison_tables import comparison_tables
 

@@ -18,7 +18,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "mapping",
         metavar="MAPPING",
         help="JSON file that says what the mask values mean, or the name of one that comes with "
-        "the package, such as crackforest (docs/data.md)",
+        "the package, such as crackforest (docs/reference/data-format.md)",
     )
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of photographs")
     parser.add_argument(

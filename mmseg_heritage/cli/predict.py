@@ -4,13 +4,19 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_heritage.cli.common import add_shared_arguments, require_stack, shared_options
+from mmseg_heritage.cli.common import (
+    add_checkpoint_arguments,
+    add_shared_arguments,
+    require_stack,
+    shared_options,
+    split_inputs,
+)
+
+_MORE = "PHOTOS"  # files and folders
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", help="config file the checkpoint was trained with")
-    parser.add_argument("checkpoint", help="checkpoint file")
-    parser.add_argument("image_or_folder", help="a photograph, or a folder of them")
+    add_checkpoint_arguments(parser, _MORE)
     parser.add_argument("--out", metavar="DIR", required=True, help="where to write")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
     add_shared_arguments(parser)
@@ -18,13 +24,14 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     require_stack()
-    from mmseg_heritage.apis.predict import predict
+    config, checkpoint, photographs = split_inputs(args, _MORE)
+    from mmseg_heritage.apis.predicting import predict
 
     written = predict(
-        args.config,
-        args.checkpoint,
-        args.image_or_folder,
+        checkpoint,
+        photographs,
         args.out,
+        config=config,
         device=args.device,
         **shared_options(args),
     )

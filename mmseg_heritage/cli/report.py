@@ -38,7 +38,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 
 def run(args: argparse.Namespace) -> None:
-    from mmseg_heritage.apis.report import report
+    from mmseg_heritage.apis.reporting import report
 
     notes = report(
         args.runs,

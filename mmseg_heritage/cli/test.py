@@ -4,13 +4,18 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_heritage.cli.common import add_run_arguments, require_stack, shared_options
+from mmseg_heritage.cli.common import (
+    add_checkpoint_arguments,
+    add_run_arguments,
+    require_stack,
+    shared_options,
+    split_inputs,
+)
 from mmseg_heritage.utils.distributed import is_main_process
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", help="config file the checkpoint was trained with")
-    parser.add_argument("checkpoint", help="checkpoint file")
+    add_checkpoint_arguments(parser)
     parser.add_argument("--work-dir", help="folder of the run (default: that of the checkpoint)")
     parser.add_argument(
         "--show-dir", help="write a picture of each image: input, truth, prediction"
@@ -31,12 +36,13 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     require_stack()
-    from mmseg_heritage.apis.test import test
+    config, checkpoint, _ = split_inputs(args)
+    from mmseg_heritage.apis.testing import test
     from mmseg_heritage.evaluation.tested_runs import FIGURES_FOLDER
 
     metrics = test(
-        args.config,
-        args.checkpoint,
+        checkpoint,
+        config,
         work_dir=args.work_dir,
         show_dir=args.show_dir,
         out_dir=args.out,

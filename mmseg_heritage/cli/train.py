@@ -38,7 +38,7 @@ def run(args: argparse.Namespace) -> None:
         if is_main_process():
             print(f"{fold_table(results)}\nscores of the folds: {results}")
         return
-    from mmseg_heritage.apis.train import train
+    from mmseg_heritage.apis.training import train
 
     folder = train(args.config, **_train_options(args))
     if is_main_process():
@@ -46,7 +46,7 @@ def run(args: argparse.Namespace) -> None:
 
 
 def _train_options(args: argparse.Namespace) -> dict[str, Any]:
-    """Returns what :func:`mmseg_heritage.apis.train.train` takes besides the config."""
+    """Returns what :func:`mmseg_heritage.apis.training.train` takes besides the config."""
     return {
         "work_dir": args.work_dir,
         "resume": args.resume,

@@ -4,12 +4,17 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_heritage.cli.common import add_shared_arguments, require_stack, shared_options
+from mmseg_heritage.cli.common import (
+    add_checkpoint_arguments,
+    add_shared_arguments,
+    require_stack,
+    shared_options,
+    split_inputs,
+)
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
-    parser.add_argument("config", help="config file the checkpoint was trained with")
-    parser.add_argument("checkpoint", help="checkpoint file that was tested")
+    add_checkpoint_arguments(parser)
     parser.add_argument("--work-dir", help="folder of the run (default: that of the checkpoint)")
     parser.add_argument(
         "--out",
@@ -42,11 +47,12 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     require_stack()
-    from mmseg_heritage.apis.visualize import visualize
+    config, checkpoint, _ = split_inputs(args)
+    from mmseg_heritage.apis.visualizing import visualize
 
     figures = visualize(
-        args.config,
-        args.checkpoint,
+        checkpoint,
+        config,
         args.out,
         work_dir=args.work_dir,
         images=args.images,

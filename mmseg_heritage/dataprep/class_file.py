@@ -1,6 +1,6 @@
 """The classes of a data set as ``classes.json`` in its folder, read strictly and written.
 
-The file lies beside metadata.csv; docs/data.md describes each key::
+The file lies beside metadata.csv; docs/how-to/own-classes.md describes each key::
 
     {"schema": "mmseg_heritage/classes/1",
      "classes": [{"name": "Clean", "color": [0, 0, 0], "id": 0},

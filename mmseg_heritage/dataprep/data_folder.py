@@ -86,7 +86,7 @@ def data_folder(
     metadata: str = "metadata.csv",
     classes: ClassList | None = None,
 ) -> DataFolder:
-    """Returns the :class:`DataFolder` of this process, which is read anew if files have changed.
+    """Returns the :class:`DataFolder` of this process, which is read again if files have changed.
 
     That is: were added, removed or renamed, or the metadata was written.
     """

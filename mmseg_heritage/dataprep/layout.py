@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import csv
 import io
-import os
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -12,7 +11,7 @@ from pathlib import Path
 from mmseg_heritage.dataprep.checks.faults import Fault
 from mmseg_heritage.dataprep.class_file import find_classes
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files, unread_reason
 from mmseg_heritage.taxonomy import ARTEFACT, ClassList
 
 COLUMNS = ("id", "material", "content", "source_id", "group_id")
@@ -129,21 +128,28 @@ def scan_folder(
 
     classes = find_classes(root) if classes is None else classes
     faults: list[Fault] = []
-    image_files, other_images = _list_files(root / images)
-    mask_files, other_masks = _list_files(root / annotations)
-    image_paths = files_by_id(image_files, faults)
-    mask_paths = files_by_id(mask_files, faults)
+    photographs, masks = folder_files(root / images), folder_files(root / annotations)
+    image_paths = files_by_id(photographs.images, faults)
+    mask_paths = files_by_id(masks.images, faults)
     columns, rows = read_metadata(root / metadata, faults)
     if not image_paths and not mask_paths:
         raise InputError(
             f"{root / images}: the folder holds no images ({', '.join(IMAGE_SUFFIXES)})"
+            + (f"; {unread}" if (unread := photographs.not_read()) else "")
         )
+    unread_files = {path.stem: path for path in photographs.unread}
     faults += [
         Fault("unpaired", image_paths[i], f"no annotation with this id in {annotations}/")
         for i in sorted(image_paths.keys() - mask_paths.keys())
     ]
     faults += [
-        Fault("unpaired", mask_paths[i], f"no image with this id in {images}/")
+        Fault(
+            "unpaired",
+            mask_paths[i],
+            f"{unread_files[i].name} is {unread_reason(unread_files[i])}"
+            if i in unread_files
+            else f"no image with this id in {images}/",
+        )
         for i in sorted(mask_paths.keys() - image_paths.keys())
     ]
     if rows is not None:
@@ -177,7 +183,7 @@ def scan_folder(
                 classes=classes,
             )
         )
-    others = other_images + other_masks
+    others = [path for found in (photographs, masks) for path in found.unread + found.other]
     return FolderContent(samples, image_paths, mask_paths, columns, rows, faults, classes, others)
 
 
@@ -194,22 +200,7 @@ def _first_source(sample_id: str, sources: dict[str, str]) -> str | None:
 
 def list_images(folder: str | Path) -> list[Path]:
     """Returns the image files directly in ``folder``, sorted by name; hidden files are left out."""
-    return _list_files(Path(folder))[0]
-
-
-def _list_files(folder: Path) -> tuple[list[Path], list[Path]]:
-    """Returns image files, and other files and folders, sorted by name, without hidden ones."""
-    images: list[Path] = []
-    others: list[Path] = []
-    with os.scandir(folder) as entries:
-        for entry in entries:
-            path = folder / entry.name
-            if entry.name.startswith("."):
-                continue
-            # A link that leads nowhere stays, to be reported when it is read.
-            is_image = path.suffix.lower() in IMAGE_SUFFIXES and not entry.is_dir()
-            (images if is_image else others).append(path)
-    return sorted(images), sorted(others)
+    return folder_files(folder).images
 
 
 def files_by_id(paths: Iterable[Path], faults: list[Fault], suffix: str = "") -> dict[str, Path]:

@@ -20,7 +20,7 @@ class PhotographBackend(BaseStorageBackend):
 
         dict(type='LoadImageFromFile', backend_args=dict(backend='mmseg_heritage.photographs'))
 
-    mmcv would ignore colour profiles and cut 16 bits to 8. mmseg's inferencers look for a step of
+    mmcv would ignore color profiles and cut 16 bits to 8. mmseg's inferencers look for a step of
     that type in the test pipeline, so that one of another type would lock them out.
     """
 

@@ -110,11 +110,7 @@ class _Numbered:
 class NumberedSampler(_Numbered, DefaultSampler):
     """mmengine's DefaultSampler, which also seeds the samples; see :class:`SeededSamples`.
 
-    Args:
-        dataset: What is sampled.
-        shuffle: Whether each epoch has an order of its own.
-        seed: Seed of order and augmentation, not negative; None draws one that processes share.
-        round_up: Whether indices are repeated so that all processes get as many.
+    It takes the arguments of DefaultSampler. ``seed`` is that of order and augmentation.
     """
 
 
@@ -122,10 +118,7 @@ class NumberedSampler(_Numbered, DefaultSampler):
 class NumberedInfiniteSampler(_Numbered, InfiniteSampler):
     """mmengine's InfiniteSampler, which also seeds the samples; see :class:`SeededSamples`.
 
-    Args:
-        dataset: What is sampled.
-        shuffle: Whether the order is random.
-        seed: Seed of order and augmentation, not negative; None draws one that processes share.
+    It takes the arguments of InfiniteSampler. ``seed`` is that of order and augmentation.
     """
 
     def _indices_from_start(self) -> Iterator[int]:

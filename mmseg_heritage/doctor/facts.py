@@ -46,7 +46,7 @@ def collect(timeout: float = 300.0) -> dict[str, Any]:
         timeout: Seconds that all imports of one process may take.
 
     Returns:
-        Plain values, as JSON has them. ``distributions`` maps the normalised name of every
+        Plain values, as JSON has them. ``distributions`` maps the normalized name of every
         installed distribution to its version; ``probes`` maps each of :data:`PROBE_ORDER` to what
         it saw, with ``error`` None where it succeeded. ``metadata`` says
         whether the package lies beside its own metadata, and whether its installation is editable.

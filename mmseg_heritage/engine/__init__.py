@@ -1,5 +1,36 @@
-"""What drives a run: launch, mixed precision, checkpoints, hooks."""
+"""What drives a run: hooks, loops, optimizer wrappers, logs. Importing this registers it."""
 
-from mmseg_heritage.engine import csv_vis_backend, hooks, loops, optim
+from mmseg_heritage.engine.csv_vis_backend import CsvVisBackend
+from mmseg_heritage.engine.hooks import (
+    ClassFrequencyHook,
+    CurriculumHook,
+    InferenceTimeHook,
+    NanLossHook,
+    PredictionHook,
+    PreemptionHook,
+    ThroughputHook,
+    WholeCheckpointHook,
+)
+from mmseg_heritage.engine.loops import ResumableEpochLoop, ResumableIterLoop
+from mmseg_heritage.engine.optim import (
+    DeviceAmpOptimWrapper,
+    LayerDecayOptimWrapperConstructor,
+    PerGroupOneCycleLR,
+)
 
-__all__ = ["csv_vis_backend", "hooks", "loops", "optim"]
+__all__ = [
+    "ClassFrequencyHook",
+    "CsvVisBackend",
+    "CurriculumHook",
+    "DeviceAmpOptimWrapper",
+    "InferenceTimeHook",
+    "LayerDecayOptimWrapperConstructor",
+    "NanLossHook",
+    "PerGroupOneCycleLR",
+    "PredictionHook",
+    "PreemptionHook",
+    "ResumableEpochLoop",
+    "ResumableIterLoop",
+    "ThroughputHook",
+    "WholeCheckpointHook",
+]

@@ -17,10 +17,7 @@ class CsvVisBackend(BaseVisBackend):
 
     One row each, because the names differ from step to step (training, validation, memory).
     ``pandas.read_csv(...).pivot_table(index="step", columns="name", values="value")`` makes a table
-    with a column for each name.
-
-    Args:
-        save_dir: Folder to write to; mmengine gives the run's ``vis_data``.
+    with a column for each name. The folder is the run's ``vis_data``, which mmengine gives.
     """
 
     def _init_env(self) -> None:

@@ -30,10 +30,10 @@ def boundary_counts(
 ) -> np.ndarray:
     """Counts the boundary pixels of each class, and those within the tolerance of the other map.
 
-    A boundary pixel of a class has one of its four neighbours in another class. Nothing is known of
-    what lies beyond the image and in regions labelled 255: such neighbours make no boundary, and
-    pixels labelled 255, and those with a neighbour labelled 255, are none, in either map. A
-    boundary pixel is matched if the Euclidean distance from its centre to that of a boundary pixel
+    A boundary pixel of a class has one of its four neighbors in another class. Nothing is known of
+    what lies beyond the image and in regions labeled 255: such neighbors make no boundary, and
+    pixels labeled 255, and those with a neighbor labeled 255, are none, in either map. A
+    boundary pixel is matched if the Euclidean distance from its center to that of a boundary pixel
     of the same class in the other map is at most the tolerance.
 
     Memory does not grow with the height of the image: it is read in strips of rows with their
@@ -86,7 +86,7 @@ def _classes_at_edges(ids: np.ndarray) -> np.ndarray:
 
 
 class _Grid:
-    """Numbers the pixels of each class of a map, so that neighbours are found by a binary search.
+    """Numbers the pixels of each class of a map, so that neighbors are found by a binary search.
 
     Around the map of each class the numbers leave room for the tolerance: a step from a pixel by at
     most that never arrives at a pixel of another row's end or of another class.

@@ -19,7 +19,7 @@ _CHUNK = 1 << 16  # pixels counted at a time, so that memory stays constant
 def calibration_counts(
     label: np.ndarray, prediction: np.ndarray, confidence: np.ndarray, bins: int = BINS
 ) -> np.ndarray:
-    """Counts pixels by the confidence of their prediction; pixels labelled 255 are left out.
+    """Counts pixels by the confidence of their prediction; pixels labeled 255 are left out.
 
     Args:
         label: Class ids or 255, any shape.

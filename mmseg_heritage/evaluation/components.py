@@ -11,7 +11,7 @@ SIZE_EDGES = (1, 10**2, 32**2, 96**2, np.iinfo(np.int64).max)
 FOUND_SHARE = 0.5
 """A component is found where at least this share of its pixels is predicted as its class."""
 
-_STRIP = 1 << 22  # pixels whose components are labelled in one go
+_STRIP = 1 << 22  # pixels whose components are labeled in one go
 
 
 def component_counts(
@@ -22,7 +22,7 @@ def component_counts(
 ) -> np.ndarray:
     """Counts the connected components of each class in the truth by size, and those found.
 
-    Pixels of a class are connected with their eight neighbours. Memory does not grow with the
+    Pixels of a class are connected with their eight neighbors. Memory does not grow with the
     height of the image, but with the number of components.
 
     Args:
@@ -48,7 +48,7 @@ def _components(
 ) -> tuple[np.ndarray, np.ndarray]:
     """Returns the pixels of each component of a class, and how many of these are predicted as it.
 
-    Strips of rows are labelled one by one; components that touch across a seam are then joined.
+    Strips of rows are labeled one by one; components that touch across a seam are then joined.
     """
     rows = max(_STRIP // max(label.shape[1], 1), 1)
     sizes, hits = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]

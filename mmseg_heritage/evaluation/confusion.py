@@ -17,7 +17,7 @@ _CHUNK = 1 << 16
 
 
 def confusion_counts(label: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
-    """Counts pixels by true and predicted class; pixels labelled 255 are left out.
+    """Counts pixels by true and predicted class; pixels labeled 255 are left out.
 
     Args:
         label: Class ids in 0..num_classes-1 or 255, any shape.

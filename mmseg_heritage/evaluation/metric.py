@@ -29,6 +29,7 @@ from mmseg_heritage.evaluation.summary import (
     summarize,
     write_per_class,
 )
+from mmseg_heritage.images.writing import write_class_map
 from mmseg_heritage.taxonomy import IGNORE_INDEX, Level
 from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json
@@ -54,8 +55,11 @@ class ConfusionMetric(BaseMetric):
     of a head with one channel it is the sigmoid that mmsegmentation leaves there.
 
     Args:
-        output_dir: Where to write ``metrics.json``, ``per_class.csv`` and ``per_image.npz``; None
+        results_dir: Where to write ``metrics.json``, ``per_class.csv`` and ``per_image.npz``; None
             writes nothing.
+        output_dir: Where to write the predicted class map of each image, as mmsegmentation's
+            metrics do (``test.py --out``); None writes nothing.
+        keep_results: Not used: mmsegmentation's ``test.py --out`` sets it.
         parts: Of :data:`PARTS`, what to count besides confusion. They take several times as long as
             the rest, which validation need not spend; ``test.py`` asks for all of them.
         per_class: Scores of each class to return, of
@@ -73,7 +77,9 @@ class ConfusionMetric(BaseMetric):
 
     def __init__(
         self,
+        results_dir: str | None = None,
         output_dir: str | None = None,
+        keep_results: bool = False,
         parts: Sequence[str] = (),
         per_class: Sequence[str] = SCORES,
         boundary_tolerance: float = TOLERANCE,
@@ -92,7 +98,8 @@ class ConfusionMetric(BaseMetric):
             )
         if problems:
             raise InputError("ConfusionMetric cannot be built", problems)
-        self.output_dir = output_dir
+        self.results_dir = results_dir
+        self.output_dir = None if output_dir is None else Path(output_dir)
         self.parts = tuple(parts)
         self.per_class = tuple(per_class)
         self.boundary_tolerance = boundary_tolerance
@@ -129,6 +136,10 @@ class ConfusionMetric(BaseMetric):
             ) from error
         # All ids are known to be below 256 now.
         label, prediction = label.astype(np.uint8), prediction.astype(np.uint8)
+        if self.output_dir is not None:
+            file = self.output_dir / f"{Path(found['path']).stem}.png"
+            palette = _palette(self.dataset_meta, number).tolist()
+            write_class_map(file, prediction, palette, self.dataset_meta.get("mask_values"))
         if "boundary" in self.parts:
             tolerance = tolerance_pixels(label.shape, self.boundary_tolerance)
             found["boundary"] = boundary_counts(label, prediction, number, tolerance)
@@ -151,8 +162,8 @@ class ConfusionMetric(BaseMetric):
         MMLogger.get_current_instance().info(
             "per class results:\n" + _table(counts.classes, scores)
         )
-        if self.output_dir is not None and is_main_process():
-            self._write(Path(self.output_dir), counts)
+        if self.results_dir is not None and is_main_process():
+            self._write(Path(self.results_dir), counts)
         return metrics
 
     def _counts(self, results: list[dict[str, Any]]) -> Counts:
@@ -263,7 +274,7 @@ def _confidence(scores: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
 
 
 def _palette(meta: dict[str, Any], number: int) -> np.ndarray:
-    """Returns the colours of the classes, uint8 (C, 3); greys where the data set names none."""
+    """Returns the colors of the classes, uint8 (C, 3); grays where the data set names none."""
     colors = meta.get("palette") or []
     if len(colors) != number:
         colors = [[round(255 * i / max(number - 1, 1))] * 3 for i in range(number)]

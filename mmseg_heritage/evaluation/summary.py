@@ -50,7 +50,7 @@ SCORES = ("iou", "f1", "precision", "recall", "accuracy")
 
 DEFINITIONS = {
     "unit": "percent",
-    "255": "pixels labelled 255 are left out of everything",
+    "255": "pixels labeled 255 are left out of everything",
     "pooled": "TP, FP, FN, TN of a class are added up over all images before a score is taken",
     "iou": "TP / (TP + FP + FN)",
     "f1": "2 TP / (2 TP + FP + FN)",
@@ -75,12 +75,12 @@ DEFINITIONS = {
     "image_mIoU": "of each image the mean IoU over the classes in its truth or its prediction; "
     "their mean over images",
     "worst_decile_mIoU": "of n images the mean over the ceil(n / 10) with the lowest of these",
-    "boundary": "a boundary pixel has one of its four neighbours in another class, and none "
-    "labelled 255; it is matched if a boundary pixel of its class in the other map is no farther "
+    "boundary": "a boundary pixel has one of its four neighbors in another class, and none "
+    "labeled 255; it is matched if a boundary pixel of its class in the other map is no farther "
     f"than the tolerance, a share of the image's diagonal ({TOLERANCE:g} unless said otherwise). "
     "precision: matched share of predicted ones; recall: of true ones; f1: 2 P R / (P + R)",
     "boundary_mF1": "mean boundary F1 over the classes that have a boundary in truth or prediction",
-    "components": "connected regions of a class in the truth (8 neighbours), by their size in "
+    "components": "connected regions of a class in the truth (8 neighbors), by their size in "
     f"pixels; found: at least {100 * FOUND_SHARE:g} % of the pixels are predicted as the class",
     "ECE": "expected calibration error: over bins of equal width of the confidence (probability of "
     "the predicted class) the sum of |share right - mean confidence| times the share of pixels",

@@ -1,1 +1,1 @@
-"""Pixels in and out: photographs of every kind, masks and colour profiles. Needs no torch."""
+"""Pixels in and out: photographs of every kind, masks and color profiles. Needs no torch."""

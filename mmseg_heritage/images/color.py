@@ -1,4 +1,4 @@
-"""Colours of photographs: embedded ICC profiles applied, and 16 bits brought to 8."""
+"""Colors of photographs: embedded ICC profiles applied, and 16 bits brought to 8."""
 
 from __future__ import annotations
 
@@ -19,9 +19,9 @@ _LEVELS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 
-def strips(height: int, width: int) -> Iterator[slice]:
-    """Cuts the rows of an image into slices of about 4 megapixels."""
-    rows = max(1, _STRIP // max(1, width))
+def strips(height: int, width: int, pixels: int = _STRIP) -> Iterator[slice]:
+    """Cuts the rows of an image into slices of about so many pixels, by default 4 million."""
+    rows = max(1, pixels // max(1, width))
     for top in range(0, height, rows):
         yield slice(top, min(top + rows, height))
 
@@ -48,18 +48,20 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     alpha channel is dropped, not blended: what a scan has below it is real. Without a profile,
     numbers are taken for sRGB, and CMYK for plain inverse ink.
 
-    A profile that is damaged or made for another colour model is ignored, as browsers do;
+    A profile that is damaged or made for another color model is ignored, as browsers do;
     :func:`profile_fault` tells.
 
     Args:
-        image: Modes L, LA, P, PA, 1, RGB, RGBA, RGBX, CMYK or YCbCr.
+        image: Modes L, LA, La, P, PA, 1, RGB, RGBA, RGBX, CMYK or YCbCr.
         profile: ICC profile, or None.
 
     Returns:
         An image of mode RGB.
     """
     model = _color_model(image.mode)
-    transform = _transform_for(profile, model) if profile else None
+    transform = srgb_transform(profile, model) if profile else None
+    if image.mode == "La":
+        image = image.convert("LA")
     if transform is None:
         return image if image.mode == "RGB" else image.convert("RGB")
     if model == "L":
@@ -72,11 +74,11 @@ def to_srgb(image: Image.Image, profile: bytes | None) -> Image.Image:
     return cast(Image.Image, ImageCms.applyTransform(image, transform))
 
 
-def _through_table(grey: Image.Image, transform: Any) -> Image.Image:
-    """Converts each of the 256 grey levels once: exact, and fast though nothing is optimized."""
+def _through_table(gray: Image.Image, transform: Any) -> Image.Image:
+    """Converts each of the 256 gray levels once: exact, and fast though nothing is optimized."""
     ramp = Image.fromarray(np.arange(256, dtype=np.uint8)[None]).convert(transform.input_mode)
     table = np.asarray(ImageCms.applyTransform(ramp, transform))[0]
-    return Image.merge("RGB", [grey.point(column.tolist()) for column in table.T])
+    return Image.merge("RGB", [gray.point(column.tolist()) for column in table.T])
 
 
 def profile_fault(mode: str, profile: bytes | None) -> str | None:
@@ -86,22 +88,22 @@ def profile_fault(mode: str, profile: bytes | None) -> str | None:
     try:
         space = _open_profile(profile)[1]
         if _input_mode(space, _color_model(mode)) is None:
-            return f"the colour profile is for {space}, the image is {mode}"
-        _transform_for.__wrapped__(profile, _color_model(mode), strict=True)
+            return f"the color profile is for {space}, the image is {mode}"
+        srgb_transform.__wrapped__(profile, _color_model(mode), strict=True)
     except (ImageCms.PyCMSError, OSError, ValueError, TypeError) as error:
-        return f"the colour profile cannot be used ({error})"
+        return f"the color profile cannot be used ({error})"
     return None
 
 
 def _color_model(mode: str) -> str:
-    """Returns the mode that holds an image's colours without alpha, palette or bit depth."""
+    """Returns the mode that holds an image's colors without alpha, palette or bit depth."""
     if mode == "CMYK":
         return "CMYK"
     return "L" if mode in ("1", "L", "LA", "La") or mode.startswith("I") else "RGB"
 
 
 def _open_profile(profile: bytes) -> tuple[Any, str]:
-    """Returns a profile and the name of its colour space."""
+    """Returns a profile and the name of its color space."""
     opened = ImageCms.ImageCmsProfile(io.BytesIO(profile))
     return opened, opened.profile.xcolor_space.strip()
 
@@ -109,13 +111,19 @@ def _open_profile(profile: bytes) -> tuple[Any, str]:
 def _input_mode(space: str, model: str) -> str | None:
     """Returns the mode in which a profile takes an image, or None where they do not belong."""
     mode = _MODE_OF_SPACE.get(space)
-    # Grey scans often carry the RGB profile of the scanner; grey is R = G = B in it.
+    # Gray scans often carry the RGB profile of the scanner; gray is R = G = B in it.
     return mode if mode == model or (mode == "RGB" and model == "L") else None
 
 
 @lru_cache(maxsize=32)  # one scanner, one profile; building the tables of CMYK takes long
-def _transform_for(profile: bytes, model: str, strict: bool = False) -> Any | None:
+def srgb_transform(profile: bytes, model: str, strict: bool = False) -> Any | None:
     """Builds the transform of a profile to sRGB; None where there is none, or it changes nothing.
+
+    Args:
+        profile: ICC profile.
+        model: "L", "RGB" or "CMYK", that of the image. A gray image may have an RGB profile: the
+            ``input_mode`` of the transform tells.
+        strict: Whether a damaged profile is an error.
 
     Raises:
         PyCMSError: With ``strict``, if the profile is damaged.
@@ -126,7 +134,7 @@ def _transform_for(profile: bytes, model: str, strict: bool = False) -> Any | No
         mode = _input_mode(space, model)
         if mode is None:
             return None
-        # Optimized, lcms follows a grey curve by a few points: too few in a linear scan's shadows.
+        # Optimized, lcms follows a gray curve by a few points: too few in a linear scan's shadows.
         flags: Any = _BLACK_POINT_COMPENSATION | (_NO_OPTIMIZATION if model == "L" else 0)
         transform = ImageCms.buildTransform(
             opened,
@@ -144,7 +152,7 @@ def _transform_for(profile: bytes, model: str, strict: bool = False) -> Any | No
 
 
 def _changes_nothing(transform: Any) -> bool:
-    """Whether a transform moves no colour by more than one level: it comes from sRGB itself.
+    """Whether a transform moves no color by more than one level: it comes from sRGB itself.
 
     Its rounding would only add noise to the photographs, nearly all of which are sRGB.
     """

@@ -1,131 +1,239 @@
-"""Photographs with 16 bits per colour, of which Pillow keeps the upper half or misreads."""
+"""Photographs of which Pillow keeps the upper half of 16 bits, or which it cannot read.
+
+PNG of 16 bits is read by OpenCV, TIFF by tifffile.
+"""
 
 from __future__ import annotations
 
-import io
+import os
+import zlib
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from importlib.util import find_spec
-from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
 import cv2
 import numpy as np
-from numpy.typing import NDArray
-from PIL import ExifTags, Image, PngImagePlugin, TiffImagePlugin
+from PIL import Image, TiffImagePlugin
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.color import strips, to_8_bit
+from mmseg_heritage.images.color import strips
+from mmseg_heritage.images.metadata import legal_orientation
 
 _INSTALL = "pip install tifffile imagecodecs"
-_GREY = (0, 1)  # photometric interpretations: white is zero, black is zero
-_CHANNELS = {2: ("RGB", 3), 5: ("CMYK", 4)}  # RGB, separated
-_PREMULTIPLIED = 1  # kind of extra sample: alpha that the colours were multiplied with
+_RESAVE = "save the photograph as RGB or gray with 8 or 16 bits"
+_DEVELOP = "develop it to a TIFF of 16 bits"
+_MODES = {0: ("L", 1), 1: ("L", 1), 2: ("RGB", 3), 5: ("CMYK", 4)}  # by photometric interpretation
+_WHITE_IS_ZERO = 0
+_PREMULTIPLIED = 1  # kind of extra sample: alpha that the colors were multiplied with
+_EXTRA_SAMPLES = {0: "unnamed", 1: "premultiplied alpha", 2: "alpha"}
+_MAX_CHANNELS = 8  # bounds the memory: all are decoded, though only the colors are kept
+_DEFLATE = (8, 32946)
+# What tifffile decodes without imagecodecs: none, deflate and PackBits.
+_OWN_CODECS = (1, *_DEFLATE, 32773)
+_MAX_INFLATION = 1032  # of deflate
+_FREE_INFLATION = 1 << 26  # bytes that a strip may become without being looked into before
 
 
-def is_deep(image: Image.Image) -> bool:
-    """Whether an image just opened by Pillow has colours, or grey and alpha, of over 8 bits."""
-    if isinstance(image, TiffImagePlugin.TiffImageFile):
-        bits = image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))
-        return len(bits) > 1 and max(bits) > 8
-    if isinstance(image, PngImagePlugin.PngImageFile):
-        return image.mode in ("RGB", "RGBA", "LA") and ";16" in str(image.tile[:1])
-    return False
+def is_misread(image: Image.Image) -> bool:
+    """Whether Pillow mistakes the planes of a TIFF: those of gray and alpha, or of two alphas."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return False
+    tags = image.tag_v2
+    return tags.get(TiffImagePlugin.PLANAR_CONFIGURATION) == 2 and (
+        image.mode in ("LA", "La") or len(tags.get(TiffImagePlugin.EXTRASAMPLES, ())) > 1
+    )
 
 
-def read_deep(image: Image.Image, source: Path | bytes, label: str) -> Image.Image:
-    """Reads what :func:`is_deep` with all its bits, and brings it to the nearest 8-bit levels.
+def read_deep_png(file: BinaryIO) -> np.ndarray:
+    """Reads a PNG of 16 bits with colors or alpha.
 
-    Args:
-        image: The file as Pillow opened it, before its pixels are loaded.
-        source: The same file for the other libraries.
-        label: Name of the file for messages.
+    OpenCV holds up to 16 bytes for each pixel at once, and the file is held beside them.
 
     Returns:
-        An image of mode L, RGB or CMYK without alpha, not turned.
+        uint16 (H, W, 3), RGB order, not turned.
 
     Raises:
-        InputError: If tifffile or a codec is missing, or the TIFF is of a kind that has no colours.
-        ValueError: If the file is damaged.
+        ValueError: If the file is damaged. Errors of Pillow likewise.
     """
-    if image.format == "TIFF":
-        mode, deep = _read_tiff(image, source, label)
-    else:
-        mode, deep = _read_png(image, source)
-    pixels = to_8_bit(deep)
-    height, width = pixels.shape[:2]
-    return Image.frombuffer(mode, (width, height), pixels, "raw", mode, 0, 1)
-
-
-def _read_png(image: Image.Image, source: Path | bytes) -> tuple[str, NDArray[np.uint16]]:
-    pixels = _opencv_pixels(image, source)
+    pixels = _opencv_pixels(file, "PNG")
     if pixels is None:
         raise ValueError("OpenCV cannot decode this 16-bit PNG")
-    return "RGB", pixels[..., :3]
+    return pixels[..., :3]
 
 
-def _read_tiff(
-    image: Image.Image, source: Path | bytes, label: str
-) -> tuple[str, NDArray[np.uint16]]:
+@dataclass(frozen=True)
+class TiffLayout:
+    """What tifffile says of the photograph in a TIFF.
+
+    Attributes:
+        size: (width, height) as stored.
+        mode: "L", "RGB" or "CMYK"; other channels are left out.
+        bits: 8 or 16 per channel.
+        orientation: Value of its tag, or 1.
+        profile: Embedded ICC profile.
+    """
+
+    size: tuple[int, int]
+    mode: str
+    bits: int
+    orientation: int
+    profile: bytes | None
+
+
+def tiff_layout(file: BinaryIO, label: str) -> TiffLayout:
+    """Reads the layout of a TIFF without its pixels.
+
+    Raises:
+        InputError: If tifffile is missing, or the TIFF holds no colors of 8 or 16 bits.
+        ValueError: If the file is damaged.
+    """
+    with _tiff_page(file, label) as page:
+        profile = page.tags.valueof(34675)
+        return TiffLayout(
+            size=(int(page.imagewidth), int(page.imagelength)),
+            mode=_MODES[int(page.photometric)][0],
+            bits=page.dtype.itemsize * 8,
+            orientation=legal_orientation(page.tags.valueof(274)),
+            profile=profile if isinstance(profile, bytes) else None,
+        )
+
+
+def read_tiff(file: BinaryIO, label: str, orientation: int) -> tuple[str, np.ndarray]:
+    """Reads the photograph in a TIFF with all its bits, by tifffile.
+
+    Holds the bytes of all channels of each pixel, which are at most 16.
+
+    Args:
+        file: The TIFF.
+        label: Name of the file for messages.
+        orientation: 1 if it is not turned.
+
+    Returns:
+        ("L", "RGB" or "CMYK", uint8 or uint16 (H, W, C)) without alpha, not turned; black is zero.
+
+    Raises:
+        InputError: As :func:`tiff_layout`, and if a codec is missing.
+        ValueError: If the file is damaged.
+    """
+    with _tiff_page(file, label) as page:
+        photometric = int(page.photometric)
+        extra = tuple(map(int, page.extrasamples))
+        pixels = _tiff_pixels(page, file, label, orientation)
+        if page.axes == "SYX":
+            pixels = np.moveaxis(pixels, 0, -1)
+    pixels = pixels if pixels.ndim == 3 else pixels[..., None]
+    mode, channels = _MODES[photometric]
+    colors = pixels[..., :channels]
+    if extra[:1] == (_PREMULTIPLIED,):
+        colors = _unmultiplied(colors, pixels[..., channels])
+    return mode, ~colors if photometric == _WHITE_IS_ZERO else colors
+
+
+@contextmanager
+def _tiff_page(file: BinaryIO, label: str) -> Iterator[Any]:
+    """Opens the first page that is no preview, and refuses what has no colors of 8 or 16 bits."""
     try:
         import tifffile
     except ImportError as error:
         raise InputError(
-            f"{label}: reading a TIFF with 16 bits per colour needs tifffile; {_INSTALL}"
+            f"{label}: reading a TIFF with 16 bits per color needs tifffile; {_INSTALL}"
         ) from error
+    file.seek(0)
     try:
-        with tifffile.TiffFile(io.BytesIO(source) if isinstance(source, bytes) else source) as file:
-            page = file.pages[0]
-            photometric = int(page.photometric)
-            axes, dtype, extra = page.axes, page.dtype, tuple(map(int, page.extrasamples))
-            if dtype != np.uint16 or axes not in ("YXS", "SYX"):
+        with tifffile.TiffFile(file) as tiff:
+            page = next((p for p in tiff.pages if not p.is_reduced), None)
+            if not len(tiff.pages):
+                raise ValueError("no page in it")
+            if page is None:
                 raise InputError(
-                    f"{label}: expected channels of 8 or 16 bits, found {dtype} (axes {axes}); "
-                    "save the photograph as RGB or grey with 8 or 16 bits"
+                    f"{label}: holds a preview only, as raw files of cameras do; {_DEVELOP}"
                 )
-            if photometric not in (*_GREY, *_CHANNELS):
-                raise InputError(
-                    f"{label}: colours of the kind {page.photometric.name} with 16 bits cannot be "
-                    "read; save the photograph as RGB or grey"
-                )
-            pixels = _tiff_pixels(image, page, source, label)
+            _check_layout(page, label)
+            yield page
     except InputError:
         raise
     except Exception as error:  # of any kind: its codecs are a dozen libraries
-        raise ValueError(str(error)) from error
-    if axes == "SYX":
-        pixels = np.moveaxis(pixels, 0, -1)
-    mode, channels = _CHANNELS.get(photometric, ("L", 1))
-    colors = pixels[..., :channels]
-    if extra[:1] == (_PREMULTIPLIED,):
-        colors = _unmultiplied(colors, pixels[..., channels])
-    if mode == "L":
-        colors = colors[..., 0] if photometric else 65535 - colors[..., 0]
-    return mode, colors
+        raise ValueError(str(error) or type(error).__name__) from error
 
 
-def _tiff_pixels(image: Image.Image, page: Any, source: Path | bytes, label: str) -> np.ndarray:
+def _check_layout(page: Any, label: str) -> None:
+    channels = _channel_names(page)
+    is_readable = (
+        page.photometric in _MODES
+        and page.dtype in (np.uint8, np.uint16)
+        and page.bitspersample in (8, 16)
+        and page.axes in ("YX", "YXS", "SYX")
+        and _MODES[int(page.photometric)][1] <= page.samplesperpixel <= _MAX_CHANNELS
+        # A tile, which is decoded whole, may reach beyond the image, but not far.
+        and (not page.is_tiled or page.tilewidth * page.tilelength <= page.size + (1 << 24))
+    )
+    if not is_readable:
+        raise InputError(
+            f"{label}: expected gray, RGB or CMYK with 8 or 16 bits per channel, found {channels} "
+            f"of {page.bitspersample} bits ({page.dtype}, axes {page.axes}); {_RESAVE}"
+        )
+
+
+def _channel_names(page: Any) -> str:
+    """Returns the channels of a page in words, such as "RGB + alpha"."""
+    photometric = getattr(page.photometric, "name", page.photometric)
+    known = {"MINISWHITE": "gray", "MINISBLACK": "gray", "SEPARATED": "CMYK", "CIELAB": "Lab"}
+    names = [_EXTRA_SAMPLES.get(int(kind), "unnamed") for kind in page.extrasamples]
+    listed = names if len(names) <= _MAX_CHANNELS else [f"{len(names)} more"]
+    return " + ".join([known.get(photometric, str(photometric)), *listed])
+
+
+def _tiff_pixels(page: Any, file: BinaryIO, label: str, orientation: int) -> np.ndarray:
     """Decodes a page; OpenCV, where it can, steps in for codecs that tifffile lacks."""
-    try:
-        return page.asarray(maxworkers=1)
-    except ValueError as error:
-        if "imagecodecs" not in str(error) or find_spec("imagecodecs") is not None:
-            raise
+    if find_spec("imagecodecs") is None and int(page.compression) not in _OWN_CODECS:
         # OpenCV reads the usual codecs, but turns the picture, and not alike in all versions.
-        turned = image.getexif().get(ExifTags.Base.Orientation, 1) != 1
-        pixels = None if turned or page.axes != "YXS" else _opencv_pixels(image, source)
+        could = orientation == 1 and page.axes == "YXS" and page.dtype == np.uint16
+        could = could and int(page.photometric) == 2 and page.samplesperpixel in (3, 4)
+        pixels = _opencv_pixels(file, "TIFF") if could else None
         if pixels is None or pixels.shape != page.shape:
-            raise InputError(f"{label}: {error}; {_INSTALL}") from error
+            name = getattr(page.compression, "name", page.compression)
+            raise InputError(
+                f"{label}: a TIFF of this layout in the compression {name} requires the "
+                f"'imagecodecs' package; {_INSTALL}"
+            )
         return pixels
+    if int(page.compression) in _DEFLATE:
+        _check_inflation(page, file)
+    return page.asarray(maxworkers=1)
 
 
-def _opencv_pixels(image: Image.Image, source: Path | bytes) -> NDArray[np.uint16] | None:
-    """Decodes 16-bit RGB or RGBA; None where OpenCV cannot.
+def _check_inflation(page: Any, file: BinaryIO) -> None:
+    """Refuses strips that inflate to more than they should: zlib would take any memory for them."""
+    expected = page.size * page.dtype.itemsize
+    if page.is_tiled:
+        expected = page.tilewidth * page.tilelength * page.samplesperpixel * page.dtype.itemsize
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if count * _MAX_INFLATION <= max(_FREE_INFLATION, expected):
+            continue
+        file.seek(offset)
+        stream, content, size = zlib.decompressobj(), file.read(count), 0
+        while content and size <= expected:
+            size += len(stream.decompress(content, 1 << 20))
+            content = stream.unconsumed_tail
+        if size > expected:
+            raise ValueError(f"a strip holds more than {expected} bytes")
+
+
+def _opencv_pixels(file: BinaryIO, image_format: str) -> np.ndarray | None:
+    """Decodes 16-bit RGB or RGBA to RGB order; None where OpenCV cannot.
 
     Raises:
         OSError: If the file is damaged. Other errors of Pillow likewise.
     """
-    image.load()  # raises on damage, where OpenCV may return the rows before it without a word
-    content = source if isinstance(source, bytes) else source.read_bytes()
-    pixels = cv2.imdecode(np.frombuffer(content, np.uint8), cv2.IMREAD_UNCHANGED)
+    file.seek(0)
+    with Image.open(file, formats=(image_format,)) as image:
+        image.load()  # raises on damage, where OpenCV may silently return the rows before it
+    content = np.empty(file.seek(0, os.SEEK_END), np.uint8)
+    file.seek(0)
+    file.readinto(content)  # type: ignore[attr-defined]  # read() would hold it twice
+    pixels = cv2.imdecode(content, cv2.IMREAD_UNCHANGED)
     if pixels is None or pixels.dtype != np.uint16 or pixels.ndim != 3:
         return None
     for rows in strips(*pixels.shape[:2]):  # in place: one more copy is 6 bytes for each pixel
@@ -134,9 +242,10 @@ def _opencv_pixels(image: Image.Image, source: Path | bytes) -> NDArray[np.uint1
 
 
 def _unmultiplied(colors: np.ndarray, alpha: np.ndarray) -> np.ndarray:
-    """Returns colours as they were before they were multiplied with alpha."""
+    """Returns colors as they were before they were multiplied with alpha."""
+    full = np.iinfo(colors.dtype).max
     out = np.empty_like(colors)
     for rows in strips(*alpha.shape):
-        opacity = np.maximum(alpha[rows, :, None], 1).astype(np.float32) / 65535
-        out[rows] = np.minimum(np.rint(colors[rows] / opacity), 65535)
+        opacity = np.maximum(alpha[rows, :, None], 1).astype(np.float32) / full
+        out[rows] = np.minimum(np.rint(colors[rows] / opacity), full)
     return out

@@ -5,29 +5,27 @@ from __future__ import annotations
 import io
 import math
 import os
-import struct
 import threading
-import zlib
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass
 from pathlib import Path
+from typing import BinaryIO
 
+import cv2
 import numpy as np
-from PIL import (
-    ExifTags,
-    Image,
-    ImageFile,
-    PngImagePlugin,
-    TiffImagePlugin,
-    UnidentifiedImageError,
-)
+from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.color import strips
-
-IMAGE_SUFFIXES = (".png", ".jpg", ".jpeg", ".tif", ".tiff", ".bmp", ".webp")
-"""Suffixes taken for photographs, compared in lower case."""
+from mmseg_heritage.images.deep_images import is_misread, tiff_layout
+from mmseg_heritage.images.formats import HEAD_BYTES, format_of, is_raw, refusal
+from mmseg_heritage.images.metadata import (
+    Metadata,
+    legal_orientation,
+    orientation_of,
+    pixels_only,
+)
 
 MAX_MEGAPIXELS_VARIABLE = "MMSEG_HERITAGE_MAX_MEGAPIXELS"
 """Environment variable, so that it reaches data-loading workers and every command alike."""
@@ -37,20 +35,14 @@ DEFAULT_MAX_MEGAPIXELS = 250.0
 The largest photograph of ARTeFACT has about 133.
 """
 
-# What Pillow raises for files that are cut off or are no images.
-DECODE_ERRORS = (
-    MemoryError,
-    OSError,
-    SyntaxError,
-    ValueError,
-    EOFError,
-    IndexError,
-    TypeError,
-    struct.error,
-    zlib.error,
-)
-_TURNED_ORIENTATIONS = (5, 6, 7, 8)  # EXIF orientations that swap width and height
+MAX_SIDE = 1_000_000
+"""Pixels that a side of an image may have: Pillow takes 8 to 24 bytes for each row."""
 
+_LOSSY_COMPRESSIONS = ("jpeg", "tiff_jpeg", "webp")  # of a TIFF
+# Of the upright image, down and across, before it is transposed where the orientation is over 4.
+_FLIPS = {1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1),
+          5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}  # fmt: skip
+_ORIENTATION, _SUBFILE_TYPE = 274, 254  # tags of a TIFF; type 1 is a smaller copy of another page
 
 Source = str | Path | bytes
 """An image file: its path, or its content."""
@@ -103,7 +95,7 @@ def label_of(source: Source, name: str | None) -> str:
 
 
 def damage(label: str, what: str, error: Exception) -> ImageFault:
-    """Puts into words what decoding an image or a mask failed with, one of DECODE_ERRORS."""
+    """Puts into words what decoding an image or a mask failed with, of whatever kind."""
     if isinstance(error, MemoryError):
         return ImageFault(f"{label}: not enough memory to decode the {what}", "too large")
     message = f"{label}: the {what} is truncated or damaged ({error}); copy it again"
@@ -137,37 +129,6 @@ class _PillowLimit:
 _PILLOW_LIMIT_LIFTED = _PillowLimit()
 
 
-@contextmanager
-def open_image(source: Source, label: str) -> Iterator[ImageFile.ImageFile]:
-    """Opens an image lazily, and refuses one of more than :func:`max_pixels`."""
-    if not isinstance(source, bytes) and not Path(source).is_file():
-        raise ImageFault(f"{label}: no such file", "missing")
-    with _PILLOW_LIMIT_LIFTED:
-        try:
-            image = Image.open(io.BytesIO(source) if isinstance(source, bytes) else source)
-        except UnidentifiedImageError as error:
-            raise ImageFault(
-                f"{label}: cannot be read as an image; expected PNG, JPEG, WebP, BMP, or TIFF with "
-                "8 or 16 bits per colour"
-            ) from error
-        except DECODE_ERRORS as error:
-            raise ImageFault(f"{label}: cannot be read as an image ({error})") from error
-        with image:
-            width, height = image.size
-            if width * height > max_pixels():
-                raise ImageFault(
-                    f"{label}: {width}x{height} pixels are {width * height / 1e6:.6g} megapixels, "
-                    f"more than the {max_pixels() / 1e6:g} allowed, since a damaged file can ask "
-                    "for any amount of memory; if the image is really that large, set the "
-                    "environment variable "
-                    f"{MAX_MEGAPIXELS_VARIABLE}={math.ceil(width * height / 1e6)}",
-                    "too large",
-                )
-            # By its name Pillow would map a grey TIFF into memory, and then scramble a turned one.
-            image.filename = ""
-            yield image
-
-
 @dataclass(frozen=True)
 class ImageHeader:
     """What the header of an image file says.
@@ -177,12 +138,192 @@ class ImageHeader:
         mode: Pillow's name of the stored pixels, such as "RGB".
         format: Pillow's name of the file format, such as "PNG".
         profile: Embedded ICC profile.
+        orientation: That of EXIF, 1 to 8; 1 where there is none.
+        bits: Bits of each channel as stored.
+        is_lossy: Whether the format changes values.
     """
 
     size: tuple[int, int]
     mode: str
     format: str
     profile: bytes | None
+    orientation: int = 1
+    bits: int = 8
+    is_lossy: bool = False
+
+    @property
+    def is_deep(self) -> bool:
+        """Returns whether colors, or gray and alpha, have over 8 bits, which Pillow cuts."""
+        return self.bits > 8 and not self.mode.startswith(("I", "F"))
+
+    @property
+    def stored_size(self) -> tuple[int, int]:
+        """Returns (width, height) before turning."""
+        return self.size if self.orientation < 5 else self.size[::-1]
+
+
+@dataclass(frozen=True)
+class OpenedImage:
+    """An image file that was opened but not decoded.
+
+    Attributes:
+        header: What its header says.
+        file: Its content: for PNG and JPEG, without metadata.
+        pillow: It as Pillow opened it; None for a TIFF of a layout that only tifffile reads.
+        label: What messages call it.
+    """
+
+    header: ImageHeader
+    file: BinaryIO
+    pillow: ImageFile.ImageFile | None
+    label: str
+
+
+@contextmanager
+def open_image(source: Source, label: str, what: str = "image") -> Iterator[OpenedImage]:
+    """Opens an image lazily, of one of :data:`READ_FORMATS` and at most :func:`max_pixels`.
+
+    Whatever goes wrong within the ``with`` becomes an ImageFault.
+
+    Args:
+        source: Path or content of the file.
+        label: What messages call it.
+        what: "image" or "mask", for messages.
+
+    Raises:
+        ImageFault: If the file is missing, is no image, is too large, or fails to be decoded.
+        InputError: As :func:`max_pixels`.
+    """
+    max_pixels()  # a wrong environment is no fault of the file
+    if not isinstance(source, bytes) and not Path(source).is_file():
+        raise ImageFault(f"{label}: no such file", "missing")
+    try:
+        with _PILLOW_LIMIT_LIFTED, _file_of(source) as file:
+            suffix = "" if isinstance(source, bytes) else Path(source).suffix
+            yield _opened(file, label, suffix)
+    except ImageFault:
+        raise
+    except InputError as error:
+        raise ImageFault(error.summary, "mode") from error
+    except Exception as error:  # decoders raise nearly everything: TypeError, OverflowError, ...
+        raise damage(label, what, error) from error
+
+
+def _file_of(source: Source) -> BinaryIO:
+    # Unbuffered: walking over the heads of a PNG's chunks would read 8 kB for each.
+    return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb", 0)
+
+
+def _opened(file: BinaryIO, label: str, suffix: str) -> OpenedImage:
+    head = file.read(HEAD_BYTES)
+    image_format = format_of(head)
+    if image_format is None or (image_format == "TIFF" and is_raw(suffix)):
+        raise ImageFault(f"{label}: {refusal(head, suffix)}")
+    metadata = None
+    if image_format in ("PNG", "JPEG"):
+        file, metadata = pixels_only(file, image_format)
+    elif isinstance(file, io.RawIOBase):
+        file = io.BufferedReader(file)
+    try:
+        image = Image.open(file, formats=(image_format,))
+        _seek_photograph(image)
+    except Exception as error:
+        if image_format == "TIFF":
+            return _opened_by_tifffile(file, label)
+        if isinstance(error, UnidentifiedImageError):
+            raise ImageFault(f"{label}: cannot be read as an image; copy it again") from error
+        raise
+    if is_misread(image):
+        return _opened_by_tifffile(file, label)
+    metadata = _metadata_of(image, metadata)
+    width, height = _stored_size(image)
+    # Gray and alpha of 16 bits, Pillow calls RGBA; byte 25 is the color type in IHDR.
+    header = ImageHeader(
+        size=(width, height) if metadata.orientation < 5 else (height, width),
+        mode="LA" if image_format == "PNG" and head[25] == 4 else image.mode,
+        format=image_format,
+        profile=metadata.profile,
+        orientation=metadata.orientation,
+        bits=_bits_of(image, head),
+        is_lossy=image_format in ("JPEG", "WEBP")
+        or image.info.get("compression") in _LOSSY_COMPRESSIONS,
+    )
+    check_size(label, *header.size)
+    return OpenedImage(header, file, image, label)
+
+
+def _opened_by_tifffile(file: BinaryIO, label: str) -> OpenedImage:
+    layout = tiff_layout(file, label)
+    size = layout.size if layout.orientation < 5 else layout.size[::-1]
+    check_size(label, *size)
+    header = ImageHeader(size, layout.mode, "TIFF", layout.profile, layout.orientation, layout.bits)
+    return OpenedImage(header, file, None, label)
+
+
+def _seek_photograph(image: Image.Image) -> None:
+    """Goes to the first page of a TIFF that is no preview; EOFError if there is none."""
+    while isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_SUBFILE_TYPE) == 1:
+        image.seek(image.tell() + 1)
+
+
+def _metadata_of(image: Image.Image, found: Metadata | None) -> Metadata:
+    """Returns orientation and profile, and takes the tags from a TIFF.
+
+    Pillow would parse all of them when it decodes, and turn it by itself.
+    """
+    info = {key: image.info.pop(key, None) for key in ("exif", "xmp", "icc_profile")}
+    info = {key: value for key, value in info.items() if isinstance(value, bytes)}
+    if found is None:
+        orientation = orientation_of(info.get("exif", b""), info.get("xmp", b""))
+        if isinstance(image, TiffImagePlugin.TiffImageFile):
+            orientation = legal_orientation(image.tag_v2.get(_ORIENTATION), orientation)
+        found = Metadata(orientation, info.get("icc_profile"))
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        exif = image.getexif()
+        for tag in list(exif):
+            del exif[tag]
+    return found
+
+
+def _stored_size(image: Image.Image) -> tuple[int, int]:
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        # Newer Pillow has swapped the size of a turned TIFF already; the tags never are.
+        tags = image.tag_v2
+        return int(tags[TiffImagePlugin.IMAGEWIDTH]), int(tags[TiffImagePlugin.IMAGELENGTH])
+    return image.size
+
+
+def _bits_of(image: Image.Image, head: bytes) -> int:
+    if image.format == "PNG":
+        return head[24]  # of IHDR
+    if isinstance(image, TiffImagePlugin.TiffImageFile):
+        return int(max(image.tag_v2.get(TiffImagePlugin.BITSPERSAMPLE, (1,))))
+    return 8
+
+
+def check_size(label: str, width: int, height: int) -> None:
+    """Refuses images of more pixels than allowed, and such as are longer than any photograph.
+
+    Raises:
+        ImageFault: With the sizes and the way out.
+    """
+    if width < 1 or height < 1:
+        raise ImageFault(f"{label}: {width}x{height} pixels; expected at least one; copy it again")
+    if width * height > max_pixels():
+        raise ImageFault(
+            f"{label}: {width}x{height} pixels are {width * height / 1e6:.6g} megapixels, "
+            f"more than the {max_pixels() / 1e6:g} allowed, since a damaged file can ask "
+            "for any amount of memory; if the image is really that large, set the "
+            "environment variable "
+            f"{MAX_MEGAPIXELS_VARIABLE}={math.ceil(width * height / 1e6)}",
+            "too large",
+        )
+    if max(width, height) > MAX_SIDE:
+        raise ImageFault(
+            f"{label}: {width}x{height} pixels; expected sides of at most {MAX_SIDE}, since each "
+            "row takes memory of its own; cut the image into parts",
+            "too large",
+        )
 
 
 def image_size(source: Source, name: str | None = None) -> tuple[int, int]:
@@ -204,49 +345,38 @@ def image_header(source: Source, name: str | None = None) -> ImageHeader:
     Raises:
         ImageFault: If the file is missing, is no image, or has more than :func:`max_pixels`.
     """
-    label = label_of(source, name)
-    with open_image(source, label) as image:
-        try:
-            width, height = image.size
-            if isinstance(image, TiffImagePlugin.TiffImageFile):
-                # Newer Pillow has swapped the size of a turned TIFF already; the tags never are.
-                width = image.tag_v2[TiffImagePlugin.IMAGEWIDTH]
-                height = image.tag_v2[TiffImagePlugin.IMAGELENGTH]
-            exif = _header_exif(image, source)
-            if exif.get(ExifTags.Base.Orientation) in _TURNED_ORIENTATIONS:
-                width, height = height, width
-            profile = image.info.get("icc_profile")
-            return ImageHeader((width, height), image.mode, image.format or "", profile)
-        except DECODE_ERRORS as error:
-            raise damage(label, "image", error) from error
+    with open_image(source, label_of(source, name)) as opened:
+        return opened.header
 
 
-def _header_exif(image: Image.Image, source: Source) -> Image.Exif:
-    """Returns the EXIF data; decodes pixels only where a PNG has its metadata behind them."""
-    if isinstance(image, PngImagePlugin.PngImageFile) and not _has_late_metadata(source):
-        # PngImageFile.getexif decodes the whole image to look for a late chunk.
-        return Image.Image.getexif(image)
-    return image.getexif()
+def strips_of(opened: OpenedImage) -> Iterator[tuple[slice, Image.Image]]:
+    """Decodes an image that Pillow reads, and yields its rows in parts, not turned.
 
-
-def _has_late_metadata(source: Source) -> bool:
-    """Whether a PNG has EXIF or XMP behind its pixels, where ExifTool writes it.
-
-    Reads the heads of the chunks only.
+    All pixels are held once, in 1 to 4 bytes, or 20 for WebP; a part is a copy.
     """
-    with io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb", 0) as file:
-        file.seek(8)  # signature
-        pixels_seen = False
-        while len(head := file.read(8)) == 8:
-            length, kind = struct.unpack(">I4s", head)
-            if pixels_seen and kind in (b"eXIf", b"iTXt", b"zTXt", b"tEXt"):
-                return True
-            pixels_seen |= kind == b"IDAT"
-            file.seek(length + 4, os.SEEK_CUR)  # content and checksum
-    return False
+    if opened.pillow is None:
+        raise InputError(f"{opened.label}: pixels of this layout cannot be read one by one")
+    width, height = opened.header.stored_size
+    for rows in strips(height, width):
+        # By its own size: Pillow swaps that of a turned TIFF.
+        yield rows, opened.pillow.crop((0, rows.start, width, rows.stop))
 
 
-def strips_of(image: Image.Image) -> Iterator[tuple[slice, np.ndarray]]:
-    """Yields the rows of an image in parts: np.array of the whole would make two copies more."""
-    for rows in strips(image.height, image.width):
-        yield rows, np.asarray(image.crop((0, rows.start, image.width, rows.stop)))
+def write_turned(pixels: np.ndarray, rows: slice, part: np.ndarray, orientation: int) -> None:
+    """Writes rows of an image as it is stored to where they belong in the upright image.
+
+    Args:
+        pixels: (H, W) or (H, W, C), as displayed; changed.
+        rows: Of the stored image, which has W of them where it lies on a side.
+        part: Their pixels.
+        orientation: That of EXIF, 1 to 8.
+    """
+    down, across = _FLIPS[orientation]
+    if orientation > 4:
+        part = cv2.transpose(part)
+    flipped = pixels[::down, ::across]
+    target = flipped[:, rows] if orientation > 4 else flipped[rows]
+    # OpenCV flips several times as fast as numpy, which then writes row by row.
+    if (down, across) != (1, 1):
+        part = cv2.flip(part, {(-1, 1): 0, (1, -1): 1, (-1, -1): -1}[down, across])
+    target[::down, ::across] = part

@@ -7,23 +7,24 @@ from collections.abc import Callable, Mapping
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image, ImageOps
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import (
-    DECODE_ERRORS,
     ImageFault,
+    ImageHeader,
     Source,
-    damage,
     label_of,
     open_image,
     strips_of,
+    write_turned,
 )
 from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList
 
 _BACKGROUND = 16
 """What other programs make of outside the object, beside the classes 0..15."""
 _MASK_MODES = ("L", "P", "I", "I;16", "I;16B", "I;16L")
+_CHANNEL_MODES = ("LA", "RGB", "RGBA")
+_EXPECTED = "expected a mask with one channel of class ids"
 _FEW = 8  # classes that a message names
 
 
@@ -36,7 +37,8 @@ def read_mask(
     """Reads an annotation, turned like a photograph: the id of a class or 255 for each pixel.
 
     Args:
-        source: Path or content of a single-channel image file (Pillow modes L, P, I or I;16).
+        source: Path or content of a PNG, TIFF or BMP with one channel (Pillow modes L, P, I or
+            I;16).
         size: Expected (width, height), that of the photograph.
         name: What messages call it, if not by its path.
         classes: Those that the mask can hold.
@@ -45,27 +47,33 @@ def read_mask(
         uint8 array of shape (H, W).
 
     Raises:
-        ImageFault: If the file is missing, truncated, has several channels, another size, values
-            that are no class ids, or more than :func:`max_pixels`.
+        ImageFault: If the file is missing, truncated, lossy, has several channels, another size,
+            values that are no class ids, or more than :func:`max_pixels`.
     """
     label = label_of(source, name)
     illegal: Counter[int] = Counter()
     legal = np.zeros(256, dtype=bool)
     legal[[*classes.ids, IGNORE_INDEX]] = True
 
-    def mode_of(image: Image.Image) -> str:
-        if image.mode not in _MASK_MODES:
-            raise InputError(
-                f"{label}: expected a mask with one channel of class ids, found mode {image.mode}; "
-                "save the ids, not their colours"
-            )
-        return image.mode
+    channels = 1
+
+    def mode_of(header: ImageHeader) -> str:
+        _check_storage(header, label)
+        return header.mode
 
     def to_ids(values: np.ndarray) -> np.ndarray:
+        nonlocal channels
+        if values.ndim == 3:
+            channels = values.shape[-1]
+            values = _equal_channels(values, label)
         illegal.update(_illegal_values(values, legal))
         return values
 
-    mask = read_labels(source, mode_of, to_ids, size, name)
+    mask = read_labels(source, mode_of, to_ids, name=name)
+    if channels > 1:
+        found = "gray with alpha" if channels == 2 else f"{channels} channels, its colors equal"
+        raise ImageFault(f"{label}: {_EXPECTED}, found {found}; save the gray alone", "mode")
+    check_mask_size(mask, size, label)
     if illegal:
         shown = ", ".join(map(str, sorted(illegal)[:5])) + (", ..." if len(illegal) > 5 else "")
         raise ImageFault(
@@ -79,16 +87,18 @@ def read_mask(
 
 def read_labels(
     source: Source,
-    mode_of: Callable[[Image.Image], str],
+    mode_of: Callable[[ImageHeader], str],
     to_ids: Callable[[np.ndarray], np.ndarray],
     size: tuple[int, int] | None = None,
     name: str | None = None,
 ) -> np.ndarray:
     """Reads an annotation of any coding, turned like a photograph.
 
+    Holds at most 6 bytes for each pixel.
+
     Args:
         source: Path or content of an image file.
-        mode_of: Takes the file as Pillow opened it, and returns the mode that values are read in;
+        mode_of: Takes the header of the file, and returns the Pillow mode that values are read in;
             raises InputError where the coding cannot be in such a file.
         to_ids: Takes the values of some rows, (rows, W) or (rows, W, channels), and returns their
             class ids, (rows, W).
@@ -103,20 +113,44 @@ def read_labels(
             another size, or has more than :func:`max_pixels`.
     """
     label = label_of(source, name)
-    with open_image(source, label) as image:
-        try:
-            mode = mode_of(image)
-            ImageOps.exif_transpose(image, in_place=True)
-            labels = image if image.mode == mode else image.convert(mode)
-            mask = np.empty((labels.height, labels.width), np.uint8)
-            for rows, values in strips_of(labels):
-                mask[rows] = to_ids(values).astype(np.uint8, copy=False)
-        except InputError as error:
-            raise ImageFault(error.summary, "mode") from error
-        except DECODE_ERRORS as error:
-            raise damage(label, "mask", error) from error
+    with open_image(source, label, "mask") as opened:
+        mode = mode_of(opened.header)
+        width, height = opened.header.size
+        mask = np.empty((height, width), np.uint8)
+        for rows, part in strips_of(opened):
+            values = np.asarray(part if part.mode == mode else part.convert(mode))
+            ids = to_ids(values).astype(np.uint8, copy=False)
+            write_turned(mask, rows, ids, opened.header.orientation)
     check_mask_size(mask, size, label)
     return mask
+
+
+def _check_storage(header: ImageHeader, label: str) -> None:
+    """Refuses masks in files that cannot keep ids as they are."""
+    if header.is_lossy:
+        raise InputError(
+            f"{label}: found a mask as {header.format}, which changes ids along every edge; export "
+            "it again as PNG from where it was drawn, or let import-data read it by thresholds"
+        )
+    bits = 1 if header.mode == "1" else header.bits
+    if bits < 8 and header.mode in ("1", "L"):
+        raise InputError(
+            f"{label}: {_EXPECTED}, found {bits}-bit gray, which is read stretched to 0..255; save "
+            "it with 8 bits, or let import-data say what the values mean"
+        )
+    if header.mode not in (*_MASK_MODES, *_CHANNEL_MODES) or header.is_deep:
+        raise InputError(f"{label}: {_EXPECTED}, found mode {header.mode}; save ids with 8 bits")
+
+
+def _equal_channels(values: np.ndarray, label: str) -> np.ndarray:
+    """Returns the gray of (rows, W, channels); alpha, the second or fourth channel, is dropped."""
+    colors = values[..., : 3 if values.shape[-1] > 2 else 1]
+    if (colors != colors[..., :1]).any():
+        raise InputError(
+            f"{label}: {_EXPECTED}, found colors; import-data reads masks painted in ARTeFACT's "
+            "colors with the mapping artefact_colors, and others with a mapping of their own"
+        )
+    return colors[..., 0]
 
 
 def check_mask_size(mask: np.ndarray, size: tuple[int, int] | None, label: str) -> None:

@@ -1,5 +1,23 @@
 """Backbones, decode heads, losses and segmentors; importing this package registers them."""
 
-from mmseg_heritage.models import backbones, decode_heads, losses, segmentors
+from mmseg_heritage.models.backbones import TimmBackboneAdapter
+from mmseg_heritage.models.decode_heads import HierarchicalUPerHead, UNetHead
+from mmseg_heritage.models.losses import (
+    ClassWeightedDiceLoss,
+    GeneralizedDiceLoss,
+    MaskedCrossEntropyLoss,
+    MulticlassFocalLoss,
+)
+from mmseg_heritage.models.segmentors import HeritageEncoderDecoder, HeritageTTAModel
 
-__all__ = ["backbones", "decode_heads", "losses", "segmentors"]
+__all__ = [
+    "ClassWeightedDiceLoss",
+    "GeneralizedDiceLoss",
+    "HeritageEncoderDecoder",
+    "HeritageTTAModel",
+    "HierarchicalUPerHead",
+    "MaskedCrossEntropyLoss",
+    "MulticlassFocalLoss",
+    "TimmBackboneAdapter",
+    "UNetHead",
+]

@@ -13,7 +13,13 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.class_weights import weights_as_numbers
 from mmseg_heritage.runs.contradictions import contradictions
 from mmseg_heritage.runs.unread_names import check_names
-from mmseg_heritage.runs.variables import VARIABLES, names_of, set_variable, value_problems
+from mmseg_heritage.runs.variables import (
+    VARIABLES,
+    missing_place,
+    names_of,
+    set_variable,
+    value_problems,
+)
 from mmseg_heritage.utils.text import did_you_mean
 
 # Fields that a config need not have, for an option to add them.
@@ -106,25 +112,16 @@ def with_options(cfg: Config, options: Mapping[str, Any], origin: str) -> Config
     wrong = value_problems(options)
     if wrong:
         raise InputError(f"{origin}: these values cannot be used", wrong)
-    fields = {}
-    problems = []
-    for key, value in options.items():
-        if key.split(".")[0] not in VARIABLES:
-            fields[key] = value
-            continue
-        try:
-            set_variable(cfg, key, value)
-        except InputError as error:
-            if error.problems:
-                raise
-            problems.append(error.summary)
-    if problems:
+    short = {key: value for key, value in options.items() if key.split(".")[0] in VARIABLES}
+    if problems := [p for key in short if (p := missing_place(cfg, key.split(".")[0]))]:
         raise InputError(
             f"{origin}: variables of --cfg-options reach only what the config has; set the fields "
             "of other parts by their full names",
             problems,
         )
-    cfg.merge_from_dict(fields)
+    for key, value in short.items():
+        set_variable(cfg, key, value)
+    cfg.merge_from_dict({key: value for key, value in options.items() if key not in short})
     weights_as_numbers(cfg)
     if found := contradictions(cfg):
         raise InputError(f"{origin}: these values cannot be used together", found)

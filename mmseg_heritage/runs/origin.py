@@ -13,7 +13,7 @@ from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, Split, load_split
 from mmseg_heritage.engine.launch import without_sync_bn
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.runs.resume import differences, read_environment
+from mmseg_heritage.runs.resume import differences
 
 # What only matters while a model is trained, at any depth of its config.
 _OF_TRAINING = frozenset({
@@ -23,32 +23,28 @@ _OF_TRAINING = frozenset({
 })  # fmt: skip
 
 
-def check_same_model(cfg: Config, checkpoint: str | Path) -> None:
-    """Refuses a config that describes another model than the checkpoint was trained as.
+def check_same_model(cfg: Config, trained: Config, checkpoint: str | Path) -> None:
+    """Refuses a config that describes another model than a checkpoint was trained as.
 
-    Weights alone do not tell: the modes of a hierarchical head have the same ones. Where the run's
-    ``environment.json`` does not lie beside the checkpoint, nothing is compared.
+    Weights alone do not tell: the modes of a hierarchical head have the same ones.
 
     Args:
         cfg: The config to test or predict with.
+        trained: The config inside the checkpoint.
         checkpoint: Checkpoint file.
 
     Raises:
         InputError: With every difference that changes predictions.
     """
-    folder = Path(checkpoint).expanduser().parent
-    recorded = read_environment(folder).get("config")
-    trained = recorded.get("model") if isinstance(recorded, dict) else None
-    if not isinstance(trained, dict):
-        return
-    described = json.loads(json.dumps(cfg.model.to_dict(), default=str))
-    problems = list(
-        differences(without_sync_bn(trained), without_sync_bn(described), "model", _OF_TRAINING)
+    old, new = (
+        without_sync_bn(json.loads(json.dumps(config.model.to_dict(), default=str)))
+        for config in (trained, cfg)
     )
+    problems = list(differences(old, new, "model", _OF_TRAINING))
     if problems:
         raise InputError(
             f"{checkpoint}: was trained as another model than the config describes. Give the "
-            f"config as it was run{_copy_in(folder)}, or the options of the training",
+            "checkpoint alone, which holds its config, or the options of the training",
             problems,
         )
 

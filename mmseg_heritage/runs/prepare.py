@@ -158,7 +158,7 @@ def _check_hook(hook: Mapping[str, Any], model: torch.nn.Module) -> None:
 
 
 def _check_channels(key: str, steps: Sequence[object], model: torch.nn.Module) -> None:
-    """Refuses to load colour images for a backbone that takes more or fewer channels."""
+    """Refuses to load color images for a backbone that takes more or fewer channels."""
     backbone = getattr(model, "backbone", None)
     channels = RGB if backbone is None else image_channels(backbone)
     if channels != RGB and any(type(step) is LoadHeritageImage for step in steps):

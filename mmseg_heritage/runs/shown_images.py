@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable
 from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from mmengine.dataset import pseudo_collate
 from PIL import Image
 
-from mmseg_heritage.apis.predict import Predictor
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.datasets.transforms import LoadARTeFACTAnnotations
 from mmseg_heritage.errors import InputError
@@ -20,8 +18,10 @@ from mmseg_heritage.evaluation.confusion import class_scores, confusion_counts
 from mmseg_heritage.evaluation.means import image_scores
 from mmseg_heritage.evaluation.store import Counts
 from mmseg_heritage.images.photographs import read_image
-from mmseg_heritage.runs.config_files import load_config
+from mmseg_heritage.inference.predictor import BasePredictor
+from mmseg_heritage.runs.load_predictor import load_predictor
 from mmseg_heritage.runs.prepare import build_datasets
+from mmseg_heritage.runs.trained_run import TrainedRun
 from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX
 from mmseg_heritage.visualization.figures.samples import Choice
 from mmseg_heritage.visualization.figures.sheets import Shown, shrunk
@@ -34,25 +34,20 @@ class ShownImages:
     the test, and so are predictions that were saved, so that pictures show what was scored.
 
     Args:
-        config: Config of the run.
-        checkpoint: Checkpoint file.
+        read_run: Reads the checkpoint; called when the data or the model is first needed.
         counts: Counts of the test; None where images are shown without scores.
         maps: Folder that ``test --out`` wrote; None runs the model.
-        device: As in :class:`mmseg_heritage.apis.predict.Predictor`.
-        cfg_options: Dotted key -> value.
+        device: As in :class:`mmseg_heritage.Predictor`.
     """
 
     def __init__(
         self,
-        config: str | Path,
-        checkpoint: str | Path,
+        read_run: Callable[[], TrainedRun],
         counts: Counts | None = None,
         maps: str | Path | None = None,
         device: str | None = None,
-        cfg_options: Mapping[str, Any] | None = None,
     ) -> None:
-        self._config, self._cfg_options = config, cfg_options
-        self._checkpoint, self._device = checkpoint, device
+        self._read_run, self._device = read_run, device
         self._counts = counts
         self._maps = None if maps is None else Path(maps).expanduser()
         self._shown: dict[str, Shown] = {}
@@ -107,10 +102,11 @@ class ShownImages:
 
         require_captum()
         path, name = self._entry(image_id)["img_path"], self.classes[index]
-        prediction, truth = self._predictor(path), self._truth(image_id)
+        found, truth = self._predictor(path), self._truth(image_id)
+        prediction = found.class_map
         mask, pixels = (prediction == index) & (truth != IGNORE_INDEX), "predicted as"
         if not mask.any():
-            mask, pixels = truth == index, "labelled as (none is predicted as)"
+            mask, pixels = truth == index, "labeled as (none is predicted as)"
         if not mask.any():
             there = np.flatnonzero(np.bincount(np.r_[prediction.ravel(), truth.ravel()]))
             present = ", ".join(self.classes[i] for i in there if i != IGNORE_INDEX)
@@ -118,29 +114,33 @@ class ShownImages:
                 f"--class {name}: neither prediction nor truth of {image_id} has it; present: "
                 f"{present}"
             )
-        data = pseudo_collate([self._predictor.pipeline({"img_path": path, "seg_fields": []})])
         model = self._predictor.model
-        batch = model.data_preprocessor(data, False)
+        batch = model.data_preprocessor(self._predictor.batch(found.image, path), False)
         height, width = batch["data_samples"][0].img_shape[:2]
         image = batch["inputs"][..., :height, :width]  # without what fills up the batch
-        found = class_activations(model, image, index, mask)
+        activations = class_activations(model, image, index, mask)
         note = (
             f"Seg-Grad-CAM: what raises the score of {name} over the {int(mask.sum())} pixels "
             f"{pixels} it, in each feature map that the decoder takes from the backbone. Each map "
             "is scaled to its own strongest place. They show what the model looks at, not where "
             "the damage ends."
         )
-        return found, note
+        return activations, note
+
+    @cached_property
+    def _run(self) -> TrainedRun:
+        """What the checkpoint tells of its run."""
+        return self._read_run()
 
     @cached_property
     def _dataset(self) -> ARTeFACTDataset:
         """The test part, without its pipeline."""
-        dataset = build_datasets(load_config(self._config, self._cfg_options), ("test",))["test"][0]
+        dataset = build_datasets(self._run.cfg, ("test",))["test"][0]
         classes = list(dataset.metainfo["classes"])
         if self._counts is not None and classes != list(self._counts.classes):
             raise InputError(
-                f"{self._config}: has other classes than the test: {', '.join(classes)}; expected "
-                f"{', '.join(self._counts.classes)}. Give the config that was tested"
+                f"{self._run.checkpoint}: has other classes than the test: {', '.join(classes)}; "
+                f"expected {', '.join(self._counts.classes)}. Give the config that was tested"
             )
         return dataset
 
@@ -151,10 +151,9 @@ class ShownImages:
         return {entry["sample_id"]: entry for entry in entries}
 
     @cached_property
-    def _predictor(self) -> Predictor:
-        """The model, loaded when first needed."""
-        cfg = load_config(self._config, self._cfg_options)
-        return Predictor(cfg, self._checkpoint, self._device)
+    def _predictor(self) -> BasePredictor:
+        """The model, built when first needed."""
+        return load_predictor(self._run, self._device)
 
     def _entry(self, image_id: str) -> dict[str, Any]:
         if image_id not in self._entries:
@@ -169,13 +168,14 @@ class ShownImages:
         entry = self._entry(image_id)
         truth = self._truth(image_id)
         if self._maps is None:
-            found = self._predictor.maps(entry["img_path"])
+            found = self._predictor(entry["img_path"])
+            image, prediction, levels = found.image, found.class_map, dict(found.level_maps)
         else:
-            found = self._saved(self._maps, image_id)
+            image, levels = read_image(entry["img_path"]), self._saved(self._maps, image_id)
+            prediction = levels.pop(FINE_LEVEL)
         if self._counts is not None:
-            self._require_as_tested(image_id, truth, found[FINE_LEVEL])
-        prediction = found.pop(FINE_LEVEL)
-        return shrunk(image_id, "", read_image(entry["img_path"]), truth, prediction, found)
+            self._require_as_tested(image_id, truth, prediction)
+        return shrunk(image_id, "", image, truth, prediction, levels)
 
     def _truth(self, image_id: str) -> np.ndarray:
         """Returns the ids of the trained classes, uint8 (H, W)."""
@@ -230,7 +230,7 @@ def _read_map(path: Path) -> np.ndarray:
     if not path.is_file():
         raise InputError(f"{path}: no such class map; give the folder that test --out wrote")
     try:
-        with Image.open(path) as image:
+        with Image.open(path, formats=("PNG",)) as image:
             if image.mode not in ("P", "L"):
                 raise ValueError(f"mode {image.mode}, expected ids with a palette")
             return np.array(image)

@@ -349,6 +349,13 @@ def names_of(cfg: Config) -> list[str]:
     return [name for name, variable in VARIABLES.items() if variable.places(cfg)]
 
 
+def missing_place(cfg: Config, name: str) -> str:
+    """Returns why a variable stands for nothing in a config; empty where it stands for a field."""
+    variable = VARIABLES[name]
+    needs = f": it needs {variable.needs}" if variable.needs else ""
+    return "" if variable.places(cfg) else f"{name} would reach nothing in this config{needs}"
+
+
 def set_variable(cfg: Any, key: str, value: Any) -> None:
     """Sets every field that a variable stands for; fields that it does not have are added.
 
@@ -361,11 +368,10 @@ def set_variable(cfg: Any, key: str, value: Any) -> None:
         InputError: If the config has nothing that the variable stands for.
     """
     name, *inner = key.split(".")
+    if problem := missing_place(cfg, name):
+        raise InputError(problem)
     variable = VARIABLES[name]
     places = variable.places(cfg)
-    if not places:
-        needs = f": it needs {variable.needs}" if variable.needs else ""
-        raise InputError(f"{name} would reach nothing in this config{needs}")
     if variable.apply is not None:
         variable.apply(cfg, value)
         return

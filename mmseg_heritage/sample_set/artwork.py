@@ -23,7 +23,7 @@ from mmseg_heritage.sample_set.noise import (
     stretch,
     value_noise,
 )
-from mmseg_heritage.sample_set.strokes import Colour, over
+from mmseg_heritage.sample_set.strokes import Color, over
 
 
 @dataclass
@@ -67,7 +67,7 @@ def one_of(rng: np.random.Generator, *designs: Design) -> Design:
 
 
 def clip(image: FloatArray) -> FloatArray:
-    """Keeps colours within 0..1."""
+    """Keeps colors within 0..1."""
     return np.clip(image, 0.0, 1.0).astype(np.float32)
 
 
@@ -76,14 +76,14 @@ def shaded(image: FloatArray, factor: FloatArray) -> FloatArray:
     return clip(image * factor[..., None])
 
 
-def grey(image: FloatArray) -> FloatArray:
+def gray(image: FloatArray) -> FloatArray:
     """Returns luma, (H, W)."""
     return (0.30 * image[..., 0] + 0.59 * image[..., 1] + 0.11 * image[..., 2]).astype(np.float32)
 
 
 def saturated(image: FloatArray, factor: float) -> FloatArray:
-    """Makes colours purer (factor above 1) or duller (below 1)."""
-    luma = grey(image)[..., None]
+    """Makes colors purer (factor above 1) or duller (below 1)."""
+    luma = gray(image)[..., None]
     return clip(luma + np.float32(factor) * (image - luma))
 
 
@@ -116,35 +116,31 @@ def timber(shape: Shape, rng: np.random.Generator) -> FloatArray:
     return shaded(flat(shape, (0.56, 0.38, 0.22)), 0.72 + 0.22 * grain + 0.28 * pores)
 
 
-def mortar(
-    shape: Shape, rng: np.random.Generator, colour: Colour = (0.58, 0.51, 0.42)
-) -> FloatArray:
+def mortar(shape: Shape, rng: np.random.Generator, color: Color = (0.58, 0.51, 0.42)) -> FloatArray:
     """Coarse mortar with grit."""
     u = unit_of(shape)
     grit = fbm(shape, 5 * u, rng, 3, 0.7)
-    return shaded(flat(shape, colour), (0.74 + 0.42 * fbm(shape, 50 * u, rng)) * relief(grit, 1.6))
+    return shaded(flat(shape, color), (0.74 + 0.42 * fbm(shape, 50 * u, rng)) * relief(grit, 1.6))
 
 
-def ground_layer(shape: Shape, colour: Colour, rng: np.random.Generator) -> FloatArray:
-    """A priming or plaster layer: nearly one colour, slightly cloudy and grainy."""
+def ground_layer(shape: Shape, color: Color, rng: np.random.Generator) -> FloatArray:
+    """A priming or plaster layer: nearly one color, slightly cloudy and grainy."""
     u = unit_of(shape)
     return shaded(
-        flat(shape, colour),
+        flat(shape, color),
         0.90 + 0.10 * fbm(shape, 30 * u, rng) + 0.06 * fbm(shape, 3 * u, rng, 2),
     )
 
 
-def paper(
-    shape: Shape, rng: np.random.Generator, colour: Colour = (0.91, 0.87, 0.77)
-) -> FloatArray:
-    """Old paper: fibres, mottling, edges browned by air."""
+def paper(shape: Shape, rng: np.random.Generator, color: Color = (0.91, 0.87, 0.77)) -> FloatArray:
+    """Old paper: fibers, mottling, edges browned by air."""
     u = unit_of(shape)
     ys, xs = grid(shape)
     rim = np.minimum(np.minimum(xs, shape[1] - xs), np.minimum(ys, shape[0] - ys))
     browning = smoothstep(60 * u, 0, rim + 40 * u * (fbm(shape, 40 * u, rng) - 0.5))
-    image = over(flat(shape, colour), 0.35 * browning, (0.70, 0.56, 0.38))
-    fibres = value_noise(shape, (1.5 * u, 6 * u), rng) + value_noise(shape, (6 * u, 1.5 * u), rng)
-    return shaded(image, 0.93 + 0.06 * fbm(shape, 40 * u, rng) + 0.04 * fibres)
+    image = over(flat(shape, color), 0.35 * browning, (0.70, 0.56, 0.38))
+    fibers = value_noise(shape, (1.5 * u, 6 * u), rng) + value_noise(shape, (6 * u, 1.5 * u), rng)
+    return shaded(image, 0.93 + 0.06 * fbm(shape, 40 * u, rng) + 0.04 * fibers)
 
 
 def parchment(shape: Shape, rng: np.random.Generator) -> FloatArray:
@@ -160,9 +156,9 @@ def parchment(shape: Shape, rng: np.random.Generator) -> FloatArray:
 def brushwork(
     image: FloatArray, reach: float, rng: np.random.Generator, body: float = 1.0
 ) -> FloatArray:
-    """Breaks smooth colour into strokes: every dab takes the colour of one point nearby.
+    """Breaks smooth color into strokes: every dab takes the color of one point nearby.
 
-    ``reach`` is how far a dab carries colour (pixels at 256), ``body`` how thick the paint lies.
+    ``reach`` is how far a dab carries color (pixels at 256), ``body`` how thick the paint lies.
     """
     shape = (image.shape[0], image.shape[1])
     u = unit_of(shape)
@@ -196,7 +192,7 @@ def engraved(picture: FloatArray, rng: np.random.Generator) -> FloatArray:
     )
     ink = smoothstep(0.07, 0.22, step)
     # A print has paper white and ink black, however dim the picture it was made after.
-    tone = stretch(blur(grey(picture), 1.2 * u)) ** np.float32(0.6)
+    tone = stretch(blur(gray(picture), 1.2 * u)) ** np.float32(0.6)
     tone = tone + 0.08 * (fbm(shape, 6 * u, rng, 2) - 0.5)
     ys, xs = grid(shape)
     sway = 6 * u * fbm(shape, 60 * u, rng, 2)

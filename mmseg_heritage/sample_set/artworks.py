@@ -28,7 +28,7 @@ MAKERS: dict[tuple[str, str], Maker] = {
     ("Parchment", _ART): sheet.miniature,
     ("Tesserae", _ART): paint.mosaic_picture,
     ("Textile", _ART): paint.tapestry,
-    ("Paper", _ART): sheet.watercolour,
+    ("Paper", _ART): sheet.watercolor,
     ("Glass", _ART): sheet.stained_glass,
     ("Ceramic", _GEO): paint.tile,
     ("Paper", _GEO): sheet.wallpaper,

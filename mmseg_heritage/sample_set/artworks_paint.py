@@ -8,7 +8,7 @@ from mmseg_heritage.sample_set.artwork import (
     Artwork,
     brushwork,
     clip,
-    grey,
+    gray,
     ground_layer,
     linen,
     mortar,
@@ -43,7 +43,7 @@ from mmseg_heritage.sample_set.noise import (
     value_noise,
     warped,
 )
-from mmseg_heritage.sample_set.strokes import Colour, Stencil, over, points
+from mmseg_heritage.sample_set.strokes import Color, Stencil, over, points
 
 
 def canvas_painting(shape: Shape, rng: np.random.Generator) -> Artwork:
@@ -73,7 +73,7 @@ def wood_panel(shape: Shape, rng: np.random.Generator) -> Artwork:
         painted, Stencil(shape).line(corners, 0.012 * s, True).alpha(), (0.90, 0.76, 0.38)
     )
     wood = timber(shape, rng)
-    grain = 0.93 + 0.14 * grey(wood) / float(grey(wood).mean() + 1e-6) - 0.07
+    grain = 0.93 + 0.14 * gray(wood) / float(gray(wood).mean() + 1e-6) - 0.07
     gesso = ground_layer(shape, (0.90, 0.86, 0.76), rng)
     return Artwork("Panel painting", shaded(painted, grain), gesso, wood, ("full", "panel", "arch"))
 
@@ -91,15 +91,15 @@ def fresco(shape: Shape, rng: np.random.Generator) -> Artwork:
 
 
 def _mosaic(picture: FloatArray, rng: np.random.Generator) -> Artwork:
-    """Sets a picture in stones: one colour each, grout between, a bevel on every stone."""
+    """Sets a picture in stones: one color each, grout between, a bevel on every stone."""
     shape = (picture.shape[0], picture.shape[1])
     u = unit_of(shape)
     size = max(6.6 * u, 4.0)
     ys, xs = warped(shape, 5 * u, 60 * u, rng)
     cells = Cells(ys, xs, size, 0.42, rng)
-    # The colour of a stone is the picture's at its centre; warping makes that a little off.
-    centres = cells.centres.astype(np.float32)
-    tones = resample(picture, centres[:, 0], centres[:, 1])
+    # The color of a stone is the picture's at its center; warping makes that a little off.
+    centers = cells.centers.astype(np.float32)
+    tones = resample(picture, centers[:, 0], centers[:, 1])
     varied = tones * (0.84 + 0.32 * rng.random((len(tones), 1)))
     varied = varied + 0.05 * (rng.random(tones.shape) - 0.5)
     stone = clip(varied[cells.index].astype(np.float32))
@@ -123,7 +123,7 @@ def mosaic_pattern(shape: Shape, rng: np.random.Generator) -> Artwork:
 
 
 def _woven(picture: FloatArray, kind: str, rng: np.random.Generator) -> Artwork:
-    """Renders a picture in threads: colour steps from knot to knot, ribs, fading."""
+    """Renders a picture in threads: color steps from knot to knot, ribs, fading."""
     shape = (picture.shape[0], picture.shape[1])
     u = unit_of(shape)
     knot = max(2.0 * u, 1.5)
@@ -157,7 +157,7 @@ def rug(shape: Shape, rng: np.random.Generator) -> Artwork:
 def _glazed(
     picture: FloatArray, kind: str, forms: tuple[str, ...], rng: np.random.Generator
 ) -> Artwork:
-    """Fires a picture onto clay: pooled colour, pin-holes, a window's reflection."""
+    """Fires a picture onto clay: pooled color, pin-holes, a window's reflection."""
     shape = (picture.shape[0], picture.shape[1])
     u = unit_of(shape)
     fired = blur(brushwork(picture, 2.0, rng, 0.15), 0.4 * u)
@@ -172,8 +172,8 @@ def _glazed(
 
 
 def plate(shape: Shape, rng: np.random.Generator) -> Artwork:
-    """Round dish: a bird or bouquet in the well, a patterned rim, moulded rings."""
-    glaze: Colour = (0.90, 0.89, 0.85)
+    """Round dish: a bird or bouquet in the well, a patterned rim, molded rings."""
+    glaze: Color = (0.90, 0.89, 0.85)
     rim = rosette(shape, rng)
     ys, xs = grid(shape)
     dy, dx = (ys - shape[0] / 2) / (shape[0] / 2), (xs - shape[1] / 2) / (shape[1] / 2)
@@ -187,10 +187,8 @@ def plate(shape: Shape, rng: np.random.Generator) -> Artwork:
     inner = smoothstep(0.68, 0.66, r)
     image = over(over(flat(shape, glaze), smoothstep(0.71, 0.73, r), rim), inner, well)
     profile = smoothstep(0.60, 0.70, r) + 0.5 * smoothstep(0.90, 0.97, r)
-    moulded = np.clip(
-        1 + 9 * (profile - shift(profile, 1.0, 1.0)) * unit_of(shape) * 0.25, 0.8, 1.2
-    )
-    return _glazed(shaded(image, moulded), "Ceramic plate", ("round",), rng)
+    molded = np.clip(1 + 9 * (profile - shift(profile, 1.0, 1.0)) * unit_of(shape) * 0.25, 0.8, 1.2)
+    return _glazed(shaded(image, molded), "Ceramic plate", ("round",), rng)
 
 
 def tile(shape: Shape, rng: np.random.Generator) -> Artwork:

@@ -10,7 +10,7 @@ from mmseg_heritage.sample_set.artwork import (
     clip,
     engraved,
     flat,
-    grey,
+    gray,
     ground_layer,
     one_of,
     paper,
@@ -36,7 +36,7 @@ from mmseg_heritage.sample_set.noise import (
     warped,
 )
 from mmseg_heritage.sample_set.strokes import (
-    Colour,
+    Color,
     Points,
     Stencil,
     handwriting,
@@ -46,7 +46,7 @@ from mmseg_heritage.sample_set.strokes import (
     turned,
 )
 
-_INK: Colour = (0.20, 0.14, 0.09)
+_INK: Color = (0.20, 0.14, 0.09)
 
 
 def _box(x0: float, y0: float, x1: float, y1: float) -> Points:
@@ -89,7 +89,7 @@ def _script(
 def _initial(
     page: FloatArray, x: float, y: float, side: float, rng: np.random.Generator
 ) -> FloatArray:
-    """Paints a large initial on a coloured field with gold border and tendrils."""
+    """Paints a large initial on a colored field with gold border and tendrils."""
     shape = (page.shape[0], page.shape[1])
     field = choose(rng, ((0.17, 0.27, 0.52), (0.58, 0.15, 0.13), (0.18, 0.38, 0.28)))
     page = over(page, Stencil(shape).polygon(_box(x, y, x + side, y + side)).alpha(), field)
@@ -124,13 +124,13 @@ def manuscript(shape: Shape, rng: np.random.Generator) -> Artwork:
     for _ in range(4):  # rubrics: a word here and there in red
         y, x = top + side + pitch * int(rng.integers(1, 8)), pick(rng, left, 0.7 * w)
         red = Stencil(shape).polygon(_box(x, y - 0.55 * pitch, x + 2 * pitch, y)).alpha()
-        dark = smoothstep(0.75, 0.45, grey(page))
+        dark = smoothstep(0.75, 0.45, gray(page))
         page = over(page, red * dark, (0.66, 0.14, 0.10))
     return Artwork("Manuscript", page, bare, bare, ("full", "torn", "panel"))
 
 
 def miniature(shape: Shape, rng: np.random.Generator) -> Artwork:
-    """Parchment leaf with a framed miniature in bright colours above lines of text."""
+    """Parchment leaf with a framed miniature in bright colors above lines of text."""
     h, w = shape
     page = parchment(shape, rng)
     bare = page
@@ -139,8 +139,8 @@ def miniature(shape: Shape, rng: np.random.Generator) -> Artwork:
     page = _inset(page, brushwork(picture, 2.0, rng, 0.4), top, left)
     frame = _box(left, top, left + pw, top + ph)
     s = min(h, w)
-    for colour, width in (((0.50, 0.14, 0.12), 0.046), ((0.84, 0.66, 0.28), 0.028)):
-        page = over(page, Stencil(shape).line(frame, width * s, True).alpha(), colour)
+    for color, width in (((0.50, 0.14, 0.12), 0.046), ((0.84, 0.66, 0.28), 0.028)):
+        page = over(page, Stencil(shape).line(frame, width * s, True).alpha(), color)
     for x, y in frame:
         page = over(page, Stencil(shape).disc(x, y, 0.036 * s).alpha(), (0.17, 0.27, 0.52))
     pitch = max(0.05 * h, 4.0)
@@ -148,7 +148,7 @@ def miniature(shape: Shape, rng: np.random.Generator) -> Artwork:
     return Artwork("Manuscript miniature", page, bare, bare, ("full", "torn", "panel"))
 
 
-def watercolour(shape: Shape, rng: np.random.Generator) -> Artwork:
+def watercolor(shape: Shape, rng: np.random.Generator) -> Artwork:
     """Transparent washes on paper with a bare margin."""
     h, w = shape
     u = unit_of(shape)
@@ -161,7 +161,7 @@ def watercolour(shape: Shape, rng: np.random.Generator) -> Artwork:
     m = 0.06 * min(h, w)
     area = blur(Stencil(shape).polygon(_box(m, m, w - m, h - m)).alpha(), 0.6 * u)
     painted = over(sheet, area, clip(sheet * wash * granules[..., None] * np.float32(1.05)))
-    return Artwork("Watercolour", painted, sheet, sheet, ("panel", "torn", "full"))
+    return Artwork("Watercolor", painted, sheet, sheet, ("panel", "torn", "full"))
 
 
 def drawing(shape: Shape, rng: np.random.Generator) -> Artwork:
@@ -198,7 +198,7 @@ def _lit_scene(shape: Shape, rng: np.random.Generator) -> FloatArray:
     scene = blur(
         one_of(rng, portrait, landscape, portrait, still_life)(shape, rng), 0.7 * unit_of(shape)
     )
-    tones = grey(scene) * vignette(shape, 0.45)
+    tones = gray(scene) * vignette(shape, 0.45)
     low, high = np.float32(tones.min()), np.float32(tones.max())
     return clip(0.06 + 0.86 * ((tones - low) / (high - low)) ** np.float32(0.85))
 
@@ -242,14 +242,14 @@ def glass_negative(shape: Shape, rng: np.random.Generator) -> Artwork:
 
 
 def stained_glass(shape: Shape, rng: np.random.Generator) -> Artwork:
-    """Coloured panes in lead, details in dark enamel, light coming through."""
+    """Colored panes in lead, details in dark enamel, light coming through."""
     u = unit_of(shape)
     picture = saturated(one_of(rng, saint, bird, landscape)(shape, rng), 1.9)
     ys, xs = warped(shape, 10 * u, 40 * u, rng)
     panes = Cells(ys, xs, 30 * u, 0.75, rng)
     ink = 0.7 * smoothstep(0.25, 0.6, np.abs(picture - blur(picture, 2 * u)).sum(axis=-1))
     glow = 0.72 + 0.45 * fbm(shape, 50 * u, rng) + 0.10 * value_noise(shape, (3 * u, 12 * u), rng)
-    hue = 0.86 + 0.28 * rng.random((len(panes.centres), 3))
+    hue = 0.86 + 0.28 * rng.random((len(panes.centers), 3))
     lit = clip(picture * glow[..., None] * hue[panes.index].astype(np.float32) * np.float32(1.05))
     lit = over(lit, ink, (0.10, 0.07, 0.06))
     lead = smoothstep(2.1 * u + 0.4, 1.3 * u - 0.4, panes.edge)
@@ -260,7 +260,7 @@ def stained_glass(shape: Shape, rng: np.random.Generator) -> Artwork:
 
 
 def film_frame(shape: Shape, rng: np.random.Generator) -> Artwork:
-    """Colour motion picture frame: dye cast, grain, sometimes its perforations."""
+    """Color motion picture frame: dye cast, grain, sometimes its perforations."""
     u = unit_of(shape)
     scene = blur(one_of(rng, landscape, portrait, still_life)(shape, rng), 0.7 * u)
     casts = ((1.06, 0.92, 0.86), (0.90, 1.0, 0.98), (1.05, 0.98, 0.78), (1.08, 0.82, 0.90))

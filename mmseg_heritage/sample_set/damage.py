@@ -7,7 +7,7 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmseg_heritage.sample_set.artwork import clip, grey
+from mmseg_heritage.sample_set.artwork import clip, gray
 from mmseg_heritage.sample_set.noise import FloatArray, fbm, grid, pick
 from mmseg_heritage.sample_set.scene import Scene
 from mmseg_heritage.sample_set.strokes import over
@@ -18,12 +18,12 @@ class Layer:
     """One damage as paint.
 
     Attributes:
-        colour: (H, W, 3) float32 in 0..1, the damaged surface.
+        color: (H, W, 3) float32 in 0..1, the damaged surface.
         alpha: (H, W) float32 in 0..1, how much of it shows.
         threshold: The mask is where ``alpha`` exceeds this.
     """
 
-    colour: FloatArray
+    color: FloatArray
     alpha: FloatArray
     threshold: float = 0.5
 
@@ -35,7 +35,7 @@ Painter = Callable[[Scene, np.random.Generator], Layer]
 def lay(scene: Scene, layer: Layer, class_id: int) -> None:
     """Paints a layer onto the object, and its pixels into the mask over earlier damage."""
     alpha = np.clip(layer.alpha, 0.0, 1.0).astype(np.float32) * scene.inside
-    scene.image = clip(over(scene.image, alpha, layer.colour))
+    scene.image = clip(over(scene.image, alpha, layer.color))
     scene.mask[(alpha > layer.threshold) & scene.inside] = class_id
 
 
@@ -44,23 +44,23 @@ def tone(scene: Scene, alpha: FloatArray) -> float:
     where = (alpha > 0.3) & scene.inside
     if not where.any():
         where = scene.inside
-    return float(grey(scene.image)[where].mean(dtype=np.float64))
+    return float(gray(scene.image)[where].mean(dtype=np.float64))
 
 
 def with_contrast(
-    scene: Scene, colour: FloatArray, alpha: FloatArray, least: float = 0.2
+    scene: Scene, color: FloatArray, alpha: FloatArray, least: float = 0.2
 ) -> FloatArray:
     """Makes an exposed layer lighter or darker where it would look like the surface."""
     where = (alpha > 0.3) & scene.inside
     if not where.any():
-        return colour
-    before = float(grey(scene.image)[where].mean(dtype=np.float64))
-    after = float(grey(colour)[where].mean(dtype=np.float64))
+        return color
+    before = float(gray(scene.image)[where].mean(dtype=np.float64))
+    after = float(gray(color)[where].mean(dtype=np.float64))
     if abs(after - before) >= least:
-        return colour
+        return color
     up = before < 0.5 or (after >= before and before + least < 0.9)
     goal = before + least if up else before - least
-    return clip(colour * np.float32(goal / max(after, 0.05)))
+    return clip(color * np.float32(goal / max(after, 0.05)))
 
 
 def patch(

@@ -10,7 +10,7 @@ from mmseg_heritage.sample_set.designs import choose, flat
 from mmseg_heritage.sample_set.noise import blur, fbm, pick, shift, smoothstep
 from mmseg_heritage.sample_set.scene import Scene
 from mmseg_heritage.sample_set.strokes import (
-    Colour,
+    Color,
     Points,
     Stencil,
     ellipse,
@@ -50,7 +50,7 @@ def writing(scene: Scene, rng: np.random.Generator) -> Layer:
         for stroke in text(_number(rng), pick(rng, 13, 19) * u):
             stencil.line(turned(stroke, nx, ny, pick(rng, -1, 1) + tilt), scene.width(2.0))
     alpha = stencil.alpha()
-    inks: tuple[Colour, ...] = (
+    inks: tuple[Color, ...] = (
         (0.10, 0.12, 0.32),
         (0.08, 0.07, 0.08),
         (0.60, 0.10, 0.10),
@@ -103,7 +103,7 @@ def stamp(scene: Scene, rng: np.random.Generator) -> Layer:
     for stroke, width in make(radius, word, scene.width(1.8), rng):
         stencil.line(turned(stroke, x, y, tilt), width)
     alpha = stencil.alpha()
-    inks: tuple[Colour, ...] = (
+    inks: tuple[Color, ...] = (
         (0.30, 0.14, 0.46),
         (0.14, 0.20, 0.52),
         (0.66, 0.12, 0.14),
@@ -144,12 +144,12 @@ def sticker(scene: Scene, rng: np.random.Generator) -> Layer:
     x, y = min(max(x, 0.8 * hw), w - 0.8 * hw), min(max(y, hh), h - hh)
     tilt = pick(rng, -18, 18)
     alpha = Stencil(scene.shape).polygon(turned(outline, x, y, tilt)).alpha()
-    sheets: tuple[Colour, ...] = ((0.95, 0.93, 0.86), (0.92, 0.86, 0.68), (0.80, 0.86, 0.90))
+    sheets: tuple[Color, ...] = ((0.95, 0.93, 0.86), (0.92, 0.86, 0.68), (0.80, 0.86, 0.90))
     if tone(scene, alpha) > 0.72:
         sheets = ((0.86, 0.72, 0.40), (0.66, 0.78, 0.86), (0.90, 0.62, 0.54))
     print_ink = choose(rng, ((0.14, 0.22, 0.48), (0.62, 0.12, 0.12), (0.14, 0.13, 0.13)))
-    ageing = 0.90 + 0.14 * fbm(scene.shape, 18 * u, rng)
-    label = shaded(flat(scene.shape, choose(rng, sheets)), ageing)
+    aging = 0.90 + 0.14 * fbm(scene.shape, 18 * u, rng)
+    label = shaded(flat(scene.shape, choose(rng, sheets)), aging)
     border, ink = Stencil(scene.shape), Stencil(scene.shape)
     for inset, width in ((0.90, 1.6), (0.78, 0.9)):
         border.line(turned(outline * inset, x, y, tilt), scene.width(width), closed=True)
@@ -164,5 +164,5 @@ def sticker(scene: Scene, rng: np.random.Generator) -> Layer:
     label = over(label, 0.45 * edge, (0.35, 0.28, 0.20))
     # The shadow stays below the mask's threshold: it lies beside the label.
     shadow = 0.3 * blur(shift(alpha, 2.0 * u, 2.0 * u), 1.2 * u) * (1 - alpha)
-    colour = over(clip(scene.image * 0.3), smoothstep(0.0, 0.5, alpha), label)
-    return Layer(colour, np.maximum(alpha, shadow), 0.5)
+    color = over(clip(scene.image * 0.3), smoothstep(0.0, 0.5, alpha), label)
+    return Layer(color, np.maximum(alpha, shadow), 0.5)

@@ -53,7 +53,7 @@ def peel(scene: Scene, rng: np.random.Generator) -> Layer:
     flakes = Cells(ys, xs, pick(rng, 7, 11) * u, 0.95, rng)
     field = patches(scene, int(rng.integers(2, 4)), (24, 42), rng, 0.9)
     gone = field + 34 * u * (
-        rng.random(len(flakes.centres)).astype(np.float32)[flakes.index] - 0.62
+        rng.random(len(flakes.centers)).astype(np.float32)[flakes.index] - 0.62
     )
     number = flakes.index.ravel()
     mean = np.bincount(number, weights=gone.ravel()) / np.maximum(np.bincount(number), 1)
@@ -94,8 +94,8 @@ def scratch(scene: Scene, rng: np.random.Generator) -> Layer:
     skips = smoothstep(0.22, 0.4, value_noise(scene.shape, 9 * u, rng))
     alpha = stencil.alpha() * (0.25 + 0.75 * skips)
     bright = tone(scene, alpha) < 0.55
-    colour = flat(scene.shape, (0.88, 0.86, 0.80) if bright else (0.13, 0.11, 0.09))
-    return Layer(colour, (0.9 * alpha).astype(np.float32), 0.3)
+    color = flat(scene.shape, (0.88, 0.86, 0.80) if bright else (0.13, 0.11, 0.09))
+    return Layer(color, (0.9 * alpha).astype(np.float32), 0.3)
 
 
 def fold(scene: Scene, rng: np.random.Generator) -> Layer:
@@ -150,7 +150,7 @@ def _branching(scene: Scene, rng: np.random.Generator) -> FloatArray:
 
 
 def _craquelure(scene: Scene, rng: np.random.Generator) -> FloatArray:
-    """Network of drying or ageing cracks over part of the surface, along the grain on wood."""
+    """Network of drying or aging cracks over part of the surface, along the grain on wood."""
     u = scene.unit
     ys, xs = warped(scene.shape, 6 * u, 16 * u, rng)
     squeeze = np.float32(0.5 if scene.material == "Wood" else 1.0)
@@ -158,7 +158,7 @@ def _craquelure(scene: Scene, rng: np.random.Generator) -> FloatArray:
     width = scene.width(2.0) * (0.55 + 0.6 * fbm(scene.shape, 20 * u, rng))
     field = patches(scene, 2, (55, 95), rng, 0.6)
     # Each border between two islands is open or not; towards the rim of the patch few are.
-    border = islands.index + islands.neighbour  # the same number from both sides
+    border = islands.index + islands.neighbor  # the same number from both sides
     lot = rng.random(int(border.max()) + 1).astype(np.float32)[border]
     open_ = smoothstep(0.0, 0.12, smoothstep(-4 * u, 30 * u, field) - 0.12 - 0.6 * lot)
     return smoothstep(0.5, -0.5, islands.edge - width / 2) * open_
@@ -194,5 +194,5 @@ def puncture(scene: Scene, rng: np.random.Generator) -> Layer:
         rims.polygon(blob(cx, cy, r + max(1.4 * u, 0.6), rng, 0.15))
     hole, rim = holes.alpha(), rims.alpha()
     dent = shift(rim, -u, -u) * rim
-    colour = over(clip(scene.image * 0.6), dent, clip(scene.image * 0.7 + 0.26))
-    return Layer(over(colour, hole, (0.06, 0.05, 0.045)), np.maximum(0.8 * rim, hole), 0.45)
+    color = over(clip(scene.image * 0.6), dent, clip(scene.image * 0.7 + 0.26))
+    return Layer(over(color, hole, (0.06, 0.05, 0.045)), np.maximum(0.8 * rim, hole), 0.45)

@@ -3,15 +3,15 @@
 from __future__ import annotations
 
 from mmseg_heritage.sample_set import damage_additions as additions
-from mmseg_heritage.sample_set import damage_colour as colour
+from mmseg_heritage.sample_set import damage_color as color
 from mmseg_heritage.sample_set import damage_structural as structural
 from mmseg_heritage.sample_set import damage_surface as surface
 from mmseg_heritage.sample_set.damage import Painter
 from mmseg_heritage.taxonomy import ARTEFACT, MATERIALS
 
 PAINTERS: dict[str, Painter] = {
-    "Lightleak": colour.light_leak,
-    "Staining": colour.staining,
+    "Lightleak": color.light_leak,
+    "Staining": color.staining,
     "Dirt": surface.dirt,
     "Writing": additions.writing,
     "Stamp": additions.stamp,
@@ -19,7 +19,7 @@ PAINTERS: dict[str, Painter] = {
     "Peel": structural.peel,
     "Cracks": structural.cracks,
     "Material loss": structural.material_loss,
-    "Burn marks": colour.burn_marks,
+    "Burn marks": color.burn_marks,
     "Sticker": additions.sticker,
     "Scratch": structural.scratch,
     "Puncture": structural.puncture,

@@ -21,7 +21,7 @@ from mmseg_heritage.sample_set.noise import (
     smoothstep,
 )
 from mmseg_heritage.sample_set.strokes import (
-    Colour,
+    Color,
     Stencil,
     blob,
     curve,
@@ -34,30 +34,30 @@ Design = Callable[[Shape, np.random.Generator], FloatArray]
 """(shape, rng) -> (H, W, 3) float32 in 0..1."""
 
 
-def flat(shape: Shape, colour: Colour) -> FloatArray:
-    """Returns one colour everywhere."""
-    return np.broadcast_to(np.asarray(colour, np.float32), (*shape, 3)).copy()
+def flat(shape: Shape, color: Color) -> FloatArray:
+    """Returns one color everywhere."""
+    return np.broadcast_to(np.asarray(color, np.float32), (*shape, 3)).copy()
 
 
-def blend(low: Colour, high: Colour, t: FloatArray) -> FloatArray:
-    """Mixes two colours by a field of 0..1: (H, W, 3)."""
+def blend(low: Color, high: Color, t: FloatArray) -> FloatArray:
+    """Mixes two colors by a field of 0..1: (H, W, 3)."""
     a, b = np.asarray(low, np.float32), np.asarray(high, np.float32)
     return a + t[..., None] * (b - a)
 
 
-def toned(colour: Colour, factor: float) -> Colour:
-    """Makes a colour lighter or darker."""
-    r, g, b = (min(1.0, factor * c) for c in colour)
+def toned(color: Color, factor: float) -> Color:
+    """Makes a color lighter or darker."""
+    r, g, b = (min(1.0, factor * c) for c in color)
     return r, g, b
 
 
-def choose(rng: np.random.Generator, options: tuple[Colour, ...]) -> Colour:
-    """Picks one of several colours."""
+def choose(rng: np.random.Generator, options: tuple[Color, ...]) -> Color:
+    """Picks one of several colors."""
     return options[int(rng.integers(len(options)))]
 
 
 def ball(
-    image: FloatArray, x: float, y: float, radius: float, colour: Colour, squash: float = 1.0
+    image: FloatArray, x: float, y: float, radius: float, color: Color, squash: float = 1.0
 ) -> FloatArray:
     """Paints a round body lit from the upper left, with its reflex and highlight."""
     shape = (image.shape[0], image.shape[1])
@@ -66,12 +66,12 @@ def ball(
     height = np.sqrt(np.clip(1.0 - u * u - v * v, 0.0, 1.0))
     light = np.clip(-0.5 * u - 0.6 * v + 0.65 * height, 0.0, 1.0)
     shade = 0.28 + 0.85 * light
-    body = np.asarray(colour, np.float32) * shade[..., None] + 0.35 * (light[..., None] ** 12)
+    body = np.asarray(color, np.float32) * shade[..., None] + 0.35 * (light[..., None] ** 12)
     alpha = Stencil(shape).disc(x, y, radius, squash).alpha()
     return over(image, alpha, np.clip(body, 0, 1).astype(np.float32))
 
 
-_SKIES: tuple[tuple[Colour, Colour, Colour, Colour], ...] = (  # zenith, horizon, far, near
+_SKIES: tuple[tuple[Color, Color, Color, Color], ...] = (  # zenith, horizon, far, near
     ((0.30, 0.47, 0.70), (0.93, 0.84, 0.68), (0.50, 0.60, 0.66), (0.23, 0.33, 0.16)),
     ((0.36, 0.33, 0.50), (0.95, 0.66, 0.42), (0.50, 0.42, 0.50), (0.24, 0.20, 0.14)),
     ((0.48, 0.60, 0.68), (0.90, 0.89, 0.80), (0.58, 0.66, 0.64), (0.40, 0.40, 0.18)),
@@ -103,16 +103,16 @@ def _house(image: FloatArray, x: float, foot: float, size: float) -> FloatArray:
     """A cottage seen from its corner: lit gable, shaded side, red roof, door and window."""
     shape = (image.shape[0], image.shape[1])
     roof = foot - 0.7 * size
-    parts: tuple[tuple[Colour, tuple[tuple[float, float], ...]], ...] = (
+    parts: tuple[tuple[Color, tuple[tuple[float, float], ...]], ...] = (
         ((0.86, 0.80, 0.68), ((0, 0), (0.7, 0), (0.7, -0.7), (0.35, -1.15), (0, -0.7))),
         ((0.60, 0.54, 0.46), ((0.7, 0), (1.8, -0.06), (1.8, -0.66), (0.7, -0.7))),
         ((0.52, 0.24, 0.16), ((0.3, -1.2), (1.5, -1.12), (1.9, -0.62), (0.68, -0.66))),
         ((0.24, 0.18, 0.14), ((0.24, 0), (0.24, -0.42), (0.46, -0.42), (0.46, 0))),
         ((0.22, 0.24, 0.28), ((1.1, -0.2), (1.1, -0.46), (1.4, -0.46), (1.4, -0.2))),
     )
-    for colour, corners in parts:
+    for color, corners in parts:
         outline = points(*((x + a * size, foot + b * size) for a, b in corners))
-        image = over(image, Stencil(shape).polygon(outline).alpha(), colour)
+        image = over(image, Stencil(shape).polygon(outline).alpha(), color)
     smoke = curve(
         points(
             (x + 1.2 * size, roof),
@@ -169,7 +169,7 @@ def landscape(shape: Shape, rng: np.random.Generator) -> FloatArray:
     return image
 
 
-def face(image: FloatArray, x: float, y: float, r: float, skin: Colour) -> FloatArray:
+def face(image: FloatArray, x: float, y: float, r: float, skin: Color) -> FloatArray:
     """Head of half-width ``r`` at (x, y), lit from the left, with soft features."""
     shape = (image.shape[0], image.shape[1])
     ys, xs = grid(shape)
@@ -178,7 +178,7 @@ def face(image: FloatArray, x: float, y: float, r: float, skin: Colour) -> Float
     tone = np.clip(np.asarray(skin, np.float32) * lit[..., None], 0, 1).astype(np.float32)
     image = over(image, Stencil(shape).disc(x, y, r, 1.32).alpha(), tone)
     soft = 0.05 * r
-    dark: Colour = (0.20, 0.12, 0.09)
+    dark: Color = (0.20, 0.12, 0.09)
     for side in (-1, 1):
         eye = x + 0.4 * side * r + 0.04 * r
         socket = blur(Stencil(shape).disc(eye, y - 0.10 * r, 0.24 * r, 0.6).alpha(), 2 * soft)
@@ -230,7 +230,7 @@ def portrait(shape: Shape, rng: np.random.Generator) -> FloatArray:
     shade = np.clip(1.15 - 0.22 * (xs - x) / r, 0.45, 1.5) * (0.75 + 0.5 * fbm(shape, r, rng))
     robe = np.clip(flat(shape, cloth) * shade[..., None], 0, 1).astype(np.float32)
     image = over(image, Stencil(shape).polygon(bust).alpha(), robe)
-    skin: Colour = choose(rng, ((0.88, 0.68, 0.54), (0.80, 0.58, 0.43), (0.60, 0.41, 0.29)))
+    skin: Color = choose(rng, ((0.88, 0.68, 0.54), (0.80, 0.58, 0.43), (0.60, 0.41, 0.29)))
     neck = points(
         (x - 0.55 * r, y + 0.8 * r),
         (x + 0.55 * r, y + 0.8 * r),

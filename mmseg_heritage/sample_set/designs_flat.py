@@ -1,4 +1,4 @@
-"""Flat pictures in outline and colour: a saint, a bird, a bouquet, and geometric patterns."""
+"""Flat pictures in outline and color: a saint, a bird, a bouquet, and geometric patterns."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from mmseg_heritage.sample_set.designs import choose, face, flat, toned
 from mmseg_heritage.sample_set.noise import FloatArray, Shape, fbm, grid, pick, smoothstep
 from mmseg_heritage.sample_set.strokes import (
-    Colour,
+    Color,
     Stencil,
     curve,
     ellipse,
@@ -31,7 +31,7 @@ def saint(shape: Shape, rng: np.random.Generator) -> FloatArray:
     image = over(image, rim, (0.45, 0.20, 0.10))
     robe = choose(rng, ((0.60, 0.16, 0.13), (0.20, 0.36, 0.30), (0.50, 0.30, 0.14)))
     cloak = choose(rng, ((0.16, 0.24, 0.48), (0.36, 0.15, 0.26), (0.22, 0.22, 0.22)))
-    for colour, width, bend in ((cloak, 2.6, 0.0), (robe, 1.35, 0.3)):
+    for color, width, bend in ((cloak, 2.6, 0.0), (robe, 1.35, 0.3)):
         body = curve(
             points(
                 (x - 0.75 * r, y + 1.15 * r),
@@ -42,7 +42,7 @@ def saint(shape: Shape, rng: np.random.Generator) -> FloatArray:
                 (x + 0.75 * r, y + 1.15 * r),
             )
         )
-        image = over(image, Stencil(shape).polygon(body).alpha(), colour)
+        image = over(image, Stencil(shape).polygon(body).alpha(), color)
         for i in range(9):
             foot = x + (i / 4 - 1) * width * r
             fold = curve(
@@ -52,7 +52,7 @@ def saint(shape: Shape, rng: np.random.Generator) -> FloatArray:
                     (foot, 0.92 * h),
                 )
             )
-            tone: Colour = (0.06, 0.05, 0.05) if i % 2 else (0.95, 0.88, 0.72)
+            tone: Color = (0.06, 0.05, 0.05) if i % 2 else (0.95, 0.88, 0.72)
             stroke = Stencil(shape).taper(fold, 0.10 * r, 0.26 * r).alpha()
             image = over(image, 0.38 * stroke, tone)
     veil = Stencil(shape).disc(x, y, 1.25 * r, 1.25).alpha()
@@ -187,7 +187,7 @@ def bouquet(shape: Shape, rng: np.random.Generator) -> FloatArray:
     return image
 
 
-_PATTERN_COLOURS: tuple[tuple[Colour, Colour, Colour, Colour], ...] = (
+_PATTERN_COLORS: tuple[tuple[Color, Color, Color, Color], ...] = (
     ((0.88, 0.82, 0.68), (0.56, 0.17, 0.13), (0.17, 0.24, 0.38), (0.76, 0.58, 0.26)),
     ((0.90, 0.89, 0.84), (0.18, 0.30, 0.56), (0.42, 0.58, 0.74), (0.78, 0.62, 0.26)),
     ((0.84, 0.78, 0.62), (0.24, 0.36, 0.28), (0.58, 0.28, 0.16), (0.30, 0.20, 0.16)),
@@ -195,9 +195,9 @@ _PATTERN_COLOURS: tuple[tuple[Colour, Colour, Colour, Colour], ...] = (
 )
 
 
-def pattern_colours(rng: np.random.Generator) -> tuple[Colour, Colour, Colour, Colour]:
-    """Returns a ground and three colours that go with it."""
-    return _PATTERN_COLOURS[int(rng.integers(len(_PATTERN_COLOURS)))]
+def pattern_colors(rng: np.random.Generator) -> tuple[Color, Color, Color, Color]:
+    """Returns a ground and three colors that go with it."""
+    return _PATTERN_COLORS[int(rng.integers(len(_PATTERN_COLORS)))]
 
 
 def _step(x: FloatArray, soft: float) -> FloatArray:
@@ -207,7 +207,7 @@ def _step(x: FloatArray, soft: float) -> FloatArray:
 
 def tiles(shape: Shape, rng: np.random.Generator) -> FloatArray:
     """Repeating tiles: an eight-pointed star, quarter rounds at the corners, thin bands."""
-    ground, first, second, third = pattern_colours(rng)
+    ground, first, second, third = pattern_colors(rng)
     side = min(shape) / float(rng.integers(3, 6))
     ys, xs = grid(shape)
     u, v = np.abs(xs / side % 1.0 - 0.5), np.abs(ys / side % 1.0 - 0.5)
@@ -215,10 +215,10 @@ def tiles(shape: Shape, rng: np.random.Generator) -> FloatArray:
     image = flat(shape, ground)
     star = np.minimum(np.maximum(u, v), (u + v) / np.float32(np.sqrt(2)))
     corner = np.sqrt((0.5 - u) ** 2 + (0.5 - v) ** 2)
-    for level, colour in ((0.30, first), (0.245, ground), (0.21, second), (0.11, third)):
-        image = over(image, _step(level - star, soft), colour)
-    for level, colour in ((0.24, third), (0.20, ground), (0.16, first), (0.07, ground)):
-        image = over(image, _step(level - corner, soft), colour)
+    for level, color in ((0.30, first), (0.245, ground), (0.21, second), (0.11, third)):
+        image = over(image, _step(level - star, soft), color)
+    for level, color in ((0.24, third), (0.20, ground), (0.16, first), (0.07, ground)):
+        image = over(image, _step(level - corner, soft), color)
     band = 0.03 - np.minimum(0.5 - u, 0.5 - v)
     return over(image, _step(band, soft) * _step(corner - 0.24, soft), second)
 
@@ -227,7 +227,7 @@ def carpet(shape: Shape, rng: np.random.Generator) -> FloatArray:
     """A rug: nested borders with stepped motifs, a field of diamonds and a medallion."""
     h, w = shape
     s = min(h, w)
-    ground, first, second, third = pattern_colours(rng)
+    ground, first, second, third = pattern_colors(rng)
     ys, xs = grid(shape)
     block = s / 84.0  # knots: motifs keep to a coarse grid, as woven ones do
     ys, xs = np.floor(ys / block) * block, np.floor(xs / block) * block
@@ -235,16 +235,16 @@ def carpet(shape: Shape, rng: np.random.Generator) -> FloatArray:
     image = flat(shape, first)
     pitch = s / 7.0
     u, v = np.abs((xs - w / 2) / pitch % 1.0 - 0.5), np.abs((ys - h / 2) / pitch % 1.0 - 0.5)
-    for level, colour in ((0.40, third), (0.30, second), (0.17, ground)):
-        image = over(image, (u + v < level).astype(np.float32), colour)
+    for level, color in ((0.40, third), (0.30, second), (0.17, ground)):
+        image = over(image, (u + v < level).astype(np.float32), color)
     middle = np.abs(xs - w / 2) / (0.26 * w) + np.abs(ys - h / 2) / (0.26 * h)
-    for level, colour in ((1.0, ground), (0.9, second), (0.62, third), (0.5, first), (0.2, ground)):
-        image = over(image, (middle < level).astype(np.float32), colour)
+    for level, color in ((1.0, ground), (0.9, second), (0.62, third), (0.5, first), (0.2, ground)):
+        image = over(image, (middle < level).astype(np.float32), color)
     along = np.where(np.minimum(xs, w - xs) < np.minimum(ys, h - ys), ys, xs)
     wave = np.abs(along / (0.09 * s) % 1.0 - 0.5)
     borders = ((0.19, ground), (0.175, second), (0.055, ground), (0.045, third), (0.018, second))
-    for level, colour in borders:
-        image = over(image, (rim < level).astype(np.float32), colour)
+    for level, color in borders:
+        image = over(image, (rim < level).astype(np.float32), color)
     motif = (np.abs(rim - 0.115) / 0.05 + wave / 0.4 < 1.0) & (rim < 0.175)
     image = over(image, motif.astype(np.float32), third)
     core = (np.abs(rim - 0.115) / 0.05 + wave / 0.4 < 0.45) & (rim < 0.175)
@@ -253,7 +253,7 @@ def carpet(shape: Shape, rng: np.random.Generator) -> FloatArray:
 
 def rosette(shape: Shape, rng: np.random.Generator) -> FloatArray:
     """Rings of petals, triangles and plaits around the middle."""
-    ground, first, second, third = pattern_colours(rng)
+    ground, first, second, third = pattern_colors(rng)
     ys, xs = grid(shape)
     dy, dx = ys - shape[0] / 2, xs - shape[1] / 2
     half = min(shape) / 2
@@ -264,14 +264,14 @@ def rosette(shape: Shape, rng: np.random.Generator) -> FloatArray:
     tooth = np.abs(angle * fold * 1.5 / np.pi % 2.0 - 1.0)
     image = flat(shape, ground)
     image = over(image, _step(r - 0.97, soft), second)
-    for level, colour in ((0.97, first), (0.93, ground), (0.90, second)):
-        image = over(image, _step(level - r, soft), colour)
+    for level, color in ((0.97, first), (0.93, ground), (0.90, second)):
+        image = over(image, _step(level - r, soft), color)
     image = over(image, _step(0.72 + 0.17 * tooth - r, soft), ground)
-    for level, colour in ((0.71, first), (0.68, ground)):
-        image = over(image, _step(level - r, soft), colour)
-    for phase, colour in ((0.0, third), (np.pi, second)):
+    for level, color in ((0.71, first), (0.68, ground)):
+        image = over(image, _step(level - r, soft), color)
+    for phase, color in ((0.0, third), (np.pi, second)):
         strand = 0.57 + 0.065 * np.sin(angle * fold + phase)
-        image = over(image, _step(0.028 - np.abs(r - strand), soft), colour)
+        image = over(image, _step(0.028 - np.abs(r - strand), soft), color)
     image = over(image, _step(0.46 - r, soft), first)
     image = over(image, _step(0.10 + 0.32 * petal - r, soft), ground)
     image = over(image, _step(0.04 + 0.26 * petal - r, soft), third)

@@ -54,7 +54,7 @@ annotations/    one 8-bit mask for each: 0 clean, 1 to 15 damage, 255 outside th
 metadata.csv    material, content, type and damage of each image
 splits/         which image is for training, validation and test
 
-Licence: CC0 1.0 (public domain dedication), https://creativecommons.org/publicdomain/zero/1.0/
+License: CC0 1.0 (public domain dedication), https://creativecommons.org/publicdomain/zero/1.0/
 """
 
 

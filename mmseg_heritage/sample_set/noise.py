@@ -186,8 +186,8 @@ class Cells:
     Attributes:
         edge: (H, W) float32, distance of each pixel to the border of its cell, in pixels.
         index: (H, W) int32, number of the cell.
-        neighbour: (H, W) int32, number of the cell across the nearest border.
-        centres: (N, 2) float32, centre of each cell as (y, x) in the warped coordinates.
+        neighbor: (H, W) int32, number of the cell across the nearest border.
+        centers: (N, 2) float32, center of each cell as (y, x) in the warped coordinates.
     """
 
     def __init__(
@@ -199,29 +199,29 @@ class Cells:
         cols = int((float(xs.max()) - low_x) / size) + 4
         row, col = np.mgrid[:rows, :cols]
         wobble = (rng.random((2, rows, cols)) - 0.5) * jitter
-        centre_y = ((row + 0.5 + wobble[0]) * size + low_y).astype(np.float32)
-        centre_x = ((col + 0.5 + wobble[1]) * size + low_x).astype(np.float32)
-        self.centres = np.stack([centre_y.ravel(), centre_x.ravel()], axis=1)
+        center_y = ((row + 0.5 + wobble[0]) * size + low_y).astype(np.float32)
+        center_x = ((col + 0.5 + wobble[1]) * size + low_x).astype(np.float32)
+        self.centers = np.stack([center_y.ravel(), center_x.ravel()], axis=1)
 
         home_y = np.floor((ys - low_y) / size).astype(np.int32)
         home_x = np.floor((xs - low_x) / size).astype(np.int32)
         first = np.full(ys.shape, np.inf, np.float32)
         second = first.copy()
         self.index = np.zeros(ys.shape, np.int32)
-        self.neighbour = self.index.copy()
+        self.neighbor = self.index.copy()
         for dy in (-1, 0, 1):
             for dx in (-1, 0, 1):
                 near_y, near_x = home_y + dy, home_x + dx
                 candidate = (near_y * cols + near_x).astype(np.int32)
-                gap = (ys - centre_y[near_y, near_x]) ** 2 + (xs - centre_x[near_y, near_x]) ** 2
+                gap = (ys - center_y[near_y, near_x]) ** 2 + (xs - center_x[near_y, near_x]) ** 2
                 wins = gap < first
                 places = ~wins & (gap < second)
-                self.neighbour = np.where(
-                    wins, self.index, np.where(places, candidate, self.neighbour)
+                self.neighbor = np.where(
+                    wins, self.index, np.where(places, candidate, self.neighbor)
                 )
                 second = np.where(wins, first, np.where(places, gap, second))
                 self.index = np.where(wins, candidate, self.index)
                 first = np.where(wins, gap, first)
-        apart = self.centres[self.index] - self.centres[self.neighbour]
+        apart = self.centers[self.index] - self.centers[self.neighbor]
         distance = np.sqrt((apart**2).sum(axis=-1))
         self.edge = ((second - first) / (2.0 * np.maximum(distance, 1e-3))).astype(np.float32)

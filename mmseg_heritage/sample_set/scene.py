@@ -24,7 +24,7 @@ from mmseg_heritage.sample_set.noise import (
     smoothstep,
     value_noise,
 )
-from mmseg_heritage.sample_set.strokes import Colour, over
+from mmseg_heritage.sample_set.strokes import Color, over
 from mmseg_heritage.taxonomy import IGNORE_INDEX
 
 
@@ -152,24 +152,24 @@ OUTLINES: Mapping[str, Outline] = {
 }
 """Outline name -> distance function. ``full`` (the object fills the picture) needs none."""
 
-_BACKDROPS: tuple[Colour, ...] = (
+_BACKDROPS: tuple[Color, ...] = (
     (0.52, 0.52, 0.51),
     (0.13, 0.13, 0.14),
     (0.90, 0.90, 0.88),
     (0.30, 0.28, 0.26),
     (0.70, 0.69, 0.66),
 )
-_LIGHT_TABLE: Colour = (0.96, 0.96, 0.94)
+_LIGHT_TABLE: Color = (0.96, 0.96, 0.94)
 
 
 def _backdrop(shape: Shape, material: str, rng: np.random.Generator) -> FloatArray:
     """Scanner bed, copy stand, felt or light table."""
-    colour = _BACKDROPS[int(rng.integers(len(_BACKDROPS)))]
+    color = _BACKDROPS[int(rng.integers(len(_BACKDROPS)))]
     if material in ("Glass", "Film emulsion"):
-        colour = _LIGHT_TABLE if rng.random() < 0.6 else _BACKDROPS[1]
+        color = _LIGHT_TABLE if rng.random() < 0.6 else _BACKDROPS[1]
     u = unit_of(shape)
     texture = 0.94 + 0.06 * fbm(shape, 90 * u, rng) + 0.04 * value_noise(shape, 1.8 * u, rng)
-    return shaded(flat(shape, colour), texture)
+    return shaded(flat(shape, color), texture)
 
 
 def place(artwork: Artwork, material: str, rng: np.random.Generator) -> Scene:

@@ -16,15 +16,15 @@ from mmseg_heritage.sample_set.noise import FloatArray, Shape, pick
 Points = npt.NDArray[np.float64]
 """(N, 2) float64, (x, y) in pixels."""
 
-Colour = tuple[float, float, float]
+Color = tuple[float, float, float]
 """sRGB in 0..1."""
 
 
 def _fill(sheet: npt.NDArray[np.uint8], corners: npt.NDArray[np.int32], value: int) -> None:
-    """Fills a polygon (even-odd rule) in place: pixels whose centre lies within it."""
+    """Fills a polygon (even-odd rule) in place: pixels whose center lies within it."""
     height, width = sheet.shape
     following = np.roll(corners, -1, axis=0)
-    falls = corners[:, 1] > following[:, 1]  # every edge goes down, so that neighbours fit exactly
+    falls = corners[:, 1] > following[:, 1]  # every edge goes down, so that neighbors fit exactly
     upper = np.where(falls[:, None], following, corners)
     lower = np.where(falls[:, None], corners, following)
     first, end = np.clip(upper[:, 1], 0, height), np.clip(lower[:, 1], 0, height)
@@ -95,9 +95,9 @@ class Stencil:
         return (blocks.sum(axis=(1, 3)) / (255.0 * f * f)).astype(np.float32)
 
 
-def over(image: FloatArray, alpha: FloatArray, colour: Colour | FloatArray) -> FloatArray:
-    """Lays a colour, or an (H, W, 3) picture, over an image where ``alpha`` says so."""
-    top = np.asarray(colour, np.float32)
+def over(image: FloatArray, alpha: FloatArray, color: Color | FloatArray) -> FloatArray:
+    """Lays a color, or an (H, W, 3) picture, over an image where ``alpha`` says so."""
+    top = np.asarray(color, np.float32)
     return image + alpha[..., None] * (top - image)
 
 
@@ -228,7 +228,7 @@ ADVANCE = 5.6
 
 
 def text(line: str, height: float) -> list[Points]:
-    """Returns the strokes of a line of text centred on the origin, letters ``height`` pixels high.
+    """Returns the strokes of a line of text centered on the origin, letters ``height`` pixels high.
 
     Unknown characters (such as a space) leave a gap.
     """
@@ -245,7 +245,7 @@ def text(line: str, height: float) -> list[Points]:
 
 
 def text_on_arc(line: str, height: float, radius: float, middle: float) -> list[Points]:
-    """Returns the strokes of text around the origin, centred on the angle ``middle`` (degrees)."""
+    """Returns the strokes of text around the origin, centered on the angle ``middle`` (degrees)."""
     step = np.degrees(ADVANCE * height / 6.0 / radius)
     strokes = []
     for place, letter in enumerate(line):

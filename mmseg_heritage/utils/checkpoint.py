@@ -33,9 +33,10 @@ class DamagedCheckpoint(InputError):
 def missing_checkpoint(path: str | Path) -> InputError:
     """Returns the error for a checkpoint that is no file, naming those that lie there."""
     file = Path(path).expanduser()
-    folder = file if file.is_dir() else file.parent
+    is_folder = os.path.isdir(file)  # noqa: PTH112  Path.is_dir raises for names too long
+    folder = file if is_folder else file.parent
     names = ", ".join(sorted(other.name for other in folder.glob("*.pth"))[:10])
-    what = "a folder; expected a checkpoint file" if file.is_dir() else "no such checkpoint"
+    what = "a folder; expected a checkpoint file" if is_folder else "no such checkpoint"
     return InputError(f"{path}: {what}" + (f". In {folder}: {names}" if names else ""))
 
 
@@ -55,7 +56,7 @@ def load_checkpoint_file(path: str | Path, map_location: MapLocation | None = "c
         InputError: If the file is missing, or names code that no checkpoint needs.
     """
     file = Path(path).expanduser()
-    if not file.is_file():
+    if not os.path.isfile(file):  # noqa: PTH113  Path.is_file raises for names too long
         raise missing_checkpoint(path)
     device = "cpu" if map_location is None else map_location
     trusted = os.environ.get(_TRUST_VARIABLE) == "1"
@@ -177,7 +178,23 @@ def check_fits(model: torch.nn.Module, path: str | Path) -> Any:
         InputError: With every weight that is missing, unexpected or of another shape.
     """
     checkpoint = load_checkpoint_file(path)
-    state = weights_of(checkpoint, path)
+    check_weights_fit(model, weights_of(checkpoint, path), path)
+    return checkpoint
+
+
+def check_weights_fit(
+    model: torch.nn.Module, state: Mapping[str, torch.Tensor], path: str | Path
+) -> None:
+    """Verifies that weights are exactly those of a model, see :func:`check_fits`.
+
+    Args:
+        model: The built model.
+        state: Name -> tensor.
+        path: Where they were read from, for messages.
+
+    Raises:
+        InputError: With every weight that is missing, unexpected or of another shape.
+    """
     expected = model.state_dict()
     problems = [f"missing: {key}" for key in expected if key not in state]
     problems += [f"unexpected: {key}" for key in state if key not in expected]
@@ -189,10 +206,9 @@ def check_fits(model: torch.nn.Module, path: str | Path) -> Any:
     if problems:
         raise InputError(
             f"{path}: this checkpoint is of another model than the config describes; "
-            "give the config it was trained with",
+            "give the checkpoint alone, which holds its config",
             problems,
         )
-    return checkpoint
 
 
 def meta_of(checkpoint: Any, path: str | Path) -> dict[str, Any]:
@@ -229,6 +245,9 @@ def classes_of(checkpoint: Any, path: str | Path) -> tuple[list[str], list[list[
         problems.append("palette: expected a list of [red, green, blue], 0 to 255")
     elif not problems and len(palette) != len(classes):
         problems.append(f"{len(palette)} colors for {len(classes)} classes")
+    values = found.get("mask_values") if isinstance(found, dict) else None
+    if values is not None and not (_is_mask_values(values) and len(values) == len(classes or ())):
+        problems.append("mask_values: expected a number from 0 to 254 for each class, each once")
     if problems:
         raise InputError(f"{path}: 'dataset_meta' cannot be used, {_ELSEWHERE}", problems)
     return list(classes), [list(color) for color in palette]
@@ -269,6 +288,11 @@ def check_resumable(checkpoint: Any, path: str | Path) -> None:
 
 def _is_list(value: Any) -> bool:
     return isinstance(value, (list, tuple))
+
+
+def _is_mask_values(value: Any) -> bool:
+    numbers = _is_list(value) and all(type(v) is int and 0 <= v < 255 for v in value)
+    return numbers and len(set(value)) == len(value)
 
 
 def _is_color(value: Any) -> bool:

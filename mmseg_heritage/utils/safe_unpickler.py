@@ -53,7 +53,7 @@ _HARMLESS = (
     pickle.TUPLE3, pickle.FROZENSET, pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.BINPERSID,
     pickle.BINPUT, pickle.LONG_BINPUT, pickle.BINGET, pickle.LONG_BINGET, pickle.MEMOIZE,
 )  # fmt: skip
-"""Instructions that read values and move them; the others are written anew below or refused."""
+"""Instructions that read values and move them; the others are written again below or refused."""
 _DICTS = (dict, OrderedDict, defaultdict, Counter)
 
 
@@ -115,7 +115,10 @@ class SafeUnpickler(pickle._Unpickler):
         arguments, builder = stack.pop(), stack[-1]
         if not isinstance(builder, Builder) or type(arguments) is not tuple:
             raise Refused(f"a call of {shown(builder)}")
-        stack[-1] = builder.build(self, *arguments)
+        try:
+            stack[-1] = builder.build(self, *arguments)
+        except TypeError as error:
+            raise Malformed(f"{builder.name} with other arguments than torch writes") from error
 
     def load_newobj(self) -> None:
         """Makes an object by its class's ``__new__``; only mmengine's log history is one."""

@@ -4,7 +4,7 @@ import pytest
 
 pytest.importorskip("mmseg")
 
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.cli import main
 
 

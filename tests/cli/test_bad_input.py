@@ -10,6 +10,7 @@ import torch
 from PIL import Image
 
 from mmseg_heritage.cli import main
+from mmseg_heritage.dataprep.checks.verified import VERIFIED_FILE
 
 
 def files_below(folder: Path) -> dict[Path, bytes]:
@@ -88,7 +89,11 @@ BAD_DATA = {
     ),
     "duplicate ids": (_duplicate, [], ["the id 'sample_0004' is also that of sample_0004"]),
     "mask larger than image": (_mask_too_large, [], ["sample_0004.png: the mask is", "its image"]),
-    "RGB mask": (_rgb_mask, [], ["sample_0004.png: expected a mask with one channel", "RGB"]),
+    "RGB mask": (
+        _rgb_mask,
+        [],
+        ["sample_0004.png: expected a mask with one channel", "found 3 channels"],
+    ),
     "illegal values": (_illegal_value, [], ["expected class ids 0..15 or 255, found 16, 254"]),
     "truncated image": (_truncated, [], ["sample_0004.png: the image is truncated", "copy it"]),
     "num_classes": (
@@ -129,6 +134,8 @@ def test_bad_data_ends_with_one_message_and_writes_nothing(
         assert part in error, error
     assert "Traceback" not in error
     assert not (tmp_path / "run").exists()
+    # What was found sound is recorded, for the next check.
+    (copied_sample_set / VERIFIED_FILE).unlink(missing_ok=True)
     assert files_below(tmp_path) == before
 
 
@@ -240,7 +247,7 @@ class TestBadCheckpoints:
         for command in commands:
             assert main(command) == 2, command
             error = capsys.readouterr().err
-            assert f"error: {evil}: refused, because this checkpoint asks to run" in error
+            assert f"error: {evil}: refused, because this checkpoint asks for" in error
             assert "eval" in error
             assert "--trust-checkpoint" in error
             assert not out.exists()
@@ -292,8 +299,8 @@ class TestBadCheckpoints:
         assert "only 0 of its" in error
         assert not (tmp_path / "run").exists()
 
-    def test_a_missing_pretrained_file_says_what_to_do(self, tiny_config, tmp_path, capsys):
-        command = ["train", str(tiny_config), "--work-dir", str(tmp_path / "run"),
+    def test_a_missing_pretrained_file_says_what_to_do(self, tmp_path, capsys):
+        command = ["train", "quickstart_artefact", "--work-dir", str(tmp_path / "run"),
                    "--cfg-options", "pretrained=nowhere.pth"]  # fmt: skip
         assert main(command) == 2
         error = capsys.readouterr().err

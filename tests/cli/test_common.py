@@ -1,8 +1,12 @@
 """What several commands share."""
 
+import argparse
+import re
+
 import pytest
 
-from mmseg_heritage.cli.common import parse_options
+from mmseg_heritage.cli import _parse
+from mmseg_heritage.cli.common import add_checkpoint_arguments, parse_options, split_inputs
 from mmseg_heritage.errors import InputError
 
 
@@ -37,3 +41,56 @@ class TestOptions:
         with pytest.raises(InputError) as caught:
             parse_options(["a=1", "b", "c"])
         assert caught.value.problems == ["'b'", "'c'"]
+
+
+@pytest.mark.parametrize(
+    ("given", "more", "expected"),
+    [
+        ("a.pth", "", (None, "a.pth", [])),
+        ("c.py a.pth", "", ("c.py", "a.pth", [])),
+        ("segformer_mitb3_artefact a.pth", "", ("segformer_mitb3_artefact", "a.pth", [])),
+        ("run/epoch_5 --config c.py", "", ("c.py", "run/epoch_5", [])),
+        ("a.pth photos", "PHOTOS", (None, "a.pth", ["photos"])),
+        ("c.py a.pth 1.jpg 2.jpg", "PHOTOS", ("c.py", "a.pth", ["1.jpg", "2.jpg"])),
+    ],
+)
+def test_what_is_given_is_divided_by_number_and_kind(given, more, expected):
+    assert split_inputs(_parsed(given, more), more) == expected
+
+
+@pytest.mark.parametrize(
+    ("given", "more", "message"),
+    [
+        ("c.py", "", "expected [CONFIG] CHECKPOINT: c.py is taken for a config, and no checkpoint"),
+        ("a.pth c.py", "", "the config c.py must be the first"),
+        ("c.py d.py", "", "the config d.py must be the first"),
+        ("a.pth b.pth", "", "found more after a.pth: b.pth"),
+        ("c.py a.pth --config d.py", "", "two configs are given, c.py and --config d.py"),
+        ("a.pth", "PHOTOS", "expected [CONFIG] CHECKPOINT PHOTOS, found nothing after a.pth"),
+        ("c.py photos/", "PHOTOS", "found nothing after photos/"),
+    ],
+)
+def test_what_cannot_be_divided_is_told(given, more, message):
+    with pytest.raises(InputError, match=re.escape(message)):
+        split_inputs(_parsed(given, more), more)
+
+
+def _parsed(given, more):
+    parser = argparse.ArgumentParser()
+    add_checkpoint_arguments(parser, more)
+    return parser.parse_args(given.split())
+
+
+def test_a_file_without_suffix_is_a_checkpoint(tmp_path, monkeypatch):
+    monkeypatch.chdir(tmp_path)
+    (tmp_path / "weights").touch()
+    assert split_inputs(_parsed("weights", "")) == (None, "weights", [])
+
+
+def test_options_may_stand_between_what_is_given():
+    args = _parse(["test", "c.py", "--launcher", "pytorch", "a.pth", "--overwrite"])
+    assert (args.inputs, args.launcher, args.overwrite) == (["c.py", "a.pth"], "pytorch", True)
+    for wrong in (["test", "a.pth", "--overwite"], ["doctor", "more"]):
+        with pytest.raises(SystemExit) as raised:
+            _parse(wrong)
+        assert raised.value.code == 2

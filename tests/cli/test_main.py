@@ -86,7 +86,7 @@ class TestSeveralProcesses:
             raise error
 
         monkeypatch.setenv("LOCAL_RANK", "1")
-        monkeypatch.setattr("mmseg_heritage.apis.train.train", fail)
+        monkeypatch.setattr("mmseg_heritage.apis.training.train", fail)
         assert main(["train", "c.py", "--launcher", "pytorch"]) == code
         assert capsys.readouterr().err == f"error: {error}\n"
 

@@ -16,7 +16,7 @@ MARKERS = "".join(
 def test_the_tables_and_their_convention(tiny_config, capsys):
     assert main(["model-stats", str(tiny_config)]) == 0
     out = capsys.readouterr().out
-    assert "| `tiny` " in out and "| `mit_b0` " in out
+    assert "| `tiny` " in out and "| `MixVisionTransformer` " in out
     assert "2 x the multiply-adds" in out
 
 

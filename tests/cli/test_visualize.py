@@ -3,7 +3,7 @@
 import pytest
 
 pytest.importorskip("mmseg")
-from mmseg_heritage.apis import visualize as api
+from mmseg_heritage.apis import visualizing as api
 from mmseg_heritage.cli import main, visualize
 
 
@@ -20,7 +20,7 @@ def test_arguments_reach_the_function(monkeypatch, capsys, tmp_path):
                  "--overwrite", "--cfg-options", "data_root=d"]  # fmt: skip
     assert main(arguments) == 0
     ((args, options),) = calls
-    assert args == ("c.py", "m.pth", "o")
+    assert args == ("m.pth", "c.py", "o")
     assert options == {
         "work_dir": "w", "images": ["a", "b"], "class_name": "Burn marks", "kinds": ["cam", "grid"],
         "maps": "m", "device": None, "cfg_options": {"data_root": "d"}, "overwrite": True,

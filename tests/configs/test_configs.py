@@ -9,8 +9,8 @@ import torch
 import yaml
 from mmengine.config import Config
 
-from mmseg_heritage.apis.test import test as run_test
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.testing import test as run_test
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.evaluation.summary import load_metrics
 from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.prepare import build_model
@@ -47,7 +47,7 @@ def train_and_test(path, sample_set, folder, **options):
                "randomness.deterministic": True, **options}  # fmt: skip
     train(path, str(folder), cfg_options=options, skip_data_check=True)
     checkpoint = folder / "iter_2.pth"
-    scores = load_metrics(run_test(path, checkpoint, cfg_options=options, skip_data_check=True))
+    scores = load_metrics(run_test(checkpoint, skip_data_check=True))
     classes = load_config(path).model.decode_head.num_classes
     assert len(scores["levels"]["fine"]["per_class"]) == classes
     assert scores["overall"]["aAcc"] is not None
@@ -57,17 +57,21 @@ def train_and_test(path, sample_set, folder, **options):
 
 SMALL_MIT = {"model.backbone.embed_dims": 8, "model.backbone.num_layers": [1, 1, 1, 1]}
 SMALL_TIMM = {"model.backbone.model_name": "test_convnext"}
+NARROW = {"model.decode_head.channels": 16}
 
 
 @pytest.mark.parametrize(
     ("name", "small"),
     [
-        ("segformer_mitb3_artefact-binary", SMALL_MIT),
-        ("unet_timm_artefact", SMALL_TIMM),
-        ("upernet_convnext-tiny_artefact-aux", SMALL_TIMM),
-        ("upernet_convnext-tiny_artefact-layer-decay", SMALL_TIMM),
-        ("hierarchical_convnext-tiny_artefact-6gb", SMALL_TIMM),
-        ("deeplabv3plus_resnet50_artefact", {"model.backbone.model_name": "test_resnet"}),
+        ("segformer_mitb3_artefact-binary", SMALL_MIT | NARROW),
+        (
+            "unet_timm_artefact",
+            SMALL_TIMM | {"model.decode_head.decoder_channels": [16, 8, 8, 8, 8]},
+        ),
+        ("upernet_convnext-tiny_artefact-aux", SMALL_TIMM | NARROW),
+        ("upernet_convnext-tiny_artefact-layer-decay", SMALL_TIMM | NARROW),
+        ("hierarchical_convnext-tiny_artefact-6gb", SMALL_TIMM | NARROW),
+        ("deeplabv3plus_resnet50_artefact", {"model.backbone.model_name": "test_resnet"} | NARROW),
     ],
 )
 def test_each_decoder_trains_and_tests_with_a_small_backbone(

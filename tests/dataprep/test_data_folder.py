@@ -1,4 +1,4 @@
-"""A folder is read once by a process, and anew when something in it has changed."""
+"""A folder is read once by a process, and again when something in it has changed."""
 
 import json
 import os

@@ -103,6 +103,18 @@ def test_hidden_files_and_folders_and_others_are_no_images(root):
     assert len(read_folder(root)) == 1
 
 
+def test_photographs_that_are_not_read_are_named_where_they_are_missed(root):
+    _add(root, "a", "b")
+    (root / "images" / "b.png").rename(root / "images" / "b.HEIC")
+    error = _problems(root)
+    assert len(error.problems) == 1
+    assert "b.png: b.HEIC is not read: HEIC; export it as TIFF" in error.problems[0]
+    for name in ("images/a.png", "annotations/a.png", "annotations/b.png"):
+        (root / name).unlink()
+    assert "holds no images" in str(_problems(root))
+    assert "not read: 1 .heic" in str(_problems(root))
+
+
 def test_a_missing_root_says_what_to_set(tmp_path):
     error = _problems(tmp_path / "nowhere")
     assert "nowhere: the data root does not exist" in str(error)

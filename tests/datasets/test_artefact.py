@@ -130,7 +130,7 @@ def test_background_becomes_the_seventeenth_class(sample_set):
     assert len(dataset.metainfo["classes"]) == len(dataset.metainfo["palette"]) == 17
 
 
-def test_the_names_of_a_level_bring_its_groups_and_colours(sample_set):
+def test_the_names_of_a_level_bring_its_groups_and_colors(sample_set):
     named = _dataset(sample_set, metainfo={"classes": ["Clean", "Damage"]})
     level = _dataset(sample_set, level="binary")
     assert named.metainfo["palette"] == level.metainfo["palette"]
@@ -171,7 +171,7 @@ def test_filters_keep_the_named_materials(sample_set):
         ({"split": "training"}, "has no part 'training'; it has test, train, val"),
         ({"level": "medium"}, "level must be one of"),
         ({"materials": ["Plastic"]}, "material 'Plastic' occurs nowhere"),
-        ({"metainfo": {"classes": ("Clean", "Mould")}}, "unknown: 'Mould'"),
+        ({"metainfo": {"classes": ("Clean", "Mold")}}, "unknown: 'Mold'"),
         ({"metainfo": {"classes": ("Clean", "Clean")}}, "each once; found: Clean, Clean"),
         ({"metainfo": {"classes": []}}, "each once; found: none"),
         ({"metainfo": {"classes": "Cracks"}}, "must be a list of class names, found 'Cracks'"),

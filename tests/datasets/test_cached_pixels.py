@@ -16,7 +16,7 @@ from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 
 import mmseg_heritage.plugin  # noqa: F401
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.datasets import ARTeFACTDataset, LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.datasets.caches import pixel_cache as decoding
 from mmseg_heritage.errors import InputError
@@ -34,7 +34,7 @@ def _noise(rng, height, width, channels=3):
 
 @pytest.fixture(scope="module")
 def mixed_set(tmp_path_factory) -> Path:
-    """Photographs of every kind: turned by EXIF, 16 bits, alpha, grey, larger and smaller."""
+    """Photographs of every kind: turned by EXIF, 16 bits, alpha, gray, larger and smaller."""
     root = tmp_path_factory.mktemp("data") / "mixed"
     for folder in ("images", "annotations"):
         (root / folder).mkdir(parents=True)
@@ -48,7 +48,7 @@ def mixed_set(tmp_path_factory) -> Path:
         "deep": (Image.fromarray(deep), "png", {}, (90, 70)),
         "deep_tiff": (Image.fromarray(deep), "tif", {}, (90, 70)),
         "alpha": (Image.fromarray(_noise(rng, 50, 64, 4)), "png", {}, (64, 50)),
-        "grey": (Image.fromarray(_noise(rng, 80, 81)).convert("L"), "png", {}, (81, 80)),
+        "gray": (Image.fromarray(_noise(rng, 80, 81)).convert("L"), "png", {}, (81, 80)),
         "large": (Image.fromarray(_noise(rng, 150, 200)), "png", {}, (200, 150)),
         "small": (Image.fromarray(_noise(rng, 20, 17)), "bmp", {}, (17, 20)),
         "exact": (Image.fromarray(_noise(rng, 48, 48)), "png", {}, (48, 48)),

@@ -29,7 +29,7 @@ class NoiseForSeededTests:
     metainfo = {"classes": ("a",)}  # noqa: RUF012
 
     def full_init(self):
-        self.initialised = True
+        self.initialized = True
 
     def __len__(self):
         return 10
@@ -104,7 +104,7 @@ def test_samples_do_not_depend_on_the_number_of_workers():
     assert len({value for _, value in found[0]}) == 10
     assert dataset.metainfo == {"classes": ("a",)}
     dataset.full_init()
-    assert dataset.dataset.initialised
+    assert dataset.dataset.initialized
 
 
 def test_a_data_set_that_takes_no_keys_gets_plain_indices():

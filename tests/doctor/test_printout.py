@@ -105,7 +105,7 @@ def test_what_is_installed_beside_them_is_among_the_requirements():
     if not (folder / "requirements").is_dir():
         pytest.skip("runs from a source tree")
     lines = (folder / "requirements" / "optional.txt").read_text()
-    page = (folder / "docs" / "reproducibility.md").read_text(encoding="utf-8")
+    page = (folder / "docs" / "how-to" / "reproducibility.md").read_text(encoding="utf-8")
     for name, other in _BESIDE.items():
         assert re.search(rf"^{other}\b", lines, re.MULTILINE)
         assert f"pip install {name} {other}" in page

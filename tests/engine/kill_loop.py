@@ -18,7 +18,7 @@ from pathlib import Path
 
 import torch
 
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 
 torch.set_num_threads(1)
 

@@ -66,7 +66,7 @@ def test_keys_are_bare_and_per_class_values_reach_the_log():
 
 def test_files_hold_what_the_scores_were_made_from(tmp_path):
     samples = _samples()
-    scores = _evaluate(samples, 2, output_dir=str(tmp_path))
+    scores = _evaluate(samples, 2, results_dir=str(tmp_path))
     content = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert content["schema"] == SCHEMA
     assert content["overall"]["mIoU"] == pytest.approx(scores["mIoU"])
@@ -86,7 +86,7 @@ def test_files_hold_what_the_scores_were_made_from(tmp_path):
 def test_a_test_set_without_a_valid_pixel_writes_null(tmp_path):
     samples = _samples(1)
     samples[0]["gt_sem_seg"]["data"].fill_(255)
-    _evaluate(samples, 1, output_dir=str(tmp_path))
+    _evaluate(samples, 1, results_dir=str(tmp_path))
     content = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
     assert content["overall"]["mIoU"] is None
 
@@ -115,7 +115,7 @@ def test_source_groups_materials_and_contents_come_from_the_samples(tmp_path):
     samples = _samples(3)
     for sample, group in zip(samples, "bab", strict=True):
         sample.update(group=group, material="Glass", content="Line art")
-    _evaluate(samples[::-1], 1, output_dir=str(tmp_path))
+    _evaluate(samples[::-1], 1, results_dir=str(tmp_path))
     counts = load_counts(tmp_path / "per_image.npz")
     assert counts.groups == ("b", "a", "b")  # in order of id, whatever the order of the images
     assert set(counts.materials) == {"Glass"}
@@ -142,7 +142,7 @@ def _with_scores(channels, seed=0):
 def test_confidence_is_the_probability_of_the_predicted_class(channels, tmp_path, monkeypatch):
     monkeypatch.setattr("mmseg_heritage.evaluation.metric._ROWS", 30)  # several strips
     samples = _with_scores(channels)
-    _evaluate(samples, 2, output_dir=str(tmp_path), parts=PARTS)
+    _evaluate(samples, 2, results_dir=str(tmp_path), parts=PARTS)
     counts = load_counts(tmp_path / "per_image.npz")
     for sample, found in zip(samples, counts.calibration, strict=True):
         scores = sample["seg_logits"]["data"].double().numpy()
@@ -174,7 +174,7 @@ def test_maps_of_a_models_own_heads_are_counted_by_level(tmp_path):
             true, found = (label == i) & inside, (own == i) & inside
             hits[i] += (true & found).sum()
             unions[i] += (true | found).sum()
-    scores = _evaluate(samples, 2, output_dir=str(tmp_path))
+    scores = _evaluate(samples, 2, results_dir=str(tmp_path))
     assert scores["two_head_mIoU"] == pytest.approx(100 * (hits / unions).mean())
     damaged = sum((s["gt_sem_seg"]["data"] == 1).sum().item() for s in samples)
     assert scores["one_head_mIoU"] == pytest.approx(100 * hits[1] / damaged)
@@ -186,7 +186,7 @@ def test_maps_of_a_models_own_heads_are_counted_by_level(tmp_path):
 
 
 def test_without_scores_there_is_no_calibration_error(tmp_path):
-    scores = _evaluate(_samples(), 1, output_dir=str(tmp_path), parts=PARTS)
+    scores = _evaluate(_samples(), 1, results_dir=str(tmp_path), parts=PARTS)
     assert np.isnan(scores["ECE"])
     assert 0 < scores["boundary_mF1"] < 100
     content = json.loads((tmp_path / "metrics.json").read_text(), parse_constant=pytest.fail)
@@ -232,7 +232,7 @@ def test_a_test_of_nothing_and_images_of_one_id_are_refused():
 
 
 def test_save_best_log_and_curves_know_every_class(tiny_config, tmp_path, monkeypatch):
-    from mmseg_heritage.apis.train import train
+    from mmseg_heritage.apis.training import train
 
     def without_lightleak(*args):
         counts = confusion_counts(*args)

@@ -1,9 +1,10 @@
-"""Colour profiles against the formulas they stand for, and 16 bits against exact rounding.
+"""Color profiles against the formulas they stand for, and 16 bits against exact rounding.
 
 The profiles are written here, as ICC.1:2001-04 lays them out, so that what they mean is known.
 """
 
 import struct
+import zlib
 from fractions import Fraction
 
 import numpy as np
@@ -12,6 +13,7 @@ import tifffile
 from PIL import Image, ImageCms
 
 from mmseg_heritage.images.color import profile_fault, strips, to_8_bit, to_srgb
+from mmseg_heritage.images.deep_color import deep_to_srgb
 from mmseg_heritage.images.photographs import read_image
 
 # White of the profile connection space, and sRGB's primaries adapted to it (Lindbloom, Bradford).
@@ -81,7 +83,7 @@ def adobe_rgb_profile(gamma=2.19921875):
     return _profile(b"mntr", b"RGB ", b"XYZ ", columns | curves)
 
 
-def grey_profile(gamma):
+def gray_profile(gamma):
     return _profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": _gamma(gamma)})
 
 
@@ -168,19 +170,19 @@ def test_rgb_profiles_follow_their_formula(pixels, gamma):
 
 @pytest.mark.parametrize("gamma", [1.0, 1.8, 2.6])
 @pytest.mark.parametrize("mode", ["L", "LA", "I;16"])
-def test_grey_profiles_follow_their_formula(tmp_path, gamma, mode):
+def test_gray_profiles_follow_their_formula(tmp_path, gamma, mode):
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     array = {
         "L": levels,
         "LA": np.stack([levels, levels[::-1]], -1),
         "I;16": levels.astype(np.uint16) * 257,
     }[mode]
-    Image.fromarray(array).save(tmp_path / "a.png", icc_profile=grey_profile(gamma))
+    Image.fromarray(array).save(tmp_path / "a.png", icc_profile=gray_profile(gamma))
     expected = srgb_from_xyz((levels / 255)[..., None] ** gamma * D50)
     assert _distance(read_image(tmp_path / "a.png"), expected) < 2
 
 
-def test_grey_with_the_rgb_profile_of_its_scanner_is_r_g_b_alike():
+def test_gray_with_the_rgb_profile_of_its_scanner_is_r_g_b_alike():
     levels = np.arange(256, dtype=np.uint8).reshape(16, 16)
     converted = to_srgb(Image.fromarray(levels), adobe_rgb_profile(1.8))
     expected = _adobe_to_srgb(np.repeat(levels[..., None], 3, 2) / 255, 1.8)
@@ -225,7 +227,7 @@ def test_no_profile_is_srgb(pixels, mode):
     ("mode", "profile", "message"),
     [
         ("RGB", cmyk_profile(), "for CMYK, the image is RGB"),
-        ("RGB", grey_profile(2.2), "for GRAY, the image is RGB"),
+        ("RGB", gray_profile(2.2), "for GRAY, the image is RGB"),
         ("CMYK", SRGB, "for RGB, the image is CMYK"),
         ("RGB", b"no profile", "cannot be used"),
         ("RGB", adobe_rgb_profile()[:200], "cannot be used"),
@@ -245,9 +247,111 @@ def test_profiles_that_do_not_fit_are_ignored_and_told(tmp_path, pixels, mode, p
         ("RGBA", adobe_rgb_profile()),
         ("P", SRGB),
         ("L", SRGB),
-        ("I;16", grey_profile(2.2)),
+        ("I;16", gray_profile(2.2)),
         ("CMYK", cmyk_profile()),
     ],
 )
 def test_profiles_that_fit_are_no_fault(mode, profile):
     assert profile_fault(mode, profile) is None
+
+
+class TestDeepProfiles:
+    """Profiles of 16-bit files, applied before the step to 8 bits."""
+
+    @pytest.fixture
+    def deep(self):
+        """uint16 (60, 70, 3), half of it in the shadows."""
+        levels = np.random.default_rng(0).random((60, 70, 3))
+        levels[:30] *= 0.05
+        return np.rint(levels * 65535).astype(np.uint16)
+
+    @pytest.mark.parametrize("gamma", [1.0, 1.8, 2.19921875, 3.0])
+    @pytest.mark.parametrize("suffix", [".tif", ".png"])
+    def test_colors_follow_their_formula(self, tmp_path, deep, gamma, suffix, png_file):
+        profile = adobe_rgb_profile(gamma)
+        if suffix == ".tif":
+            tifffile.imwrite(tmp_path / "a.tif", deep, photometric="rgb", iccprofile=profile)
+        else:
+            rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in deep)
+            chunk = (b"iCCP", b"a\0\0" + zlib.compress(profile))
+            (tmp_path / "a.png").write_bytes(png_file((70, 60), 16, 2, rows, [chunk]))
+        expected = _adobe_to_srgb(deep / 65535, round(gamma * 256) / 256)
+        assert _distance(read_image(tmp_path / f"a{suffix}"), expected) < 0.6
+
+    @pytest.mark.parametrize("gamma", [1.0, 1.8, 2.6])
+    @pytest.mark.parametrize("profile", ["gray", "RGB"])
+    def test_gray_follows_its_formula_at_each_level(self, tmp_path, gamma, profile):
+        levels = np.arange(1 << 16, dtype=np.uint16).reshape(256, 256)
+        curved = (levels / 65535)[..., None] ** (round(gamma * 256) / 256)
+        if profile == "gray":
+            icc, expected = gray_profile(gamma), srgb_from_xyz(curved * D50)
+        else:  # that of the scanner
+            icc = adobe_rgb_profile(gamma)
+            expected = srgb_from_xyz(curved.repeat(3, 2) @ ADOBE_TO_D50.T)
+        Image.fromarray(levels).save(tmp_path / "a.png", icc_profile=icc)
+        image = read_image(tmp_path / "a.png")
+        assert _distance(image, expected) < 0.6
+        assert len(np.unique(image)) == 256  # of 8 bits, a linear file keeps 183
+
+    def test_gray_and_alpha_follow_the_profile_of_gray(self, png_file):
+        levels = np.linspace(0, 65535, 4096).astype(np.uint16).reshape(64, 64)
+        gray_alpha = np.stack([levels, levels[::-1]], -1).astype(">u2")
+        rows = b"".join(b"\0" + row.tobytes() for row in gray_alpha)
+        chunk = (b"iCCP", b"a\0\0" + zlib.compress(gray_profile(1.0)))
+        expected = srgb_from_xyz((levels / 65535)[..., None] * D50)
+        assert _distance(read_image(png_file((64, 64), 16, 4, rows, [chunk])), expected) < 0.6
+
+    @pytest.mark.parametrize(
+        ("number", "values"),
+        [(0, [2.4]), (1, [2.0, 1.2, -0.2]), (2, [2.0, 0.9, -0.1, 0.05]),
+         (3, [2.4, 1 / 1.055, 0.055 / 1.055, 1 / 12.92, 0.04045]),
+         (4, [2.4, 0.9, 0.05, 0.08, 0.05, 0.01, 0.002])],
+    )  # fmt: skip
+    def test_parametric_curves_are_those_of_little_cms(self, number, values):
+        curve = b"para\0\0\0\0" + struct.pack(">HH", number, 0) + _fixed(values)
+        profile = _profile(b"mntr", b"GRAY", b"XYZ ", {b"kTRC": curve})
+        levels = np.arange(256, dtype=np.uint8)
+        of_8_bits = np.asarray(to_srgb(Image.fromarray(levels[None]), profile))
+        of_16_bits = deep_to_srgb(levels.astype(np.uint16)[None, :, None] * 257, "L", profile)
+        assert np.abs(of_8_bits.astype(int) - of_16_bits).max() <= 1
+
+    def test_a_curve_of_points_is_that_of_little_cms(self):
+        points = (65535 * np.linspace(0, 1, 40) ** 1.7).astype(">u2")
+        curve = b"curv\0\0\0\0" + struct.pack(">I", len(points)) + points.tobytes()
+        tags = dict(zip((b"rXYZ", b"gXYZ", b"bXYZ"), map(_xyz, ADOBE_TO_D50.T), strict=True))
+        tags |= dict.fromkeys((b"rTRC", b"gTRC", b"bTRC"), curve)
+        profile = _profile(b"mntr", b"RGB ", b"XYZ ", tags)
+        array = np.random.default_rng(0).integers(0, 256, (40, 40, 3), dtype=np.uint8)
+        of_8_bits = np.asarray(to_srgb(Image.fromarray(array), profile)).astype(int)
+        of_16_bits = deep_to_srgb(array.astype(np.uint16) * 257, "RGB", profile)
+        assert np.abs(of_8_bits - of_16_bits).max() <= 2  # Little CMS rounds on its way
+
+    def test_tables_are_followed_between_the_levels_of_8_bits(self):
+        profile = cmyk_profile()
+        inks = np.random.default_rng(0).integers(0, 255, (50, 60, 4))
+        part = np.random.default_rng(1).integers(0, 258, inks.shape)
+        found = deep_to_srgb((inks * 257 + part).astype(np.uint16), "CMYK", profile).astype(int)
+        corners = [inks + corner for corner in np.ndindex(2, 2, 2, 2)]
+        around = np.stack([
+            np.asarray(to_srgb(Image.frombytes("CMYK", (60, 50), c.astype(np.uint8).tobytes()),
+                               profile)) for c in corners])  # fmt: skip
+        assert (found >= around.min(0)).all()
+        assert (found <= around.max(0)).all()
+        at_levels = deep_to_srgb((inks * 257).astype(np.uint16), "CMYK", profile)
+        np.testing.assert_array_equal(at_levels, around[0])
+        # A ramp through three levels of black ink takes the steps of 16 bits, not of 8.
+        ramp = np.zeros((1, 515, 4), np.uint16)
+        ramp[..., 3] = np.arange(515) + 60 * 257
+        steps = np.flatnonzero(np.diff(deep_to_srgb(ramp, "CMYK", profile)[0, :, 0].astype(int)))
+        assert set(steps % 257) - {256}
+
+    @pytest.mark.parametrize("damage", ["cut off", "no curve", "unknown curve"])
+    def test_a_damaged_profile_is_ignored_or_followed_but_never_raises(self, deep, damage):
+        profile = bytearray(adobe_rgb_profile())
+        if damage == "cut off":
+            profile = profile[:300]
+        else:
+            start = profile.index(b"curv")
+            profile[start : start + 4] = {"no curve": b"text", "unknown curve": b"para"}[damage]
+            profile[start + 8 : start + 10] = b"\0\x09"
+        assert deep_to_srgb(deep, "RGB", bytes(profile)).shape == deep.shape

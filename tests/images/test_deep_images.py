@@ -1,9 +1,10 @@
-"""Photographs with 16 bits per colour, against what was written and against exact rounding."""
+"""Photographs with 16 bits per color, against what was written and against exact rounding."""
 
 import builtins
 import io
 import struct
 import sys
+import tracemalloc
 import zlib
 
 import cv2
@@ -14,8 +15,7 @@ from PIL import Image
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images import deep_images
-from mmseg_heritage.images.deep_images import is_deep
-from mmseg_heritage.images.image_files import ImageFault, image_size
+from mmseg_heritage.images.image_files import ImageFault, image_header, image_size
 from mmseg_heritage.images.photographs import read_image
 
 ORIENTATION = (274, "H", 1)  # tag, type and count, as tifffile takes extra tags
@@ -35,12 +35,8 @@ def alpha():
 
 @pytest.fixture
 def no_imagecodecs(monkeypatch):
-    """Makes tifffile fail as it does where imagecodecs is not installed."""
-
-    def fail(self, *args, **kwargs):
-        raise ValueError(f"{self.compression!r} requires the 'imagecodecs' package")
-
-    monkeypatch.setattr(tifffile.TiffPage, "asarray", fail)
+    """Pretends that tifffile can decode nothing by itself."""
+    monkeypatch.setattr(deep_images, "_OWN_CODECS", ())
     monkeypatch.setattr(deep_images, "find_spec", lambda name: None)
 
 
@@ -72,7 +68,7 @@ def test_tiff_keeps_all_its_bits(tmp_path, deep, layout):
     assert image_size(path) == (53, 37)
 
 
-def test_planes_of_colour_are_put_together(tmp_path, deep):
+def test_planes_of_color_are_put_together(tmp_path, deep):
     path = tmp_path / "a.tif"
     tifffile.imwrite(path, _planar(deep), photometric="rgb", planarconfig="separate")
     np.testing.assert_array_equal(read_image(path), _rounded(deep))
@@ -160,8 +156,7 @@ def test_png_keeps_all_its_bits(tmp_path, deep, alpha, channels, orientation, up
     chunk = b"eXIf" + tags
     head = content[:33]  # signature and IHDR
     path.write_bytes(head + len(tags).to_bytes(4, "big") + chunk + _crc(chunk) + content[33:])
-    with Image.open(path) as image:
-        assert is_deep(image)
+    assert image_header(path).is_deep
     np.testing.assert_array_equal(read_image(path), upright(_rounded(deep), orientation))
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(ImageFault, match=r"a\.png: the image is truncated") as caught:
@@ -176,15 +171,15 @@ def _crc(chunk):
 class TestAlpha:
     """It is dropped, whatever it was multiplied with."""
 
-    def test_plain_alpha_leaves_the_colours(self, tmp_path, deep, alpha):
+    def test_plain_alpha_leaves_the_colors(self, tmp_path, deep, alpha):
         path = tmp_path / "a.tif"
         array = np.concatenate([deep, alpha], -1)
         tifffile.imwrite(path, array, photometric="rgb", extrasamples=["unassalpha"])
         np.testing.assert_array_equal(read_image(path), _rounded(deep))
 
-    def test_multiplied_colours_are_restored(self, tmp_path, deep, alpha):
+    def test_multiplied_colors_are_restored(self, tmp_path, deep, alpha):
         path = tmp_path / "a.tif"
-        alpha = np.maximum(alpha, 4096)  # below, 16 bits hold too little of the colour
+        alpha = np.maximum(alpha, 4096)  # below, 16 bits hold too little of the color
         multiplied = np.rint(deep * (alpha / 65535)).astype(np.uint16)
         array = np.concatenate([multiplied, alpha], -1)
         tifffile.imwrite(path, array, photometric="rgb", extrasamples=["assocalpha"])
@@ -207,10 +202,10 @@ def test_inks_of_16_bits_are_those_of_8(tmp_path, deep, alpha):
 
 
 @pytest.mark.parametrize("photometric", ["miniswhite", "minisblack"])
-def test_grey_follows_what_is_white(tmp_path, deep, photometric):
-    grey = deep[..., 0]
-    tifffile.imwrite(tmp_path / "a.tif", grey, photometric=photometric)
-    expected = _rounded(65535 - grey if photometric == "miniswhite" else grey)
+def test_gray_follows_what_is_white(tmp_path, deep, photometric):
+    gray = deep[..., 0]
+    tifffile.imwrite(tmp_path / "a.tif", gray, photometric=photometric)
+    expected = _rounded(65535 - gray if photometric == "miniswhite" else gray)
     np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), expected[..., None].repeat(3, 2))
 
 
@@ -236,9 +231,9 @@ def test_truncated_tiffs_are_named(tmp_path, deep, share):
         read_image(path)
 
 
-def test_grey_and_alpha_of_16_bits(tmp_path, deep):
-    grey_alpha = deep[..., :2]
-    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in grey_alpha)
+def test_gray_and_alpha_of_16_bits(tmp_path, deep):
+    gray_alpha = deep[..., :2]
+    rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in gray_alpha)
     content = b"\x89PNG\r\n\x1a\n"
     for kind, data in (
         (b"IHDR", struct.pack(">IIBBBBB", 53, 37, 16, 4, 0, 0, 0)),
@@ -246,5 +241,110 @@ def test_grey_and_alpha_of_16_bits(tmp_path, deep):
         (b"IEND", b""),
     ):
         content += struct.pack(">I", len(data)) + kind + data + _crc(kind + data)
-    expected = _rounded(grey_alpha[..., :1]).repeat(3, 2)
+    expected = _rounded(gray_alpha[..., :1]).repeat(3, 2)
     np.testing.assert_array_equal(read_image(content), expected)
+
+
+KINDS = {
+    "RGB": ("rgb", 3, []),
+    "RGB, alpha": ("rgb", 3, ["unassalpha"]),
+    "RGB, one more": ("rgb", 3, ["unspecified"]),
+    "RGB, two alphas": ("rgb", 3, ["unassalpha", "unassalpha"]),
+    "RGB, alpha, one more": ("rgb", 3, ["unassalpha", "unspecified"]),
+    "CMYK": ("separated", 4, []),
+    "CMYK, alpha": ("separated", 4, ["unassalpha"]),
+    "CMYK, spot color": ("separated", 4, ["unspecified"]),
+    "gray, alpha": ("minisblack", 1, ["unassalpha"]),
+    "gray, two alphas": ("minisblack", 1, ["unassalpha", "unassalpha"]),
+}
+
+
+class TestChannels:
+    """Layouts of TIFF, in 8 and 16 bits: the colors are taken by name, the others left."""
+
+    @pytest.mark.parametrize("compression", [None, "zlib"])
+    @pytest.mark.parametrize("planes", ["contig", "separate"])
+    @pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+    @pytest.mark.parametrize("kind", KINDS)
+    def test_each_layout(self, tmp_path, kind, dtype, planes, compression):
+        photometric, number, extra = KINDS[kind]
+        channels = number + len(extra)
+        full = np.iinfo(dtype).max
+        array = np.random.default_rng(0).integers(0, full + 1, (37, 53, channels), dtype=dtype)
+        tifffile.imwrite(
+            tmp_path / "a.tif", _planar(array) if planes == "separate" else array,
+            photometric=photometric, planarconfig=planes, extrasamples=extra or None,
+            compression=compression, extratags=[(*ORIENTATION, 3, True)],
+        )  # fmt: skip
+        stored = np.rint(array[::-1, ::-1, :number] / (full // 255)).astype(np.uint8)
+        if number == 4:
+            stored = np.asarray(Image.fromarray(stored, "CMYK").convert("RGB"))
+        expected = np.broadcast_to(stored, (37, 53, 3))
+        np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), expected)
+        header = image_header(tmp_path / "a.tif")
+        assert (header.size, header.orientation) == ((53, 37), 3)
+
+    def test_what_cannot_be_read_is_said_with_the_names_of_the_channels(self, tmp_path):
+        path = tmp_path / "a.tif"
+        array = np.zeros((20, 30, 5), np.float32)
+        extra = ["unassalpha", "unspecified"]
+        tifffile.imwrite(path, array, photometric="rgb", extrasamples=extra)
+        message = r"a\.tif: .*found RGB \+ alpha \+ unnamed of 32 bits"
+        with pytest.raises(ImageFault, match=message) as caught:
+            read_image(path)
+        assert caught.value.kind == "mode"
+
+    def test_a_spectral_image_of_many_channels_is_refused_before_it_is_decoded(self, tmp_path):
+        path = tmp_path / "a.tif"
+        array = np.zeros((20, 30, 15), np.uint16)
+        extra = ["unspecified"] * 12
+        tifffile.imwrite(path, array, photometric="rgb", extrasamples=extra)
+        with pytest.raises(ImageFault, match=r"found RGB \+ 12 more of 16 bits"):
+            image_size(path)
+
+
+@pytest.mark.parametrize("dtype", [np.uint8, np.uint16])
+def test_previews_before_the_photograph_are_passed_over(tmp_path, deep, dtype):
+    array = deep.astype(dtype)
+    with tifffile.TiffWriter(tmp_path / "a.tif") as file:
+        file.write(array[::4, ::4], photometric="rgb", subfiletype=1)
+        file.write(array, photometric="rgb", subfiletype=0)
+    expected = array if dtype == np.uint8 else _rounded(deep)
+    np.testing.assert_array_equal(read_image(tmp_path / "a.tif"), expected)
+    assert image_size(tmp_path / "a.tif") == (53, 37)
+
+
+def test_a_preview_alone_is_not_taken_for_the_photograph(tmp_path, pixels):
+    tifffile.imwrite(tmp_path / "a.tif", pixels, photometric="rgb", subfiletype=1)
+    with pytest.raises(ImageFault, match=r"a\.tif: holds a preview only, as raw files"):
+        read_image(tmp_path / "a.tif")
+
+
+class TestBombs:
+    """Small files that ask for much memory."""
+
+    @pytest.mark.parametrize("rows", [16, 1000])
+    def test_a_strip_that_inflates_beyond_its_pixels(self, rows):
+        strip = zlib.compress(bytes(100_000_000), 9)
+        entries = [(256, 3000), (257, rows), (258, 16), (259, 8), (262, 2), (273, 200),
+                   (277, 3), (278, rows), (279, len(strip)), (284, 1)]  # fmt: skip
+        directory = b"".join(struct.pack("<HHII", tag, 4, 1, value) for tag, value in entries)
+        content = struct.pack("<4sIH", b"II*\0", 8, len(entries)) + directory + bytes(4)
+        content = content.ljust(200, b"\0") + strip
+        tracemalloc.start()
+        with pytest.raises(ImageFault, match=r"damaged .*a strip holds more than"):
+            read_image(content)
+        peak = tracemalloc.get_traced_memory()[1]
+        tracemalloc.stop()
+        assert peak < rows * 3000 * 9 + 20_000_000
+
+    @pytest.mark.filterwarnings("ignore:Tag data larger")  # Pillow's
+    def test_more_tiles_than_there_could_be(self):
+        entries = [(256, 4, 1, 2**31 - 1), (257, 4, 1, 1), (258, 3, 1, 8), (259, 3, 1, 1),
+                   (262, 3, 1, 1), (277, 3, 1, 1), (322, 4, 1, 1), (323, 4, 1, 1),
+                   (324, 4, 2**31 - 1, 8), (325, 4, 2**31 - 1, 8)]  # fmt: skip
+        directory = b"".join(struct.pack("<HHII", *entry) for entry in entries)
+        content = struct.pack("<4sIH", b"II*\0", 8, len(entries)) + directory + bytes(4)
+        for read in (read_image, image_size):
+            with pytest.raises(ImageFault):
+                read(content)

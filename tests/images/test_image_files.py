@@ -70,6 +70,21 @@ class TestSizeLimit:
                     image_size(path)
         assert limit == Image.MAX_IMAGE_PIXELS
 
+    @pytest.mark.parametrize("size", [(1, 249_000_000), (1_000_001, 1), (2, 1_000_001)])
+    def test_sides_longer_than_any_photograph_are_refused_by_the_header(self, size, png_file):
+        for read in (image_size, read_image, read_mask):
+            with pytest.raises(
+                ImageFault, match=f"{size[0]}x{size[1]} pixels.* at most 1000000"
+            ) as e:
+                read(png_file(size, 8, 0, b""))
+            assert e.value.kind == "too large"
+        assert image_size(png_file((1, 1_000_000), 8, 0, b"")) == (1, 1_000_000)
+
+    @pytest.mark.parametrize("size", [(0, 5), (5, 0)])
+    def test_an_image_without_pixels_is_refused(self, size, png_file):
+        with pytest.raises(ImageFault):
+            read_image(png_file(size, 8, 0, b""))
+
     @pytest.mark.parametrize("name", ["a.png", "a.tif"])  # Pillow checks a TIFF twice
     def test_a_photograph_above_the_limit_of_pillow_is_decoded(
         self, tmp_path, monkeypatch, name, saved

@@ -1,5 +1,7 @@
 """Reading annotations: every mode, and every value that is no class id."""
 
+import io
+
 import numpy as np
 import pytest
 from PIL import Image
@@ -33,13 +35,53 @@ def test_masks_keep_their_ids_in_every_mode(tmp_path, mode, suffix):
     assert mask.dtype == np.uint8
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "LA", "1", "CMYK"])
-def test_masks_of_several_channels_are_refused_by_mode(tmp_path, mode, saved):
-    path = saved(tmp_path / "a.tif", MASK.astype(np.uint8), mode)
-    with pytest.raises(
-        InputError, match=rf"a\.tif: expected a mask with one channel.*mode {mode};"
-    ):
+COLORS = np.stack([MASK, MASK * 0, MASK % 7], -1).astype(np.uint8)
+STORED = {
+    "three channels": (MASK, "RGB", "3 channels, its colors equal; save the gray alone"),
+    "four channels": (MASK, "RGBA", "4 channels, its colors equal; save the gray alone"),
+    "gray and alpha": (MASK, "LA", "gray with alpha; save the gray alone"),
+    "colors": (COLORS, "RGB", "colors; import-data .*artefact_colors"),
+    "colors and alpha": (COLORS, "RGBA", "colors; import-data .*artefact_colors"),
+    "one bit": (MASK, "1", "1-bit gray, .*8 bits"),
+    "inks": (COLORS, "CMYK", "mode CMYK; save ids with 8 bits"),
+    "floating point": (MASK, "F", "mode F; save ids with 8 bits"),
+}
+
+
+@pytest.mark.parametrize("name", STORED)
+def test_masks_stored_otherwise_are_refused_for_what_they_are(tmp_path, name, saved):
+    array, mode, message = STORED[name]
+    path = saved(tmp_path / "a.tif", array.astype(np.uint8), mode)
+    message = rf"a\.tif: expected a mask with one channel of class ids, found {message}"
+    with pytest.raises(ImageFault, match=message) as caught:
         read_mask(path)
+    assert caught.value.kind == "mode"
+
+
+@pytest.mark.parametrize("bits", [1, 2, 4])
+def test_gray_of_few_bits_is_refused_as_programs_stretch_it(bits, png_file):
+    ids = np.array([[0, 1, 1, 0]], np.uint8)
+    row = np.packbits(np.unpackbits(ids[..., None], axis=-1)[..., 8 - bits :])
+    content = png_file((4, 1), bits, 0, b"\0" + row.tobytes())
+    with Image.open(io.BytesIO(content)) as image:
+        assert np.asarray(image.convert("L")).max() == 255 // (2**bits - 1)  # not 1
+    with pytest.raises(ImageFault, match=f"found {bits}-bit gray") as caught:
+        read_mask(content)
+    assert caught.value.kind == "mode"
+
+
+@pytest.mark.parametrize(
+    ("suffix", "options"),
+    [(".jpg", {}), (".webp", {}), (".tif", {"compression": "jpeg"})],
+)
+def test_formats_that_change_ids_are_refused_by_name(tmp_path, suffix, options, saved):
+    path = saved(tmp_path / f"a{suffix}", MASK.astype(np.uint8), **options)
+    name = {".jpg": "JPEG", ".webp": "WEBP", ".tif": "TIFF"}[suffix]
+    message = f"found a mask as {name}, which changes ids .*export it again as PNG"
+    for source in (path, path.read_bytes()):
+        with pytest.raises(ImageFault, match=message) as caught:
+            read_mask(source)
+        assert caught.value.kind == "mode"
 
 
 @pytest.mark.parametrize("value", [16, 17, 100, 254])

@@ -13,8 +13,8 @@ from hypothesis import strategies as st
 from PIL import Image, ImageFile
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.formats import IMAGE_SUFFIXES
 from mmseg_heritage.images.image_files import (
-    IMAGE_SUFFIXES,
     ImageFault,
     image_header,
     image_size,
@@ -63,14 +63,14 @@ def test_lossy_formats_come_close(tmp_path, suffix, saved):
     assert image_size(path) == (48, 32)
 
 
-def test_grey_becomes_three_equal_channels(tmp_path, pixels, saved):
+def test_gray_becomes_three_equal_channels(tmp_path, pixels, saved):
     image = read_image(saved(tmp_path / "a.png", pixels[..., 0]))
     np.testing.assert_array_equal(image, pixels[..., :1].repeat(3, 2))
 
 
 @pytest.mark.parametrize("suffix", [".png", ".tif"])
 @pytest.mark.parametrize("dtype", ["<u2", ">u2"])
-def test_16_bit_grey_is_scaled_to_8_bit(tmp_path, suffix, dtype, saved):
+def test_16_bit_gray_is_scaled_to_8_bit(tmp_path, suffix, dtype, saved):
     values = np.linspace(0, 65535, 600).round().reshape(20, 30)
     if dtype == ">u2" and suffix == ".png":
         pytest.skip("PNG has one byte order")
@@ -82,7 +82,7 @@ def test_16_bit_grey_is_scaled_to_8_bit(tmp_path, suffix, dtype, saved):
     assert (image == image[..., :1]).all()
 
 
-def test_palette_images_show_their_colours(tmp_path):
+def test_palette_images_show_their_colors(tmp_path):
     image = Image.fromarray(np.array([[0, 1], [2, 1]], np.uint8)).convert("P")
     image.putpalette([10, 20, 30, 40, 50, 60, 70, 80, 90])
     image.save(tmp_path / "a.png")
@@ -92,8 +92,8 @@ def test_palette_images_show_their_colours(tmp_path):
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA"])
 def test_alpha_is_dropped_not_blended(tmp_path, pixels, mode):
-    grey = pixels[..., :1]
-    colors = pixels if mode == "RGBA" else grey
+    gray = pixels[..., :1]
+    colors = pixels if mode == "RGBA" else gray
     alpha = np.arange(77, dtype=np.uint8).reshape(7, 11, 1)
     Image.fromarray(np.concatenate([colors, alpha], 2)).save(tmp_path / "a.png")
     expected = np.broadcast_to(colors, (7, 11, 3))
@@ -147,8 +147,9 @@ def test_a_truncated_file_is_named(tmp_path, suffix, saved):
     path.write_bytes(path.read_bytes()[: path.stat().st_size * 2 // 3])
     with pytest.raises(InputError, match=rf"cut\{suffix}: .*(truncated|cannot be read)"):
         read_image(path)
-    with pytest.raises(InputError, match=rf"cut\{suffix}: .*(truncated|cannot be read)"):
-        read_mask(path)
+    if suffix != ".jpg":  # no format for masks
+        with pytest.raises(InputError, match=rf"cut\{suffix}: .*(truncated|cannot be read)"):
+            read_mask(path)
 
 
 @pytest.mark.parametrize("read", [read_image, read_mask, image_size])
@@ -227,7 +228,7 @@ class TestContent:
             read_image(content[:-60], name="row 3")
 
 
-def test_grey_of_12_bits_is_refused_rather_than_read_dark(tmp_path, saved):
+def test_gray_of_12_bits_is_refused_rather_than_read_dark(tmp_path, saved):
     path = saved(tmp_path / "a.tif", np.zeros((8, 8), np.uint16))
     entry = struct.pack("<HHI", 258, 3, 1)  # BitsPerSample, SHORT, one value
     content = path.read_bytes()
@@ -238,10 +239,10 @@ def test_grey_of_12_bits_is_refused_rather_than_read_dark(tmp_path, saved):
 
 
 @pytest.mark.parametrize("value", [-1, 65536])
-def test_grey_levels_beyond_16_bits_are_refused_rather_than_cut(tmp_path, value, saved):
+def test_gray_levels_beyond_16_bits_are_refused_rather_than_cut(tmp_path, value, saved):
     levels = np.full((8, 8), 500, np.int32)
     levels[3, 4] = value
-    with pytest.raises(ImageFault, match=r"a\.tif: grey levels outside 0..65535"):
+    with pytest.raises(ImageFault, match=r"a\.tif: gray levels outside 0..65535"):
         read_image(saved(tmp_path / "a.tif", levels))
 
 

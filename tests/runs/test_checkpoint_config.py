@@ -5,10 +5,10 @@ from typing import Any
 
 import pytest
 from mmengine.config import Config
-from mmseg_heritage.runs.config_files import config_folder
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.checkpoint_config import config_of_checkpoint
+from mmseg_heritage.runs.config_files import config_folder
 
 CONFIGS = sorted(config_folder().glob("*.py"))
 

@@ -7,7 +7,7 @@ from mmengine.model import revert_sync_batchnorm
 from mmseg.registry import MODELS
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs import machine
 from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders

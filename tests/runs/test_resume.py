@@ -7,7 +7,7 @@ import torch
 
 pytest.importorskip("mmseg")
 
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.engine.checkpoint_files import LAST, record_checkpoint
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.resume import latest_checkpoint, latest_whole_checkpoint
@@ -71,7 +71,7 @@ def test_a_damaged_checkpoint_is_skipped_with_a_message(damage, folder, capsys):
 
 def test_one_that_carries_code_is_refused_not_skipped(folder):
     torch.save({"state_dict": {}, "meta": pytest.approx}, folder / "iter_2.pth")
-    with pytest.raises(InputError, match="refused, because this checkpoint asks to run"):
+    with pytest.raises(InputError, match="refused, because this checkpoint asks for"):
         latest_whole_checkpoint(folder)
 
 

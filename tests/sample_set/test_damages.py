@@ -51,7 +51,7 @@ def test_a_painter_leaves_the_scene_to_the_caller(name: str) -> None:
     layer = PAINTERS[name](scene, child_rng(2))
     assert np.array_equal(scene.image, image)
     assert np.array_equal(scene.mask, mask)
-    assert layer.colour.shape == scene.image.shape
+    assert layer.color.shape == scene.image.shape
     assert layer.alpha.shape == scene.shape
 
 

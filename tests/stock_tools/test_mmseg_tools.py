@@ -48,7 +48,7 @@ def ids_of(sample):
 
 
 def test_train_gives_the_weights_that_our_tool_gives(mmseg_tool, tiny_run, tmp_path):
-    """The same config and seed: the run's own copy of it, trained anew by mmseg's script."""
+    """The same config and seed: the run's own copy of it, trained again by mmseg's script."""
     mmseg_tool("train.py", tiny_run.folder / "tiny.py", "--work-dir", tmp_path / "run")
     ours = torch.load(tiny_run.checkpoint, weights_only=False)["state_dict"]
     theirs = torch.load(tmp_path / "run" / tiny_run.checkpoint.name, weights_only=False)

@@ -204,18 +204,18 @@ def test_a_task_of_an_array_takes_its_config_and_fold(task, expected, tmp_path):
 
 
 @pytest.mark.parametrize(
-    ("code", "is_signalled", "state", "is_requeued"),
+    ("code", "is_signaled", "state", "is_requeued"),
     [
         (75, True, "RUNNING", True),
         (143, True, "RUNNING", True),  # the signal came while Python was starting
-        (75, True, "CANCELLED", False),
+        (75, True, "CANCELED", False),
         (75, False, "RUNNING", False),  # srun ended it because another process died
         (1, True, "RUNNING", False),
         (0, True, "RUNNING", False),
     ],
 )
 def test_only_a_preempted_job_goes_back_into_the_queue(
-    code, is_signalled, state, is_requeued, tmp_path
+    code, is_signaled, state, is_requeued, tmp_path
 ):
     told, calls = tmp_path / "told", tmp_path / "calls"
     programs = {
@@ -235,11 +235,11 @@ def test_only_a_preempted_job_goes_back_into_the_queue(
     while not (tmp_path / "up").exists():
         assert job.poll() is None
         time.sleep(0.02)
-    if is_signalled:
+    if is_signaled:
         job.send_signal(signal.SIGTERM)
     else:
         told.touch()
     assert job.wait(timeout=30) == code
     lines = calls.read_text().splitlines() if calls.exists() else []
-    assert ("scancel --signal=USR1 9" in lines) is is_signalled
+    assert ("scancel --signal=USR1 9" in lines) is is_signaled
     assert ("scontrol requeue 9" in lines) is is_requeued

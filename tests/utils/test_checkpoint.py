@@ -69,7 +69,7 @@ class TestWhatLoads:
         assert_same(found, stock)
 
     def test_a_run_with_moving_average_of_weights(self, tiny_run, tmp_path):
-        from mmseg_heritage.apis.train import train
+        from mmseg_heritage.apis.training import train
 
         config = tmp_path / "ema.py"
         config.write_text(
@@ -287,6 +287,8 @@ def test_a_truncated_file_is_named_as_such(share, as_zip, tmp_path):
 def test_a_missing_file_is_named():
     with pytest.raises(InputError, match=r"nowhere\.pth: no such checkpoint"):
         load_checkpoint_file("nowhere.pth")
+    with pytest.raises(InputError, match="no such checkpoint"):
+        load_checkpoint_file("x" * 300 + ".pth")
 
 
 def test_the_checkpoints_that_are_there_are_named(tmp_path):

@@ -1,4 +1,4 @@
-# The ARTeFACT data set, or any other in its folder layout (docs/data.md).
+# The ARTeFACT data set, or any other in its folder layout (docs/reference/data-format.md).
 #
 # Training draws each sample, crops and augmentation included, from a seed of its own: NumberedSampler
 # gives the place in the run, ARTeFACTDataset seeds by it, so that a resumed run sees what the unbroken

@@ -1,5 +1,5 @@
 # UPerNet (Xiao et al., ECCV 2018, arXiv:1807.10221), at half the usual 512 channels: training takes
-# about 2.7 times less (docs/models.md).
+# about 2.7 times less (docs/reference/models.md).
 _base_ = ['./encoder_decoder.py']
 
 model = dict(

@@ -37,7 +37,7 @@ def perceptual_hash(image: np.ndarray) -> int:
     The mean brightness has no sign that means anything, and its bit is 0.
 
     Args:
-        image: uint8 (H, W, 3) RGB, or (H, W) grey, of any size.
+        image: uint8 (H, W, 3) RGB, or (H, W) gray, of any size.
 
     Returns:
         0 .. 2**63 - 1; bits in row-major order of frequency, the first is the highest.

@@ -41,11 +41,12 @@ KINDS: Mapping[str, Kind] = {
     "ids": Kind("masks with values that are no class id"),
     "duplicate": Kind("the same photograph under several ids"),
     "near-duplicate": Kind("photographs that look alike", is_warning=True),
-    "no label": Kind("masks without a labelled pixel: all is 255", is_warning=True),
+    "no label": Kind("masks without a labeled pixel: all is 255", is_warning=True),
+    "orientation": Kind("masks that may lie on another side than their photo", is_warning=True),
     "unknown source": Kind("source_id of photographs that are not here", is_warning=True),
     "unknown column": Kind("columns of the metadata that nothing reads", is_warning=True),
     "unknown domain": Kind("materials or contents outside the data set's lists", is_warning=True),
-    "colour profile": Kind("colour profiles that cannot be applied", is_warning=True),
+    "color profile": Kind("color profiles that cannot be applied", is_warning=True),
     "other file": Kind("files and folders that are not read", is_warning=True),
 }
 """Kind of fault -> what it means, in the order of reports."""

@@ -17,7 +17,7 @@ from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 from mmseg_heritage.dataprep.layout import COLUMNS, FolderContent, Sample, scan_folder
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.images.formats import unread_reason
 from mmseg_heritage.taxonomy import ARTEFACT, CONTENTS, MATERIALS, ClassList
 from mmseg_heritage.utils.progress import Bar, no_bar
 from mmseg_heritage.utils.threads import run_in_threads
@@ -117,7 +117,7 @@ def check_folder(
     faults += [fault for result in examined.values() for fault in result.faults]
     faults += _metadata_faults(content, root / metadata)
     faults += _duplicates(content.samples, examined, max_distance)
-    faults += [_other_file(path) for path in content.other_files]
+    faults += [Fault("other file", path, unread_reason(path)) for path in content.other_files]
     order = list(KINDS)
     return CheckReport(
         root=root,
@@ -218,11 +218,3 @@ def _duplicates(
 def _names(paths: Sequence[Path]) -> str:
     shown = ", ".join(path.name for path in paths[:3])
     return shown if len(paths) <= 3 else f"{shown} and {len(paths) - 3} more"
-
-
-def _other_file(path: Path) -> Fault:
-    """Says what is not read."""
-    if path.is_dir():
-        return Fault("other file", path, "a folder; images in it are not read")
-    suffixes = ", ".join(IMAGE_SUFFIXES)
-    return Fault("other file", path, f"not read: expected one of {suffixes}")

@@ -142,34 +142,34 @@ def _domain_json(report: CheckReport, domain: str) -> dict[str, Any]:
 def _class_table(report: CheckReport) -> str:
     counts = _counts(report, report.samples)
     totals = counts.sum(axis=0)
-    labelled = max(1, int(totals[:-1].sum()))
+    labeled = max(1, int(totals[:-1].sum()))
     rows = [
         (
             id_,
             name,
             f"{total:,}",
-            f"{100 * total / labelled:.4f}" if id_ != IGNORE_INDEX else "-",
+            f"{100 * total / labeled:.4f}" if id_ != IGNORE_INDEX else "-",
             n,
         )
         for (id_, name), total, n in zip(
             _columns(report), totals, np.count_nonzero(counts, axis=0), strict=True
         )
     ]
-    return plain_table(("id", "class", "pixels", "% of labelled", "images"), rows, labels=2)
+    return plain_table(("id", "class", "pixels", "% of labeled", "images"), rows, labels=2)
 
 
 def _domain_table(report: CheckReport, domain: str) -> str:
-    """Returns images, labelled pixels, the share of damage and the classes of each domain."""
+    """Returns images, labeled pixels, the share of damage and the classes of each domain."""
     clean, ids = report.classes.clean, np.array(report.classes.ids)
     rows = []
     for name, samples in _by_domain(report, domain).items():
         counts = _counts(report, samples)[:, :-1].sum(axis=0)
-        labelled = int(counts.sum())
-        known = labelled and clean is not None
-        damaged = f"{100 * (1 - counts[clean] / labelled):.2f}" if known else "-"
+        labeled = int(counts.sum())
+        known = labeled and clean is not None
+        damaged = f"{100 * (1 - counts[clean] / labeled):.2f}" if known else "-"
         present = " ".join(map(str, ids[counts > 0]))
-        rows.append((name or "(none)", len(samples), f"{labelled:,}", damaged, present))
-    return plain_table((domain, "images", "labelled pixels", "% damaged", "classes"), rows)
+        rows.append((name or "(none)", len(samples), f"{labeled:,}", damaged, present))
+    return plain_table((domain, "images", "labeled pixels", "% damaged", "classes"), rows)
 
 
 def _kind_table(report: CheckReport) -> str:

@@ -91,12 +91,28 @@ def examine(image: Path | None, annotation: Path | None, classes: ClassList = AR
         phash = perceptual_hash(pixels)
         header = image_header(image)
         if unused := profile_fault(header.mode, header.profile):
-            faults.append(Fault("colour profile", image, f"{unused}; its numbers are read as sRGB"))
+            faults.append(Fault("color profile", image, f"{unused}; its numbers are read as sRGB"))
+        if annotation is not None:
+            faults += _turned_apart(header.orientation, annotation)
     if annotation is not None and mask is not None:
         counts = class_pixels(mask, classes)
         if not counts[:-1].any():
             faults.append(Fault("no label", annotation, "every pixel is 255, outside the object"))
     return Examined(tuple(faults), size, digest, phash, counts)
+
+
+def _turned_apart(orientation: int, annotation: Path) -> list[Fault]:
+    """Warns where a photograph is turned by its EXIF orientation, and its mask is not."""
+    try:
+        if orientation == 1 or image_header(annotation).orientation != 1:
+            return []
+    except ImageFault:  # told already
+        return []
+    message = (
+        f"its photograph is turned by its EXIF orientation {orientation}, the mask has none; see "
+        "that it was drawn on the photograph as it is shown, and turn it if not"
+    )
+    return [Fault("orientation", annotation, message)]
 
 
 def _digest(pixels: np.ndarray) -> str:

@@ -68,4 +68,4 @@ def check_pixels(
     for verified in {id(verified): verified for verified, _ in work}.values():
         verified.save()
     if problems:
-        raise InputError("the data set has faulty files; mend or remove them", problems)
+        raise InputError("the data set has faulty files; fix or remove them", problems)

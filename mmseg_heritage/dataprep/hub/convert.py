@@ -17,19 +17,10 @@ from mmseg_heritage.dataprep.hub.shrink import (
     shrunk_size,
 )
 from mmseg_heritage.dataprep.statistics import class_pixels
-from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.formats import READ_FORMATS
 from mmseg_heritage.images.image_files import ImageHeader, image_header
 from mmseg_heritage.images.masks import read_mask
 from mmseg_heritage.images.photographs import read_image
-
-_SUFFIXES = {
-    "JPEG": ".jpg",
-    "MPO": ".jpg",
-    "PNG": ".png",
-    "TIFF": ".tif",
-    "BMP": ".bmp",
-    "WEBP": ".webp",
-}
 
 
 def convert_image(
@@ -50,13 +41,9 @@ def convert_image(
         InputError: If it cannot be decoded, or has a format that training does not read.
     """
     header = image_header(content, label)
-    if header.format not in _SUFFIXES:
-        raise InputError(
-            f"{label}: format {header.format}; expected one of {', '.join(sorted(_SUFFIXES))}"
-        )
     pixels = read_image(content, label)
     size = shrunk_size(header.size, max_side)
-    suffix = _SUFFIXES[header.format]
+    suffix = READ_FORMATS[header.format][0]
     if size != header.size:
         content, suffix = encode_png(shrink_image(pixels, size)), ".png"
     return _record(sample_id, "image", suffix, content, header, size), content

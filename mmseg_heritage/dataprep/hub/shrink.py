@@ -50,9 +50,9 @@ def shrink_image(image: np.ndarray, size: tuple[int, int]) -> Image.Image:
 
 
 def shrink_mask(mask: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resamples a mask by nearest neighbour, and gives small classes their share back.
+    """Resamples a mask by nearest neighbor, and gives small classes their share back.
 
-    Nearest neighbour keeps one pixel of each cell, so that hairs, dust and cracks fade or vanish by
+    Nearest neighbor keeps one pixel of each cell, so that hairs, dust and cracks fade or vanish by
     chance. Each class below :data:`SMALL_SHARE` is therefore given the cells of which it covers
     most, until it has the area that it had, and one cell at least; the smallest class comes last
     and so wins where two want one cell. 255 is no class and is not added to.

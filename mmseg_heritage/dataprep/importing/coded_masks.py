@@ -7,17 +7,16 @@ from pathlib import Path
 
 import numpy as np
 from numpy.typing import NDArray
-from PIL import Image
 
 from mmseg_heritage.dataprep.importing.label_mapping import LabelMapping
 from mmseg_heritage.dataprep.importing.mat_files import read_mat
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.deep_images import is_deep
+from mmseg_heritage.images.image_files import ImageHeader
 from mmseg_heritage.images.masks import check_mask_size, read_labels
 
 _COLOR_MODES = ("RGB", "P", "L", "1")
-_GREY_MODES = {"1": "L", "L": "L", "P": "P", "I": "I", "RGB": "RGB"}
-_GREY_MODES |= {mode: mode for mode in ("I;16", "I;16B", "I;16L")}
+_GRAY_MODES = {"1": "L", "L": "L", "P": "P", "I": "I", "RGB": "RGB"}
+_GRAY_MODES |= {mode: mode for mode in ("I;16", "I;16B", "I;16L")}
 
 
 class Coder:
@@ -50,7 +49,7 @@ class Coder:
             uint8 (rows, W).
 
         Raises:
-            InputError: If the mapping names grey values, and the mask has colours.
+            InputError: If the mapping names gray values, and the mask has colors.
         """
         values = self._single(values)
         table = self.mapping.table
@@ -70,15 +69,15 @@ class Coder:
         if values.ndim == 2:
             return values
         if (values != values[..., :1]).any():
-            raise InputError("the mask has colours; name them in the mapping, such as '#ff0000'")
+            raise InputError("the mask has colors; name them in the mapping, such as '#ff0000'")
         return values[..., 0]
 
 
 def read_coded_mask(path: Path, size: tuple[int, int] | None, coder: Coder) -> NDArray[np.uint8]:
     """Reads a mask as class ids, turned like a photograph.
 
-    Grey values are read as they are stored, 0 and 255 where there is one bit for a pixel; of a
-    palette the index. Colours may be those of a palette.
+    Gray values are read as they are stored, 0 and 255 where there is one bit for a pixel; of a
+    palette the index. Colors may be those of a palette.
 
     Args:
         path: An image, or a .mat file where the mapping names a variable.
@@ -96,14 +95,14 @@ def read_coded_mask(path: Path, size: tuple[int, int] | None, coder: Coder) -> N
         check_mask_size(mask, size, str(path))
         return mask
 
-    def mode_of(image: Image.Image) -> str:
-        modes = dict.fromkeys(_COLOR_MODES, "RGB") if coder.mapping.in_color else _GREY_MODES
-        if image.mode not in modes or is_deep(image):
-            deep = " with 16 bits" if is_deep(image) else ""
+    def mode_of(header: ImageHeader) -> str:
+        modes = dict.fromkeys(_COLOR_MODES, "RGB") if coder.mapping.in_color else _GRAY_MODES
+        if header.mode not in modes or header.is_deep:
+            deep = " with 16 bits" if header.is_deep else ""
             raise InputError(
-                f"{path}: the mask has mode {image.mode}{deep}; expected one of {', '.join(modes)} "
-                "without transparency"
+                f"{path}: the mask has mode {header.mode}{deep}; expected one of "
+                f"{', '.join(modes)} without transparency"
             )
-        return modes[image.mode]
+        return modes[header.mode]
 
     return read_labels(path, mode_of, coder, size)

@@ -12,7 +12,7 @@ from mmseg_heritage.dataprep.ids import id_problems
 from mmseg_heritage.dataprep.importing.label_mapping import LabelMapping
 from mmseg_heritage.dataprep.layout import files_by_id, list_images, read_metadata
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.image_files import IMAGE_SUFFIXES
+from mmseg_heritage.images.formats import IMAGE_SUFFIXES
 
 
 @dataclass(frozen=True)

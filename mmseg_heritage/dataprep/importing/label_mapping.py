@@ -1,6 +1,6 @@
 r"""Mapping files: what the mask values of another data set mean, in ARTeFACT's classes or own ones.
 
-A mapping is JSON; docs/data.md describes each key::
+A mapping is JSON; docs/reference/data-format.md describes each key::
 
     {"schema": "mmseg_heritage/mapping/1", "name": "Cracks of a church",
      "classes": [{"name": "Clean"}, {"name": "Cracks", "color": "#ff8000"}],
@@ -34,7 +34,7 @@ SCHEMA = "mmseg_heritage/mapping/1"
 SHIPPED = Path(__file__).with_name("mappings")
 """Folder of the mapping files that come with the package."""
 
-MAX_GREY = 65535
+MAX_GRAY = 65535
 _TEXT_KEYS = ("name", "about", "source_id", "group_id")
 _KEYS = ("schema", *_TEXT_KEYS, "classes", "values", "masks", "metadata")
 _MASK_KEYS = ("suffix", "extension", "mat_variable")
@@ -52,7 +52,7 @@ class Code:
 
     Attributes:
         text: As the mapping writes them: "255", ">=128" or "#ff0000".
-        first: The smallest; a colour is red * 65536 + green * 256 + blue.
+        first: The smallest; a color is red * 65536 + green * 256 + blue.
         last: The largest.
         meaning: Name of a class, or "ignore".
         class_id: Its id in the masks that are written; 255 for "ignore".
@@ -72,11 +72,11 @@ class LabelMapping:
     Attributes:
         name: Of the data set.
         codes: What the mask values mean; no value has two meanings.
-        in_color: Whether the values are colours.
+        in_color: Whether the values are colors.
         sha256: Of the file.
         content: Of the file.
         classes: What the values can mean: the mapping's own classes, or those of ARTeFACT.
-        about: Free text, such as origin and licence.
+        about: Free text, such as origin and license.
         suffix: What the names of masks have behind that of the image, before the point.
         extension: Of masks, with the point; empty for that of any image.
         mat_variable: Where masks are .mat files of MATLAB: the variable, and its fields after dots.
@@ -106,7 +106,7 @@ class LabelMapping:
     @cached_property
     def table(self) -> NDArray[np.uint16]:
         """Returns mask value -> 1 + position of its code, 0 where it has none."""
-        table = np.zeros(1 << 24 if self.in_color else MAX_GREY + 1, np.uint16)
+        table = np.zeros(1 << 24 if self.in_color else MAX_GRAY + 1, np.uint16)
         for number, code in enumerate(self.codes, start=1):
             table[code.first : code.last + 1] = number
         return table
@@ -175,7 +175,7 @@ class _Reader:
         classes = self._classes()
         codes, in_color = self._codes(self.content.get("values"), classes)
         if in_color and masks["mat_variable"]:
-            self.problems.append("values: .mat files hold numbers, not colours")
+            self.problems.append("values: .mat files hold numbers, not colors")
         return LabelMapping(
             name=texts["name"] or name,
             about=texts["about"],
@@ -246,7 +246,7 @@ class _Reader:
         return classes
 
     def _codes(self, values: Any, classes: ClassList) -> tuple[list[Code], bool]:
-        """Reads what the mask values mean, and whether they are colours."""
+        """Reads what the mask values mean, and whether they are colors."""
         if not isinstance(values, dict) or not values:
             self.problems.append('values: expected mask values, as in {"0": "Clean"}')
             return [], False
@@ -256,8 +256,8 @@ class _Reader:
             limits = _value_range(text)
             if limits is None:
                 self.problems.append(
-                    f"values: '{text}' is no mask value; expected a number 0..{MAX_GREY}, a limit "
-                    "such as '>=128', or a colour such as '#ff0000'"
+                    f"values: '{text}' is no mask value; expected a number 0..{MAX_GRAY}, a limit "
+                    "such as '>=128', or a color such as '#ff0000'"
                 )
             if not isinstance(meaning, str) or meaning not in class_ids:
                 near = did_you_mean(str(meaning), class_ids)
@@ -269,7 +269,7 @@ class _Reader:
                 codes.append(Code(text, *limits, meaning, class_ids[meaning]))
         in_color = [code.text.startswith("#") for code in codes]
         if len(set(in_color)) > 1:
-            self.problems.append("values: expected numbers or colours, found both")
+            self.problems.append("values: expected numbers or colors, found both")
         else:
             self._check_overlaps(codes)
         return codes, any(in_color)
@@ -290,13 +290,13 @@ def _value_range(text: str) -> tuple[int, int] | None:
         value = int(text[1:], 16)
         return value, value
     if _NUMBER.fullmatch(text):
-        return (int(text), int(text)) if int(text) <= MAX_GREY else None
+        return (int(text), int(text)) if int(text) <= MAX_GRAY else None
     match = _LIMIT.fullmatch(text)
     if match is None:
         return None
     sign, limit = match[1], int(match[2])
     if sign.startswith(">"):
-        first, last = limit + (sign == ">"), MAX_GREY
+        first, last = limit + (sign == ">"), MAX_GRAY
     else:
         first, last = 0, limit - (sign == "<")
-    return (first, last) if 0 <= first <= last <= MAX_GREY else None
+    return (first, last) if 0 <= first <= last <= MAX_GRAY else None

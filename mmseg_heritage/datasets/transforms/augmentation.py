@@ -15,7 +15,7 @@ _FLIPS: tuple[Step, ...] = (
     {"type": "RandomFlip", "prob": 0.5},
     {"type": "RandomFlip", "prob": 0.5, "direction": "vertical"},
 )
-_COLOURS: Step = {
+_COLORS: Step = {
     "type": "PhotoMetricDistortion",
     "brightness_delta": 24,
     "contrast_range": (0.75, 1.25),
@@ -26,7 +26,7 @@ _COLOURS: Step = {
 TIERS: dict[str, tuple[Step, ...]] = {
     "none": (),
     "light": _FLIPS,
-    "medium": (*_FLIPS, _COLOURS),
+    "medium": (*_FLIPS, _COLORS),
     "heavy": (
         *_FLIPS,
         {
@@ -57,7 +57,7 @@ TIERS: dict[str, tuple[Step, ...]] = {
         {"type": "RandomUnevenLight", "amount": 0.35, "apply_prob": 0.5},
         {"type": "RandomJPEG", "quality": (40, 95), "apply_prob": 0.3},
     ),
-    "film_damage": (*_FLIPS, {"type": "RandomPaintedDamage", "apply_prob": 0.3}, _COLOURS),
+    "film_damage": (*_FLIPS, {"type": "RandomPaintedDamage", "apply_prob": 0.3}, _COLORS),
 }
 """Tier -> its transforms, in order. ``apply_prob`` is the share of images that a step changes;
 ``film_damage`` alone adds damage, and says so in the mask."""
@@ -74,8 +74,8 @@ class HeritageAugmentation(BaseTransform):
     Changed keys: ``img``, ``gt_seg_map``. Added keys: ``flip``, ``flip_direction``.
 
     Args:
-        tier: 'none', 'light' (flips), 'medium' (and colours), 'heavy' (and warp, blur, grain,
-            JPEG), 'heritage' (flips; what ageing, scanners and files do) or 'film_damage' (medium,
+        tier: 'none', 'light' (flips), 'medium' (and colors), 'heavy' (and warp, blur, grain,
+            JPEG), 'heritage' (flips; what aging, scanners and files do) or 'film_damage' (medium,
             and painted dust, scratches and hair in image and mask).
 
     Raises:

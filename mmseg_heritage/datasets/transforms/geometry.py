@@ -28,7 +28,7 @@ class RandomSquareCrop(BaseTransform):
 
     The side is drawn uniformly between ``size`` and the image's short edge, so that a training run
     sees damage at the original resolution as well as whole objects. This is the recipe of the
-    ARTeFACT data set's card, with masks resized by nearest neighbour. Cropping comes before
+    ARTeFACT data set's card, with masks resized by nearest neighbor. Cropping comes before
     resizing: the cost does not grow with the size of the original. A crop that reaches beyond a
     short image is padded on the right and below, its mask with 255.
 

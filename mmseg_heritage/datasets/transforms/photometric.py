@@ -1,4 +1,4 @@
-"""What ageing, lamps, scanners and files do to the look of an object; the mask is left as it is.
+"""What aging, lamps, scanners and files do to the look of an object; the mask is left as it is.
 
 Each of them changes the whole image alike or slowly, and adds nothing that has an outline: a
 yellow patch would be Staining, a bright one Lightleak, a speck Dust.
@@ -42,7 +42,7 @@ def _look_up(image: np.ndarray, table: np.ndarray) -> np.ndarray:
 
 @TRANSFORMS.register_module()
 class RandomTint(BaseTransform):
-    """Colour cast and gamma of a scanner or camera: one curve for each channel.
+    """Color cast and gamma of a scanner or camera: one curve for each channel.
 
     Gains are at most 1, so that nothing bright is clipped.
 
@@ -63,7 +63,7 @@ class RandomTint(BaseTransform):
         return np.random.uniform(1 - self.gain, 1, 3), float(gamma)
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Changes the colours."""
+        """Changes the colors."""
         gains, gamma = self._draw()
         curve = 255 * (_LEVELS / 255) ** gamma
         results["img"] = _look_up(results["img"], curve[:, None] * gains)
@@ -92,7 +92,7 @@ class RandomYellowing(BaseTransform):
         return float(np.random.uniform(*self.strength))
 
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
-        """Changes the colours."""
+        """Changes the colors."""
         strength = self._draw()
         black = strength * self.fade
         faded = black + _LEVELS * (255 - black) / 255

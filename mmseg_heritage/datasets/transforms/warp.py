@@ -26,7 +26,7 @@ class Warp:
     """One drawn warp.
 
     Attributes:
-        matrix: float64 (2, 2), from the result back to the input, around their centres.
+        matrix: float64 (2, 2), from the result back to the input, around their centers.
         displacement: float32 (5, 5, 2), x and y, as a share of the short edge.
     """
 
@@ -39,7 +39,7 @@ class RandomWarp(BaseTransform):
     """Turns, scales, shears and bends an image, with one interpolation for all of it.
 
     The size stays. What comes from beyond the border is 255 in the mask, and mirrored in the image,
-    so that no black edge is there to be learned. The mask is taken by nearest neighbour.
+    so that no black edge is there to be learned. The mask is taken by nearest neighbor.
 
     Required keys: ``img`` (uint8, (H, W, 3)), ``gt_seg_map`` (uint8, (H, W)). Changed keys: both.
 

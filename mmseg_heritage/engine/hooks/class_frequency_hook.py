@@ -23,7 +23,7 @@ class ClassFrequencyHook(Hook):
 
     Counted is what is trained on: after crops, augmentation and repeated sampling, on all
     processes. Once an epoch (in iteration-based training: each time before validation) the log gets
-    a table with the share of each class among the labelled pixels and the images that have it, and
+    a table with the share of each class among the labeled pixels and the images that have it, and
     the visualizer the shares in percent as ``pixel_share.<class>``, and that of 255 among all
     pixels as ``pixel_share.ignored``. Counting begins again each time, so that a run resumed at the
     end of an epoch logs what the run that was not interrupted would have logged.

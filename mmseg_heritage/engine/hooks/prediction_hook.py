@@ -7,13 +7,15 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
+import torch
 from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
 from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.images.writing import Palette, write_class_map, write_image
 from mmseg_heritage.taxonomy import IGNORE_INDEX
-from mmseg_heritage.visualization.figures.panels import Palette, panel, write_class_map, write_image
+from mmseg_heritage.visualization.figures.panels import panel
 
 
 @HOOKS.register_module()
@@ -45,21 +47,22 @@ class PredictionHook(Hook):
     ) -> None:
         """Writes the files of one batch."""
         meta = runner.test_evaluator.dataset_meta
-        for sample in outputs or ():
+        for index, sample in enumerate(outputs or ()):
+            image = None if self.show_dir is None else _photograph(data_batch, index, sample)
             name = f"{Path(sample.img_path).stem}.png"
             truth = _class_map(sample.gt_sem_seg)
             prediction = _class_map(sample.pred_sem_seg)
             if self.out_dir is not None:
                 values = meta.get("mask_values")
                 write_class_map(self.out_dir / name, prediction, meta["palette"], values)
-            self._show(name, sample, truth, prediction, meta["classes"], meta["palette"])
+            self._show(name, image, truth, prediction, meta["classes"], meta["palette"])
             for level_name, level in sample.get("levels", {}).items():
                 of_level = _class_map(sample.get(f"pred_sem_seg_{level_name}"))
                 if self.out_dir is not None:
                     write_class_map(self.out_dir / level_name / name, of_level, level.colors)
                 self._show(
                     f"{level_name}/{name}",
-                    sample,
+                    image,
                     np.array(level.lookup(), dtype=np.uint8)[truth],
                     of_level,
                     level.classes,
@@ -69,19 +72,30 @@ class PredictionHook(Hook):
     def _show(
         self,
         name: str,
-        sample: Any,
+        image: np.ndarray | None,
         truth: np.ndarray,
         prediction: np.ndarray,
         classes: Sequence[str],
         palette: Palette,
     ) -> None:
         """Writes the picture of one image at one level."""
-        if self.show_dir is not None:
+        if self.show_dir is not None and image is not None:
             # Where the truth is ignored nothing is scored, and nothing is shown.
             shown = np.where(truth == IGNORE_INDEX, truth, prediction)
             maps = [("Ground truth", truth), ("Prediction", shown)]
-            picture = panel(read_image(sample.img_path), maps, classes, palette)
-            write_image(self.show_dir / name, picture)
+            write_image(self.show_dir / name, panel(image, maps, classes, palette))
+
+
+def _photograph(data_batch: Any, index: int, sample: Any) -> np.ndarray:
+    """Returns a photograph of a batch as uint8 RGB, at the size at which the model sees it.
+
+    The file is read again only where the batch holds something else, such as several views.
+    """
+    inputs = data_batch["inputs"][index] if data_batch else None
+    shape = (3, *sample.get("img_shape", ())[:2])
+    if isinstance(inputs, torch.Tensor) and inputs.dtype == torch.uint8 and inputs.shape == shape:
+        return inputs.flip(0).permute(1, 2, 0).contiguous().cpu().numpy()  # BGR, as mmcv loads it
+    return read_image(sample.img_path)
 
 
 def _class_map(pixel_data: Any) -> np.ndarray:

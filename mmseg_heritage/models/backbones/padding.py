@@ -128,7 +128,7 @@ def run_at_any_size(
 ) -> list[Tensor]:
     """Runs a network on an image of any size.
 
-    The image is padded with zeros (the mean colour, for a normalised image) at the bottom and the
+    The image is padded with zeros (the mean color, for a normalized image) at the bottom and the
     right up to the multiple, and the features are cropped back.
 
     Args:

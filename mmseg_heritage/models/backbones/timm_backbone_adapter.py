@@ -46,7 +46,7 @@ class TimmBackboneAdapter(BaseModule):
     **Image sizes.** Images of any size are taken, and a level of stride s has
     ceil(H / s) x ceil(W / s) positions. What the network itself takes is measured when it is built
     (:mod:`~mmseg_heritage.models.backbones.padding`); the image is padded to that at the bottom and
-    the right with zeros, the mean colour of a normalised image, and the features are cropped.
+    the right with zeros, the mean color of a normalized image, and the features are cropped.
     ResNet, EfficientNet: no padding. Swin: to a multiple of 4 (it pads its windows itself).
     ConvNeXt, CoaT: of 32. MaxViT: of ``img_size``, whose 32nd part is the window. Networks whose
     attention spans a fixed image (CoAtNet, Hiera) take exactly ``img_size``; larger images are cut
@@ -88,7 +88,7 @@ class TimmBackboneAdapter(BaseModule):
         img_size: (H, W) that the network is built for.
         input_sizes: Which sizes the network itself takes.
         pixel_mean, pixel_std: Mean and standard deviation of R, G and B, in 0..255, that timm's
-            weights expect the image to be normalised with.
+            weights expect the image to be normalized with.
 
     Raises:
         InputError: If timm has no such model, or the arguments do not fit it.
@@ -147,7 +147,7 @@ class TimmBackboneAdapter(BaseModule):
         """Computes the features of a batch of images.
 
         Args:
-            x: (N, in_channels, H, W), normalised.
+            x: (N, in_channels, H, W), normalized.
 
         Returns:
             For each level of stride s: (N, channels, ceil(H / s), ceil(W / s)).
@@ -170,7 +170,7 @@ class TimmBackboneAdapter(BaseModule):
         return self
 
     def init_weights(self) -> None:
-        """Loads the weights that were asked for; without any, timm's initialisation stays.
+        """Loads the weights that were asked for; without any, timm's initialization stays.
 
         Raises:
             InputError: If they cannot be had, or are not those of this network.

@@ -212,7 +212,7 @@ def _report(
     """Logs the outcome of a load, as a warning where the file does not have everything."""
     parts = [f"{source}: {expected - len(missing)} of {expected} tensors loaded"]
     if missing:
-        parts.append(f"{len(missing)} not in the file, left as initialised: {_listed(missing)}")
+        parts.append(f"{len(missing)} not in the file, left as initialized: {_listed(missing)}")
     if behind:
         parts.append(f"{behind} of the classifier and of unused layers left out")
     if unknown:

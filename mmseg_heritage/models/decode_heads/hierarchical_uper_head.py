@@ -37,7 +37,7 @@ class HierarchicalUPerHead(UPerHead):
     Perceptual Parsing, ECCV 2018, arXiv:1807.10221), and so is the classifier of the classes: a
     checkpoint of the flat head loads into this one. The loss is
     :math:`\sum_l w_l L_l`, each level's computed against the label mapped to that level; the labels
-    themselves are never changed, and nothing needs an initialised torch.distributed.
+    themselves are never changed, and nothing needs an initialized torch.distributed.
 
     It belongs into a :class:`~mmseg_heritage.models.segmentors.HeritageEncoderDecoder`, which turns
     the scores into the maps of all levels.
@@ -140,7 +140,7 @@ class HierarchicalUPerHead(UPerHead):
             raise InputError("HierarchicalUPerHead cannot be built", problems)
 
     def init_weights(self) -> None:
-        """Initialises the classifiers of the levels like that of the classes."""
+        """Initializes the classifiers of the levels like that of the classes."""
         super().init_weights()
         for classifier in self.level_classifiers.values():
             normal_init(classifier, std=0.01)

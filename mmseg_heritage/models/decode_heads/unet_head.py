@@ -68,10 +68,10 @@ class UNetHead(BaseDecodeHead):
     """U-Net's decoder (Ronneberger et al., MICCAI 2015, arXiv:1505.04597), equal for all backbones.
 
     From the deepest feature map upwards, each block doubles the size, joins the backbone's map of
-    that stride, and applies two 3x3 convolutions with normalisation and activation, down to stride
+    that stride, and applies two 3x3 convolutions with normalization and activation, down to stride
     1 or 2. The convolutions are padded, as in later versions of U-Net and in
     segmentation_models_pytorch, whose decoder this equals. ``norm_cfg=None`` leaves the
-    normalisation out.
+    normalization out.
 
     **Stride 2.** Some backbones have a map of stride 2 (ResNet, MaxViT), others begin at stride 4
     (MiT, ConvNeXt, Swin), where the decoder would lack its finest skip. There, a stem of two

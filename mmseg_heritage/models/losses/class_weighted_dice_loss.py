@@ -12,7 +12,7 @@ from mmseg_heritage.models.losses.functional import class_dice_losses, soft_clas
 from mmseg_heritage.models.losses.labeled_pixels import LabeledPixels
 from mmseg_heritage.models.losses.masked_loss import MaskedLoss
 
-ABSENT_POLICIES = ("skip", "zero", "penalise")
+ABSENT_POLICIES = ("skip", "zero", "penalize")
 
 
 @MODELS.register_module()
@@ -50,22 +50,23 @@ class ClassWeightedDiceLoss(MaskedLoss):
       from_logits=True, smooth=r, ignore_index=..., class_weights=...)`` of release 0.6, whose
       coefficient :math:`(I + r) / ((P + Y) / 2 + r)`, with the three sums above, makes its smooth
       r our s = 2 r (releases before their pull request 927 of 2024 have s = r).
-    - ``'penalise'``: absent classes take part with the value above.
+    - ``'penalize'``: absent classes take part with the value above.
 
     In a batch without a single pixel to learn from the loss is exactly 0, with zero gradients.
 
     **Precision.** Logits are upcast to float32 and summed in float64, inside autocast as well; the
     loss is float32 (float64 for float64 logits).
 
+    All other arguments are those of :class:`MaskedLoss`.
+
     Args:
         class_weight: See :class:`MaskedLoss`. A class of weight 0 takes no part in the mean; its
             pixels still count against the others. Only ratios matter for ``reduction='mean'``.
         smooth: The s above, in pixels, from 0 upwards.
-        absent: ``'skip'``, ``'zero'`` or ``'penalise'``, see above.
+        absent: ``'skip'``, ``'zero'`` or ``'penalize'``, see above.
         reduction: ``'mean'`` is L; ``'none'`` gives the C terms :math:`w_c (1 - D_c)`, 0 for
             classes that take no part; ``'sum'`` is their sum. There is no loss per pixel, so that
             mmsegmentation's OHEM sampler needs its ``thresh``.
-        loss_weight, ignore_index, check_labels, loss_name: See :class:`MaskedLoss`.
     """
 
     def __init__(
@@ -96,12 +97,12 @@ class ClassWeightedDiceLoss(MaskedLoss):
 
     def _compute(self, logits: Tensor, pixels: LabeledPixels) -> Tensor:
         """Sums over the batch, then forms and weighs the loss of each class; see the class."""
-        intersection, predicted, labelled = soft_class_sums(
+        intersection, predicted, labeled = soft_class_sums(
             logits, pixels.labels, pixels.pixel_weight
         )
-        losses = class_dice_losses(intersection, predicted, labelled, self.smooth)
+        losses = class_dice_losses(intersection, predicted, labeled, self.smooth)
         weights = pixels.class_weight.to(losses)
-        # Without a pixel to learn from every loss is 0, so that 'penalise' gives 0 as well.
-        counted = weights if self.absent == "penalise" else weights * (labelled > 0)
+        # Without a pixel to learn from every loss is 0, so that 'penalize' gives 0 as well.
+        counted = weights if self.absent == "penalize" else weights * (labeled > 0)
         divisor = weights if self.absent == "zero" else counted
         return pixels.reduce(losses * counted, divisor.sum())

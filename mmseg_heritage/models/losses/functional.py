@@ -50,14 +50,14 @@ def soft_class_sums(
 
 
 def class_dice_losses(
-    intersection: Tensor, predicted: Tensor, labelled: Tensor, smooth: float
+    intersection: Tensor, predicted: Tensor, labeled: Tensor, smooth: float
 ) -> Tensor:
     """Returns ``1 - D_c`` of each class, where ``D_c = (2 I_c + s) / (P_c + Y_c + s)``.
 
     Written as ``(P + Y - 2 I) / (P + Y + s)``, which is the same and does not subtract two numbers
-    close to 1. A class neither labelled nor predicted gives 0, also with ``s = 0``.
+    close to 1. A class neither labeled nor predicted gives 0, also with ``s = 0``.
     """
-    total = predicted + labelled
+    total = predicted + labeled
     # Only 0 / 0 meets the lower bound: one pixel predicted with 1e-7 already lies at it.
     return (total - 2 * intersection) / (total + smooth).clamp_min(1e-7)
 
@@ -87,7 +87,7 @@ class _SoftClassSums(torch.autograd.Function):
         # sum, and long before that it is rounded. MPS has no float64.
         wide = torch.float32 if logits.device.type == "mps" else torch.float64
         # The last bin collects the pixels that weigh nothing.
-        intersection, predicted, labelled = logits.new_zeros(3, num_classes + 1, dtype=wide)
+        intersection, predicted, labeled = logits.new_zeros(3, num_classes + 1, dtype=wide)
         for scores, classes, weight in _pieces(logits, labels, pixel_weight):
             probs, bins, valid = _probs_bins_valid(scores, classes)
             # Not a product with 0, which would be NaN for logits that are not finite.
@@ -98,9 +98,9 @@ class _SoftClassSums(torch.autograd.Function):
                 mass *= weight
             predicted[:-1] += probs.sum(1)
             intersection.index_add_(0, bins, _take_own(probs, bins).to(wide))
-            labelled.index_add_(0, bins, mass)
+            labeled.index_add_(0, bins, mass)
         dtype = torch.float64 if logits.dtype == torch.float64 else torch.float32
-        sums = [s[:-1].to(dtype) for s in (intersection, predicted, labelled)]
+        sums = [s[:-1].to(dtype) for s in (intersection, predicted, labeled)]
         ctx.mark_non_differentiable(sums[2])
         return sums[0], sums[1], sums[2]
 

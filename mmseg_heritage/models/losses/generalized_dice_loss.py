@@ -16,25 +16,26 @@ from mmseg_heritage.models.losses.masked_loss import MaskedLoss
 
 @MODELS.register_module()
 class GeneralizedDiceLoss(MaskedLoss):
-    r"""Generalised Dice loss of Sudre et al. (DLMIA 2017, arXiv:1707.03237, section 2.1).
+    r"""Generalized Dice loss of Sudre et al. (DLMIA 2017, arXiv:1707.03237, section 2.1).
 
     With the sums I, P and Y over the batch of :func:`soft_class_sums` (intersection, predicted
-    mass, labelled mass) and class weights w:
+    mass, labeled mass) and class weights w:
 
     .. math::
         v_c = \frac{w_c}{Y_c^2}, \qquad
         L = 1 - 2 \frac{\sum_c v_c I_c}{\sum_c v_c (P_c + Y_c)}
 
-    over the classes that have a labelled pixel in the batch: an absent class would have an infinite
+    over the classes that have a labeled pixel in the batch: an absent class would have an infinite
     weight. The weights make the classes equal however large they are, so that a class of a few
     pixels makes the loss jump; :class:`ClassWeightedDiceLoss` is the calmer one. In a batch without
-    a labelled pixel it is 0, with zero gradients.
+    a labeled pixel it is 0, with zero gradients.
+
+    All other arguments are those of :class:`MaskedLoss`.
 
     Args:
         class_weight: See :class:`MaskedLoss`.
         reduction: There are no terms for single classes: 'mean', 'sum' and 'none' are all L, and
             an ``avg_factor`` has nothing to divide.
-        loss_weight, ignore_index, check_labels, loss_name: See :class:`MaskedLoss`.
     """
 
     def __init__(
@@ -52,15 +53,15 @@ class GeneralizedDiceLoss(MaskedLoss):
 
     def _compute(self, logits: Tensor, pixels: LabeledPixels) -> Tensor:
         """Sums over the batch, then forms the ratio; see the class."""
-        intersection, predicted, labelled = soft_class_sums(
+        intersection, predicted, labeled = soft_class_sums(
             logits, pixels.labels, pixels.pixel_weight
         )
-        present = labelled > 0
+        present = labeled > 0
         # Y_c^2 relative to the smallest class: the squares of pixel counts leave float32's range.
-        smallest = torch.where(present, labelled, torch.inf).min()
-        sizes = torch.where(present, smallest / torch.where(present, labelled, 1.0), 0.0)
+        smallest = torch.where(present, labeled, torch.inf).min()
+        sizes = torch.where(present, smallest / torch.where(present, labeled, 1.0), 0.0)
         weights = sizes**2 * pixels.class_weight.to(sizes)
-        both = (weights * (predicted + labelled)).sum()
+        both = (weights * (predicted + labeled)).sum()
         nothing = both == 0  # unlike both > 0 this is False for NaN, which must stay NaN
         dice = 2 * (weights * intersection).sum() / torch.where(nothing, 1.0, both)
         return torch.where(nothing, 0.0, 1.0) - dice

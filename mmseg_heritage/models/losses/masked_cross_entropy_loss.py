@@ -24,13 +24,15 @@ class MaskedCrossEntropyLoss(MaskedLoss):
         L = \frac{\sum_j m_j w_{t_j} (-\ln p_j)}{\sum_j m_j}
 
     mmsegmentation's CrossEntropyLoss looks up the weight of the label 255 and fails, and divides by
-    ignored pixels too. In a batch without a labelled pixel this loss is 0, with zero gradients.
+    ignored pixels too. In a batch without a labeled pixel this loss is 0, with zero gradients.
     Logits are upcast to float32, inside autocast as well.
+
+    All other arguments are those of :class:`MaskedLoss`.
 
     Args:
         class_weight: See :class:`MaskedLoss`. The size of the weights counts with
             ``normalize='pixels'``; weights of mean 1 over the pixels leave the scale of the loss.
-        normalize: 'pixels' divides by the number of labelled pixels, as above, so that a batch with
+        normalize: 'pixels' divides by the number of labeled pixels, as above, so that a batch with
             much rare damage weighs more. 'weights' divides by :math:`\sum_j m_j w_{t_j}`, as torch
             does, so that a batch of one class has the same loss whatever that class's weight; 0 in
             a batch of nothing but classes of weight 0.
@@ -39,7 +41,6 @@ class MaskedCrossEntropyLoss(MaskedLoss):
             weights of the classes it falls on.
         reduction: 'mean' is L; 'none' gives the terms :math:`m_j w_{t_j} (-\ln p_j)`, (N, H, W);
             'sum' is their sum.
-        loss_weight, ignore_index, check_labels, loss_name: See :class:`MaskedLoss`.
     """
 
     def __init__(

@@ -19,7 +19,7 @@ FACTOR = "a finite number from 0 upwards"
 
 
 class MaskedLoss(nn.Module, ABC):
-    """Base of losses over labelled pixels, called as mmsegmentation's decode heads call losses.
+    """Base of losses over labeled pixels, called as mmsegmentation's decode heads call losses.
 
     **Labels.** A label that is neither in 0..C-1 nor ignored raises an
     :class:`~mmseg_heritage.errors.InputError`. Knowing this needs the value on the host, which on

@@ -27,8 +27,10 @@ class MulticlassFocalLoss(MaskedLoss):
 
     Lin et al., Focal Loss for Dense Object Detection, ICCV 2017, arXiv:1708.02002, equation 5, for
     classes that exclude each other instead of one sigmoid for each. With :math:`\gamma = 0` and
-    :math:`\alpha = 1` it is :class:`MaskedCrossEntropyLoss`. In a batch without a labelled pixel it
+    :math:`\alpha = 1` it is :class:`MaskedCrossEntropyLoss`. In a batch without a labeled pixel it
     is 0, with zero gradients. Logits are upcast to float32, inside autocast as well.
+
+    All other arguments are those of :class:`MaskedLoss`.
 
     Args:
         alpha: The factor above, from 0 upwards: one for all classes, or one for each.
@@ -36,7 +38,6 @@ class MulticlassFocalLoss(MaskedLoss):
         class_weight: See :class:`MaskedLoss`. p is not affected by it.
         normalize: See :class:`MaskedCrossEntropyLoss`; alpha is no part of the divisor.
         reduction: 'mean' is L; 'none' gives the terms, (N, H, W); 'sum' is their sum.
-        loss_weight, ignore_index, check_labels, loss_name: See :class:`MaskedLoss`.
     """
 
     alpha: Tensor

@@ -124,7 +124,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
       of a :class:`TimmBackboneAdapter` expect. Each needs a number for every channel of the image.
     - Parts of a :class:`TimmBackboneAdapter` that only serve feature maps which no head reads are
       frozen, since distributed training would wait for their gradients.
-    - A head with an attribute ``uses_image`` gets the normalised image (N, C, H, W) after the
+    - A head with an attribute ``uses_image`` gets the normalized image (N, C, H, W) after the
       feature maps, as their last entry.
     - With a head that has levels, such as :class:`HierarchicalUPerHead`, predictions carry
       ``pred_sem_seg_<level>`` (ids of the groups, 255 where the level does not apply) beside
@@ -136,7 +136,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
         **kwargs: See :class:`mmseg.models.segmentors.EncoderDecoder`.
 
     Raises:
-        InputError: If a head, a loss or the normalisation does not fit, naming both sides.
+        InputError: If a head, a loss or the normalization does not fit, naming both sides.
     """
 
     keeps_scores = False
@@ -163,7 +163,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
         if automatic:
             filled = {**given, **{name: self._expected(name) for name in automatic}}
             self.data_preprocessor = MODELS.build(filled)
-        self._check_normalisation()
+        self._check_normalization()
         self._freeze_unread()
 
     def _expected(self, name: str) -> list[float]:
@@ -175,7 +175,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
             )
         return list(getattr(self.backbone, f"pixel_{name}"))
 
-    def _check_normalisation(self) -> None:
+    def _check_normalization(self) -> None:
         """Verifies that mean and std are for the channels that the backbone takes."""
         channels = image_channels(self.backbone)
         problems = []
@@ -311,7 +311,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
 
         A map of stride s of an image (N, C, H, W) has ceil(H / s) x ceil(W / s) steps. For a
         backbone that leaves out the last pixels where they do not fill a step (mmpretrain's
-        ConvNeXt) the image is filled up with zeros, the mean colour of a normalised image.
+        ConvNeXt) the image is filled up with zeros, the mean color of a normalized image.
         """
         height, width = inputs.shape[2:]
         if self._strides:

@@ -40,7 +40,7 @@ def class_activations(
 
     Args:
         model: An encoder-decoder in evaluation mode.
-        image: float (1, 3, H, W), normalised as the model expects it.
+        image: float (1, 3, H, W), normalized as the model expects it.
         index: Id of the class.
         mask: bool (H', W') with one True or more, of the same photograph at any size.
 

@@ -17,7 +17,7 @@ from mmseg_heritage.evaluation.comparison_tables import class_name, verdict
 from mmseg_heritage.visualization.figures.style import (
     BLUE,
     FEW_GROUPS,
-    GREY,
+    GRAY,
     PERCENT,
     RED,
     SERIES,
@@ -33,8 +33,8 @@ _PANELS_ABREAST = 3
 _STYLES: dict[str, dict[str, Any]] = {
     "higher": {"color": BLUE, "marker": ">", "markerfacecolor": BLUE},
     "lower": {"color": RED, "marker": "<", "markerfacecolor": RED},
-    "not separable": {"color": GREY, "marker": "o", "markerfacecolor": "white"},
-    "too few groups": {"color": GREY, "marker": "x", "markerfacecolor": GREY},
+    "not separable": {"color": GRAY, "marker": "o", "markerfacecolor": "white"},
+    "too few groups": {"color": GRAY, "marker": "x", "markerfacecolor": GRAY},
 }
 
 
@@ -156,7 +156,7 @@ def plot_differences(path: str | Path, content: Mapping[str, Any]) -> None:
         for row, key in enumerate(keys):
             _difference(axes, row, scores.get(key))
         axes.axvline(0, color="black", linewidth=0.8)
-        axes.axhline(means - 0.5, color=GREY, linewidth=0.8, linestyle=":")
+        axes.axhline(means - 0.5, color=GRAY, linewidth=0.8, linestyle=":")
         axes.set_title(label, fontsize=10)
         axes.tick_params(labelbottom=True)
         axes.grid(axis="x", alpha=0.3)

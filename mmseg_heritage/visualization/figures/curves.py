@@ -16,8 +16,8 @@ from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.visualization.figures.style import (
     BLACK,
     BLUE,
+    GRAY,
     GREEN,
-    GREY,
     ORANGE,
     RED,
     SERIES,
@@ -100,7 +100,7 @@ def plot_training_curves(
         part(axes, curves)
         _mark(axes, starts)
     if not parts:
-        grid[0].text(0.5, 0.5, "neither loss nor score was logged", ha="center", color=GREY)
+        grid[0].text(0.5, 0.5, "neither loss nor score was logged", ha="center", color=GRAY)
     note = ". Dotted: resumed" if starts else ""
     grid[-1].set_xlabel(f"step{note}")
     save_figure(figure, path)
@@ -127,7 +127,7 @@ def plot_class_curves(
     mean = curves.get("mIoU")
     for axes, name in zip(grid, classes, strict=False):
         if mean:
-            axes.plot(*mean, color=GREY, linewidth=1, linestyle="--")
+            axes.plot(*mean, color=GRAY, linewidth=1, linestyle="--")
         steps, values = curves[f"IoU.{name}"]
         axes.plot(steps, values, "o-", color=BLUE, markersize=3, linewidth=1.5)
         spelled = _SPELLED.get(name.lower(), name)
@@ -243,7 +243,7 @@ def _means(axes: Axes | None, curves: Mapping[str, Curve]) -> list[str]:
 def _mark(axes: Axes, starts: Sequence[int]) -> None:
     """Marks where the run was resumed."""
     for step in starts:
-        axes.axvline(step, color=GREY, linewidth=1, linestyle=":")
+        axes.axvline(step, color=GRAY, linewidth=1, linestyle=":")
 
 
 def _running_mean(values: Sequence[float], width: int) -> np.ndarray:

@@ -1,4 +1,4 @@
-"""What became of each pixel: right or wrong, and how. Maps of codes, and their colours."""
+"""What became of each pixel: right or wrong, and how. Maps of codes, and their colors."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import numpy as np
 from matplotlib.colors import to_rgb
 
 from mmseg_heritage.taxonomy import IGNORE_INDEX
-from mmseg_heritage.visualization.figures.style import BLUE, GREEN, GREY, PURPLE, RED
+from mmseg_heritage.visualization.figures.style import BLUE, GRAY, GREEN, PURPLE, RED
 
 CLEAN_RIGHT, DAMAGE_RIGHT, MISSED, FALSE, WRONG_CLASS = range(5)
 ERROR_COLORS = {
@@ -16,13 +16,13 @@ ERROR_COLORS = {
     "missed damage": RED,
     "false damage": BLUE,
     "wrong class": PURPLE,
-    "outside (ignored)": GREY,
+    "outside (ignored)": GRAY,
 }
-"""Name -> colour of the codes 0..4, and of 255."""
+"""Name -> color of the codes 0..4, and of 255."""
 
 TRUE_POSITIVE, FALSE_POSITIVE, FALSE_NEGATIVE = 1, 2, 3
 CLASS_COLORS = {"found": GREEN, "false": BLUE, "missed": RED}
-"""Name -> colour of the codes 1..3 of a class; true negatives (0) keep the grey photograph."""
+"""Name -> color of the codes 1..3 of a class; true negatives (0) keep the gray photograph."""
 
 _SHADE = 0.55  # how much of a class's outcome covers the photograph
 
@@ -54,7 +54,7 @@ def error_map(truth: np.ndarray, prediction: np.ndarray, damage: np.ndarray) -> 
 
 
 def error_picture(codes: np.ndarray) -> np.ndarray:
-    """Colours an error map.
+    """Colors an error map.
 
     Args:
         codes: What :func:`error_map` returns.
@@ -91,22 +91,22 @@ def class_map_of_outcomes(truth: np.ndarray, prediction: np.ndarray, index: int)
 
 
 def class_picture(image: np.ndarray, codes: np.ndarray) -> np.ndarray:
-    """Tints a photograph, made grey and pale, with what became of one class.
+    """Tints a photograph, made gray and pale, with what became of one class.
 
     Args:
         image: uint8 (H, W, 3), RGB.
         codes: What :func:`class_map_of_outcomes` returns.
 
     Returns:
-        uint8 (H, W, 3), RGB; outside is grey.
+        uint8 (H, W, 3), RGB; outside is gray.
     """
-    grey = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
-    picture = np.repeat((128 + grey // 2)[..., None], 3, axis=2)
+    gray = cv2.cvtColor(image, cv2.COLOR_RGB2GRAY)
+    picture = np.repeat((128 + gray // 2)[..., None], 3, axis=2)
     for code, color in enumerate(CLASS_COLORS.values(), start=1):
         where = codes == code
         tint = np.array(_rgb(color))
-        picture[where] = ((1 - _SHADE) * grey[where][:, None] + _SHADE * tint).astype(np.uint8)
-    picture[codes == IGNORE_INDEX] = _rgb(GREY)
+        picture[where] = ((1 - _SHADE) * gray[where][:, None] + _SHADE * tint).astype(np.uint8)
+    picture[codes == IGNORE_INDEX] = _rgb(GRAY)
     return picture
 
 

@@ -3,30 +3,19 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from pathlib import Path
 
 import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
-from mmseg_heritage.taxonomy import BACKGROUND, IGNORE_INDEX
-from mmseg_heritage.utils.files import replacing
-
-Palette = Sequence[Sequence[int]]
+from mmseg_heritage.images.writing import Palette, color_table
+from mmseg_heritage.taxonomy import IGNORE_INDEX
 
 PANEL_EDGE = 640
 """Long edge in pixels of each picture in a panel; larger photographs are shrunk to it."""
 _MARGIN = 8
 _LINE = 18
 _INK, _PAPER = (32, 32, 32), (255, 255, 255)
-
-
-def color_table(palette: Palette) -> np.ndarray:
-    """Returns a uint8 (256, 3) RGB table: class id -> colour; 255 is the data set's Background."""
-    table = np.zeros((256, 3), dtype=np.uint8)
-    table[: len(palette)] = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
-    table[IGNORE_INDEX] = BACKGROUND.color
-    return table
 
 
 def overlay(
@@ -37,7 +26,7 @@ def overlay(
     Args:
         image: uint8 (H, W, 3), RGB.
         class_map: uint8 (H, W), class ids or 255.
-        palette: One RGB colour for each class.
+        palette: One RGB color for each class.
         clean: Id that is left untouched, or None.
 
     Returns:
@@ -55,38 +44,6 @@ def overlay(
     return result
 
 
-def write_class_map(
-    path: str | Path,
-    class_map: np.ndarray,
-    palette: Palette,
-    mask_values: Sequence[int] | None = None,
-) -> None:
-    """Writes classes as a PNG with the palette: viewers show colors, programs read ids.
-
-    Args:
-        path: File ending in .png.
-        class_map: uint8 (H, W), training ids or 255.
-        palette: One RGB color for each training id.
-        mask_values: What the file holds for each training id, so that it reads like a mask of the
-            data set (``mask_values`` of its metainfo). None writes the training ids.
-    """
-    values = range(len(palette)) if mask_values is None else mask_values
-    table, colors = np.arange(256, dtype=np.uint8), color_table(())
-    table[: len(palette)] = values
-    colors[list(values)] = palette
-    image = Image.fromarray(table[class_map]).convert("P")
-    # convert() quantises colours only for RGB; for L it keeps the values as indices.
-    image.putpalette(colors.ravel().tolist())
-    with replacing(path) as temporary:
-        image.save(temporary, optimize=True)
-
-
-def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Writes a uint8 (H, W, 3) RGB array in the format of the suffix."""
-    with replacing(path) as temporary:
-        Image.fromarray(image).save(temporary)
-
-
 def shrink(array: np.ndarray, edge: int, nearest: bool = False) -> np.ndarray:
     """Resizes so that the long edge has at most ``edge`` pixels."""
     height, width = array.shape[:2]
@@ -99,6 +56,15 @@ def shrink(array: np.ndarray, edge: int, nearest: bool = False) -> np.ndarray:
     )
 
 
+def _resized(image: np.ndarray, width: int, height: int) -> np.ndarray:
+    """Brings a photograph to a size."""
+    if image.shape[:2] == (height, width):
+        return image
+    smaller = image.shape[0] > height or image.shape[1] > width
+    way = cv2.INTER_AREA if smaller else cv2.INTER_LINEAR
+    return cv2.resize(image, (width, height), interpolation=way)
+
+
 def panel(
     image: np.ndarray,
     maps: Sequence[tuple[str, np.ndarray]],
@@ -108,10 +74,10 @@ def panel(
     """Lays a photograph and class maps side by side, with titles and a legend of what occurs.
 
     Args:
-        image: uint8 (H, W, 3), RGB.
-        maps: (title, uint8 (H, W) class ids or 255) pairs.
+        image: uint8 (h, w, 3), RGB; of the size of the maps, or a smaller or larger copy.
+        maps: One or more pairs (title, uint8 (H, W) class ids or 255).
         classes: Class names.
-        palette: One RGB colour for each class.
+        palette: One RGB color for each class.
 
     Returns:
         uint8 (H', W', 3), RGB.
@@ -119,8 +85,8 @@ def panel(
     table = color_table(palette)
     titles = ["Input"] + [title for title, _ in maps]
     small_maps = [shrink(class_map, PANEL_EDGE, nearest=True) for _, class_map in maps]
-    tiles = [shrink(image, PANEL_EDGE), *(table[small] for small in small_maps)]
-    height, width = tiles[0].shape[:2]
+    height, width = small_maps[0].shape
+    tiles = [_resized(image, width, height), *(table[small] for small in small_maps)]
     column = max(width, 160)  # narrow photographs still leave room for the titles
     # From the full maps: a class of a few pixels may be gone from the shrunken ones.
     present = sorted({int(i) for _, m in maps for i in np.flatnonzero(np.bincount(m.ravel()))})

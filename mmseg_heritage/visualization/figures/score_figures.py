@@ -18,7 +18,7 @@ from mmseg_heritage.visualization.figures.style import (
     BLACK,
     BLUE,
     FEW_GROUPS,
-    GREY,
+    GRAY,
     ORANGE,
     PALE,
     PERCENT,
@@ -58,7 +58,7 @@ def write_figures(folder: str | Path) -> list[Path]:
 def plot_confusion_matrix(path: str | Path, counts: Counts) -> None:
     """Draws where the pixels of each class go, in percent of its true pixels.
 
-    A cell without pixels is empty; a class without true pixels has a grey row that says so.
+    A cell without pixels is empty; a class without true pixels has a gray row that says so.
 
     Args:
         path: Picture to write, in the format of its suffix.
@@ -112,9 +112,9 @@ def plot_per_class_iou(path: str | Path, content: Mapping[str, Any]) -> None:
     axes = figure.subplots()
     for place, (name, row) in enumerate(rows.items()):
         enough = row["supported"]
-        color, mark = (BLUE, "o") if enough else (GREY, "x")
+        color, mark = (BLUE, "o") if enough else (GRAY, "x")
         if row["iou"] is None:
-            axes.text(1, place, "in neither truth nor prediction", va="center", color=GREY, size=8)
+            axes.text(1, place, "in neither truth nor prediction", va="center", color=GRAY, size=8)
             continue
         interval = intervals.get(f"IoU.{name}", {})
         if interval.get("low") is not None:
@@ -145,7 +145,7 @@ def plot_per_class_iou(path: str | Path, content: Mapping[str, Any]) -> None:
     axes.set_xlabel(
         "IoU, percent. Lines and band: 95 % intervals over source groups, none for classes that "
         "fewer than "
-        f"{MIN_GROUPS}\nshow (grey crosses). Behind the names: true pixels, source groups.",
+        f"{MIN_GROUPS}\nshow (gray crosses). Behind the names: true pixels, source groups.",
         fontsize=9,
     )
     plain(axes, "x")
@@ -181,7 +181,7 @@ def plot_reliability(path: str | Path, content: Mapping[str, Any]) -> None:
     upper.set_ylim(0, 100)
     upper.legend(frameon=False, fontsize=9, loc="upper left")
     lower.bar(left, [100 * entry["pixels"] / total for entry in bins], width, align="edge",
-              color=GREY, edgecolor="white")  # fmt: skip
+              color=GRAY, edgecolor="white")  # fmt: skip
     lower.set_ylabel("pixels, percent")
     lower.set_xlabel("confidence (probability of the predicted class), percent\n"
                      "Bars below the line: surer than right.", fontsize=9)  # fmt: skip
@@ -208,7 +208,7 @@ def plot_class_distribution(path: str | Path, counts: Counts) -> None:
     axes = figure.subplots()
     places = {key: np.where(share > 0, 100 * share, none) for key, share in shares.items()}
     rows = np.arange(len(names))
-    axes.hlines(rows, places["truth"], places["prediction"], color=GREY, linewidth=1.5, zorder=1)
+    axes.hlines(rows, places["truth"], places["prediction"], color=GRAY, linewidth=1.5, zorder=1)
     # Of equal shares both marks are seen: the diamond lies within the circle.
     looks = (("o", BLUE, 10), ("D", ORANGE, 5))
     for (key, values), (mark, color, size) in zip(places.items(), looks, strict=True):
@@ -217,7 +217,7 @@ def plot_class_distribution(path: str | Path, counts: Counts) -> None:
         )
     axes.set_xscale("log")
     axes.axvspan(none / 2, none * 2, color=PALE, zorder=0)
-    axes.text(none, -0.9, "none", ha="center", color=GREY, fontsize=9)
+    axes.text(none, -0.9, "none", ha="center", color=GRAY, fontsize=9)
     axes.set_xlim(none / 2, 200)
     axes.xaxis.set_major_formatter(lambda value, _: f"{value:g}" if value > none else "")
     axes.set_xlabel(f"percent of the {short_number(total)} tested pixels (log scale)")
@@ -253,7 +253,7 @@ def plot_component_recall(path: str | Path, content: Mapping[str, Any]) -> None:
     for (row, column), value in np.ndenumerate(recall):
         number = int(numbers[row, column])
         text = f"{value:.0f} % of {short_number(number)}" if number else "none"
-        ink = ink_on(value) if number else GREY
+        ink = ink_on(value) if number else GRAY
         axes.text(column, row, text, ha="center", va="center", color=ink, fontsize=8)
     _part_cells(axes, len(rows), len(bins))
     axes.axhline(0.5, color="white", linewidth=4)

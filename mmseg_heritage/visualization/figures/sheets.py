@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmseg_heritage.images.writing import Palette, color_table
 from mmseg_heritage.taxonomy import BACKGROUND, FINE_LEVEL, IGNORE_INDEX, Level
 from mmseg_heritage.visualization.figures.outcomes import (
     CLASS_COLORS,
@@ -24,15 +25,9 @@ from mmseg_heritage.visualization.figures.outcomes import (
     error_map,
     error_picture,
 )
-from mmseg_heritage.visualization.figures.panels import (
-    PANEL_EDGE,
-    Palette,
-    color_table,
-    overlay,
-    shrink,
-)
+from mmseg_heritage.visualization.figures.panels import PANEL_EDGE, overlay, shrink
 from mmseg_heritage.visualization.figures.style import (
-    GREY,
+    GRAY,
     PERCENT,
     hex_color,
     legend_below,
@@ -77,7 +72,7 @@ def shrunk(
 ) -> Shown:
     """Makes what is shown from a photograph and maps of full size; arguments as in :class:`Shown`.
 
-    Maps are sampled, not averaged: every colour in a picture is a class that is there.
+    Maps are sampled, not averaged: every color in a picture is a class that is there.
     """
     small = shrink(image, PANEL_EDGE)
 
@@ -104,7 +99,7 @@ def plot_grid(
         path: Picture to write, in the format of its suffix.
         rows: What to show.
         classes: Class names.
-        palette: One RGB colour for each class.
+        palette: One RGB color for each class.
         rule: By which the images were chosen, for below the picture.
     """
     table = color_table(palette)
@@ -122,7 +117,7 @@ def plot_grid(
 
 
 def plot_errors(path: str | Path, rows: Sequence[Shown], damage: np.ndarray, rule: str) -> None:
-    """Draws input and error map, a row for each image, in colours that colour-blind readers see.
+    """Draws input and error map, a row for each image, in colors that color-blind readers see.
 
     Args:
         path: Picture to write, in the format of its suffix.
@@ -141,7 +136,7 @@ def plot_errors(path: str | Path, rows: Sequence[Shown], damage: np.ndarray, rul
 
 
 def plot_class(path: str | Path, rows: Sequence[Shown], name: str, index: int, rule: str) -> None:
-    """Draws where one class is found, missed and falsely found; the rest is the grey photograph.
+    """Draws where one class is found, missed and falsely found; the rest is the gray photograph.
 
     Args:
         path: Picture to write, in the format of its suffix.
@@ -156,7 +151,7 @@ def plot_class(path: str | Path, rows: Sequence[Shown], name: str, index: int, r
         pictures.append([shown.image, class_picture(shown.image, codes)])
     figure = _sheet(pictures, ["Input", name], [_label(shown) for shown in rows])
     legend = {f"{key} {name}": color for key, color in CLASS_COLORS.items()}
-    legend_below(figure, {**legend, "not the class, right": "#c0c0c0", OUTSIDE: GREY}, 3, rule)
+    legend_below(figure, {**legend, "not the class, right": "#c0c0c0", OUTSIDE: GRAY}, 3, rule)
     save_figure(figure, path)
 
 
@@ -173,7 +168,7 @@ def plot_levels(
         path: Picture to write, in the format of its suffix.
         shown: What to show, with the maps of the levels.
         classes: Names of the classes, the lowest level.
-        palette: One RGB colour for each class.
+        palette: One RGB color for each class.
         levels: Level name -> grouping of the classes.
     """
     pictures, labels = [], []
@@ -229,7 +224,7 @@ def plot_activations(
     figure = _sheet([tiles], titles, [_label(shown)])
     legend = {f"{key} {name}": color for key, color in CLASS_COLORS.items()}
     ends = {"strongest for it": hex_color(_cividis(1.0)), "nothing": hex_color(_cividis(0.0))}
-    legend_below(figure, {**legend, **ends, OUTSIDE: GREY}, 6, note)
+    legend_below(figure, {**legend, **ends, OUTSIDE: GRAY}, 6, note)
     save_figure(figure, path)
 
 
@@ -243,7 +238,7 @@ def _heat(image: np.ndarray, activation: np.ndarray) -> np.ndarray:
 
 
 def _cividis(share: float) -> list[int]:
-    """Returns the colour of a share in 0..1."""
+    """Returns the color of a share in 0..1."""
     return [round(255 * part) for part in PERCENT(share)[:3]]
 
 
@@ -259,7 +254,7 @@ def _label(shown: Shown) -> str:
 
 
 def _legend(maps: Sequence[np.ndarray], classes: Sequence[str], palette: Palette) -> dict[str, str]:
-    """Returns the names and colours of what is in some maps, in the order of the classes."""
+    """Returns the names and colors of what is in some maps, in the order of the classes."""
     counts = sum(np.bincount(class_map.ravel(), minlength=256) for class_map in maps)
     table = color_table(palette)
     names = [*classes, *[OUTSIDE] * (256 - len(classes))]
@@ -279,7 +274,7 @@ def _sheet(
             axes.imshow(picture, interpolation="nearest")
             axes.set_xticks([])
             axes.set_yticks([])
-            axes.spines[:].set_color(GREY)
+            axes.spines[:].set_color(GRAY)
         grid[place, 0].set_ylabel(labels[place], rotation=0, ha="right", va="center", fontsize=9)
     for axes, title in zip(grid[0], titles, strict=True):
         axes.set_title(title, fontsize=10)

@@ -1,8 +1,8 @@
-"""The one look of all figures: colours, marks, how they are saved.
+"""The one look of all figures: colors, marks, how they are saved.
 
 Figures are :class:`matplotlib.figure.Figure` objects, without pyplot, so that nothing is left in
-its global state and no window opens. Colours are those of Okabe and Ito and the colour map cividis
-(Nunez et al., PLOS ONE 2018), which colour-blind readers can tell apart; what a colour says, a mark
+its global state and no window opens. Colors are those of Okabe and Ito and the color map cividis
+(Nunez et al., PLOS ONE 2018), which color-blind readers can tell apart; what a color says, a mark
 or a number says too. Class maps keep the palette of the data set, with a legend.
 """
 
@@ -26,31 +26,31 @@ from mmseg_heritage.utils.files import replacing
 
 
 def hex_color(color: Sequence[int]) -> str:
-    """Returns an sRGB colour in 0..255 as matplotlib takes it."""
+    """Returns an sRGB color in 0..255 as matplotlib takes it."""
     return "#{:02x}{:02x}{:02x}".format(*color)
 
 
 RED, GREEN, PURPLE, BLUE, ORANGE, SKY, YELLOW = map(hex_color, GROUP_COLORS)
-GREY, PALE, BLACK = "#767676", "#e4e4e4", "#000000"
+GRAY, PALE, BLACK = "#767676", "#e4e4e4", "#000000"
 SERIES = (BLACK, RED, GREEN, PURPLE, BLUE, ORANGE, SKY)
-"""Colours of runs and other things beside each other."""
+"""Colors of runs and other things beside each other."""
 
 PERCENT = colormaps["cividis"].with_extremes(bad=PALE)
-"""Colour map of shares; what has none is pale grey."""
+"""Color map of shares; what has none is pale gray."""
 
-FEW_GROUPS = f"grey: fewer than {MIN_GROUPS}"
+FEW_GROUPS = f"gray: fewer than {MIN_GROUPS}"
 DPI = 120
 _CHARACTERS = 13  # of a note in an inch
 
 
 def ink_on(percent: float) -> str:
-    """Returns the colour of a text that is readable on a field of :data:`PERCENT`, 0..100."""
+    """Returns the color of a text that is readable on a field of :data:`PERCENT`, 0..100."""
     return BLACK if np.isnan(percent) or percent > 50 else "white"
 
 
 def support_ink(groups: int) -> str:
-    """Returns the colour for the name of a class that so many source groups show."""
-    return BLACK if groups >= MIN_GROUPS else GREY
+    """Returns the color for the name of a class that so many source groups show."""
+    return BLACK if groups >= MIN_GROUPS else GRAY
 
 
 def new_figure(width: float, height: float) -> Figure:
@@ -75,7 +75,7 @@ def _wrapped(note: str, figure: Figure) -> str:
 
 
 def legend_below(figure: Figure, colors: Mapping[str, str], columns: int, note: str) -> None:
-    """Adds a note, wrapped to the width, and a legend of coloured fields below everything."""
+    """Adds a note, wrapped to the width, and a legend of colored fields below everything."""
     fields = [
         Patch(facecolor=color, edgecolor=BLACK, linewidth=0.6, label=name)
         for name, color in colors.items()

@@ -77,7 +77,7 @@ class Page:
         gallery: Of a single run: heading -> ids of images whose panels are shown at once.
         cards: Label -> what is known of the run.
         definitions: Name and text.
-        swatches: Class or group -> colour.
+        swatches: Class or group -> color.
         material_loss: Whether the caveat of that class applies.
     """
 
@@ -265,7 +265,7 @@ def _has_material_loss(counts: Counts) -> bool:
 
 
 def _swatches(counts: Sequence[Counts]) -> dict[str, str]:
-    """Returns the colours of classes and groups as CSS."""
+    """Returns the colors of classes and groups as CSS."""
     colors: dict[str, Sequence[int]] = {}
     for of_run in counts:
         for level in of_run.levels.values():

@@ -63,13 +63,13 @@ def run_figures(run: Run, content: Mapping[str, Any]) -> list[Picture]:
             lambda path: plot_per_class_iou(path, content),
         ),
         (
-            "Labelled and predicted amounts",
-            "The share of each class in all pixels: as labelled, and as predicted.",
+            "Labeled and predicted amounts",
+            "The share of each class in all pixels: as labeled, and as predicted.",
             lambda path: plot_class_distribution(path, counts),
         ),
         (
             _WIDE,
-            "Of the pixels of each labelled class (rows), the percent predicted as each class.",
+            "Of the pixels of each labeled class (rows), the percent predicted as each class.",
             lambda path: plot_confusion_matrix(path, counts),
         ),
     ]

@@ -10,6 +10,7 @@ from pathlib import Path
 from PIL import Image
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.photographs import read_image
 
 MAX_BYTES = 30_000_000
 """Of all panels of a report together; base64 adds a third to it in the file."""
@@ -33,24 +34,20 @@ def panel_uri(path: str | Path, max_bytes: int = MAX_PANEL_BYTES) -> str:
     """Returns a picture as a data URI: a JPEG of a long edge of 1600 px or less.
 
     Args:
-        path: Picture that Pillow reads.
+        path: Picture of any format that is read.
         max_bytes: The JPEG is shrunk until it has no more than these, or until its long edge has
             fewer than 320 px.
 
     Raises:
         InputError: If it cannot be read.
     """
-    try:
-        with Image.open(path) as opened:
-            picture = opened.convert("RGB")
-    except (OSError, ValueError, SyntaxError, Image.DecompressionBombError) as error:
-        raise InputError(f"{path}: expected a picture ({error})") from error
+    picture = Image.fromarray(read_image(path))
     edge = float(min(_LONGEST_EDGE, max(picture.size)))
     while True:
         small = picture.copy()
         small.thumbnail((round(edge), round(edge)), Image.Resampling.LANCZOS)
         buffer = io.BytesIO()
-        # Without chroma subsampling: thin coloured damage would bleed.
+        # Without chroma subsampling: thin colored damage would bleed.
         small.save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
         if buffer.tell() <= max_bytes or edge * _SHRINK < _SMALLEST_EDGE:
             return _uri(buffer.getvalue(), "jpeg")

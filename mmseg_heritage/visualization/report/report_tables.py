@@ -185,7 +185,7 @@ def detail_table(counts: Counts, index: int) -> Table:
     rows: list[dict[str, Cell]] = [
         {
             "class": counts.classes[i],
-            "labelled": 100 * int(true[i]) / total,
+            "labeled": 100 * int(true[i]) / total,
             "predicted": 100 * int(predicted[i]) / total,
             "iou": _number(100 * iou[i]),
         }
@@ -193,7 +193,7 @@ def detail_table(counts: Counts, index: int) -> Table:
     ]
     columns = (
         Column("class", "class"),
-        Column("labelled", "labelled, % of pixels", digits=2),
+        Column("labeled", "labeled, % of pixels", digits=2),
         Column("predicted", "predicted, % of pixels", digits=2),
         Column("iou", "IoU"),
     )
@@ -201,7 +201,7 @@ def detail_table(counts: Counts, index: int) -> Table:
 
 
 def _add_damage(counts: Counts, rows: Mapping[str, dict[str, Cell]]) -> Sequence[Column]:
-    """Adds how much of each image is labelled and predicted as damage, where that is known."""
+    """Adds how much of each image is labeled and predicted as damage, where that is known."""
     binary = counts.levels.get("binary")
     if binary is None:
         return ()
@@ -209,15 +209,15 @@ def _add_damage(counts: Counts, rows: Mapping[str, dict[str, Cell]]) -> Sequence
     iou = 100 * level_iou(merged)[:, 1]
     damage = damage_classes(counts.classes)
     total = np.maximum(counts.confusion.sum(axis=(1, 2)), 1)
-    labelled = 100 * counts.confusion[:, damage].sum(axis=(1, 2)) / total
+    labeled = 100 * counts.confusion[:, damage].sum(axis=(1, 2)) / total
     predicted = 100 * counts.confusion[:, :, damage].sum(axis=(1, 2)) / total
     for i, name in enumerate(counts.ids):
         rows[name]["damage_iou"] = _number(iou[i])
-        rows[name]["labelled"] = _number(labelled[i])
+        rows[name]["labeled"] = _number(labeled[i])
         rows[name]["predicted"] = _number(predicted[i])
     return (
         Column("damage_iou", "damage IoU"),
-        Column("labelled", "labelled damage, %"),
+        Column("labeled", "labeled damage, %"),
         Column("predicted", "predicted damage, %"),
     )
 

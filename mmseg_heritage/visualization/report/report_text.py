@@ -11,7 +11,7 @@ from mmseg_heritage.evaluation.comparison_tables import verdict
 _MEANINGS = {
     "damage_IoU": (
         "Damage or not",
-        "Overlap of all predicted with all labelled damage, whatever its class: shared pixels in "
+        "Overlap of all predicted with all labeled damage, whatever its class: shared pixels in "
         "percent of the pixels that either of the two marks.",
     ),
     "mIoU": (
@@ -26,7 +26,7 @@ _MEANINGS = {
     ),
     "coarse_mIoU": (
         "Groups of damage",
-        "Overlap after merging classes into structural, surface, colour and addition, on damaged "
+        "Overlap after merging classes into structural, surface, color and addition, on damaged "
         "pixels.",
     ),
     "image_mIoU": (
@@ -94,8 +94,8 @@ def findings(content: Mapping[str, Any]) -> list[str]:
     damage = content["levels"].get("binary", {}).get("per_class", {}).get("Damage", {})
     if damage.get("recall") is not None and damage.get("precision") is not None:
         sentences.append(
-            f"The model marks {damage['recall']:.0f} % of the pixels that are labelled as damage. "
-            f"Of the pixels that it marks, {damage['precision']:.0f} % are labelled as damage."
+            f"The model marks {damage['recall']:.0f} % of the pixels that are labeled as damage. "
+            f"Of the pixels that it marks, {damage['precision']:.0f} % are labeled as damage."
         )
     rows = content["levels"]["fine"]["per_class"]
     missed = [name for name, row in rows.items() if row["support_pixels"] and not row["iou"]]

@@ -73,10 +73,10 @@ def test_other_photographs_are_not():
     assert near_duplicate_groups({str(i): h for i, h in enumerate(hashes)}, MAX_DISTANCE) == []
 
 
-def test_grey_and_plain_pictures_have_a_hash():
+def test_gray_and_plain_pictures_have_a_hash():
     image = _photograph(0)
-    grey = np.asarray(Image.fromarray(image).convert("L"))
-    assert hash_distance(perceptual_hash(grey), perceptual_hash(image)) <= 1
+    gray = np.asarray(Image.fromarray(image).convert("L"))
+    assert hash_distance(perceptual_hash(gray), perceptual_hash(image)) <= 1
     for plain in (np.zeros((1, 1), np.uint8), np.full((5, 400, 3), 200, np.uint8)):
         assert perceptual_hash(plain) == 0
 
@@ -117,7 +117,7 @@ def test_groups_are_the_connected_pairs_whatever_the_block(values, max_distance,
     for a, b in itertools.combinations(hashes, 2):
         if _by_hand(hashes[a], hashes[b]) <= max_distance:
             assert of_id[a] == of_id[b]
-    for group in groups:  # and nobody is in a group without a neighbour there
+    for group in groups:  # and nobody is in a group without a neighbor there
         for a in group:
             assert any(_by_hand(hashes[a], hashes[b]) <= max_distance for b in group if b != a)
 

@@ -73,6 +73,15 @@ def copy_photograph(root, change):
     save_mask(root, 5, lambda mask: np.zeros(read_image(image_of(root, 5)).shape[:2], np.uint8))
 
 
+def turn(path, orientation):
+    """Gives a file an EXIF orientation; its pixels stay as they are."""
+    exif = Image.Exif()
+    exif[0x0112] = orientation
+    with Image.open(path) as image:
+        image.load()
+    image.save(path, exif=exif)
+
+
 def circle(root):
     set_cell("source_id", "sample_0006", 5)(root)
     set_cell("source_id", "sample_0005", 6)(root)
@@ -127,9 +136,21 @@ INJECTED = {
         lambda r: save_mask(r, 3, lambda mask: mask[1:]),
         [("size", "annotations/sample_0003.png")],
     ),
-    "colour mask": (
+    "color mask": (
         lambda r: Image.open(mask_of(r, 3)).convert("RGB").save(mask_of(r, 3)),
         [("mode", "annotations/sample_0003.png")],
+    ),
+    "mask as JPEG": (
+        lambda r: Image.open(mask_of(r, 3)).save(mask_of(r, 3), "JPEG"),
+        [("mode", "annotations/sample_0003.png")],
+    ),
+    "turned photograph": (
+        lambda r: turn(image_of(r, 3), 3),
+        [("orientation", "annotations/sample_0003.png")],
+    ),
+    "turned photograph and mask": (
+        lambda r: (turn(image_of(r, 3), 3), turn(mask_of(r, 3), 3)),
+        [],
     ),
     "ids": (
         lambda r: save_mask(r, 3, with_values),
@@ -168,7 +189,7 @@ INJECTED = {
             .save(image_of(r, 3).with_suffix(".tif"), icc_profile=SRGB)
             or image_of(r, 3).unlink()
         ),
-        [("colour profile", "images/sample_0003.tif")],
+        [("color profile", "images/sample_0003.tif")],
     ),
     "other file": (
         lambda r: (r / "images" / "scan.psd").write_text("x"),

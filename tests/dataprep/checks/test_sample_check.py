@@ -46,7 +46,7 @@ def test_every_fault_of_every_file_is_gathered_in_order(copied_sample_set):
         (samples[0].annotation, "found 99"),
         (samples[2].image, "truncated"),
         (samples[2].annotation, "found 16"),
-        (samples[5].annotation, "mode RGB"),
+        (samples[5].annotation, "3 channels"),
         (samples[7].annotation, "found 4x3"),
         (samples[9].annotation, "cannot be read as an image"),
     ]

@@ -72,7 +72,7 @@ def test_a_smaller_mask_records_what_became_of_the_classes(row):
         (encoded(np.full((30, 40), -1, np.int32), "TIFF"), "found -1"),
         (encoded(np.full((30, 40), 256, np.int32), "TIFF"), "found 256"),
         (encoded(np.zeros((40, 30), np.uint8)), "size of its image, 40x30, found 30x40"),
-        (encoded(np.zeros((30, 40, 3), np.uint8)), "found mode RGB; save the ids"),
+        (encoded(np.zeros((30, 40, 3), np.uint8)), "3 channels, its colors equal"),
         (encoded(np.zeros((30, 40), np.uint8))[:-30], "label: .*truncated"),
         (b"no image", "label: cannot be read as an image"),
     ],
@@ -85,7 +85,10 @@ def test_a_faulty_mask_is_refused(content, message):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (encoded(np.zeros((30, 40), np.uint8), "GIF"), "label: format GIF; expected one of BMP"),
+        (
+            encoded(np.zeros((30, 40), np.uint8), "GIF"),
+            "label: expected PNG.*, found GIF; ",
+        ),
         (encoded(np.zeros((30, 40, 3), np.uint8))[:-30], "label: .*truncated"),
         (b"no image", "label: cannot be read as an image"),
     ],
@@ -93,3 +96,10 @@ def test_a_faulty_mask_is_refused(content, message):
 def test_a_faulty_photograph_is_refused(content, message):
     with pytest.raises(InputError, match=message):
         convert_image("a", content, "label", None)
+
+
+@pytest.mark.parametrize("kind", ["JPEG", "WEBP"])
+def test_masks_in_formats_that_change_ids_are_refused(kind):
+    content = encoded(np.zeros((30, 40), np.uint8), kind)
+    with pytest.raises(InputError, match=rf"^label: found a mask as {kind}, which changes ids"):
+        convert_annotation("a", content, "label", None, (40, 30))

@@ -420,7 +420,7 @@ def test_a_row_of_133_megapixels_stays_within_its_memory(row, shards_of, tmp_pat
         text=True,
     )
     assert done.returncode == 0, done.stderr
-    assert int(done.stdout) < 3.2e6  # kB; docs/data.md states it
+    assert int(done.stdout) < 3.2e6  # kB; docs/how-to/prepare-data.md states it
     found = read_mask(tmp_path / "out" / "annotations" / "clj0001.png", (width, height))
     assert (found[:, :500] == 255).all()
     assert (found[:, 500:] == 9).all()

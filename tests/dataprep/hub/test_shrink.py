@@ -1,4 +1,4 @@
-"""Smaller masks: nearest neighbour, but small classes keep their share."""
+"""Smaller masks: nearest neighbor, but small classes keep their share."""
 
 import numpy as np
 import pytest
@@ -35,7 +35,7 @@ def nearest(mask, size):
 
 
 @pytest.mark.parametrize("size", [(30, 20), (29, 23), (7, 3), (120, 80)])
-def test_large_classes_are_nearest_neighbour(size):
+def test_large_classes_are_nearest_neighbor(size):
     rng = np.random.default_rng(0)
     mask = np.kron(rng.choice([0, 1, 2, 255], (8, 12)), np.ones((10, 10))).astype(np.uint8)
     assert np.array_equal(shrink_mask(mask, size), nearest(mask, size))

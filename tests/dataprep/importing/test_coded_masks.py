@@ -10,7 +10,7 @@ from mmseg_heritage.dataprep.importing.coded_masks import Coder, read_coded_mask
 from mmseg_heritage.dataprep.importing.label_mapping import SCHEMA, load_mapping
 from mmseg_heritage.images.image_files import ImageFault
 
-GREY = {"0": "Clean", "7": "Cracks", "255": "ignore"}
+GRAY = {"0": "Clean", "7": "Cracks", "255": "ignore"}
 COLORS = {"#000000": "Clean", "#ff0080": "Cracks", "#ffffff": "ignore"}
 
 
@@ -32,11 +32,11 @@ def random_values(values, seed=0):
     ("kind", "suffix"),
     [("u1", ".png"), ("<u2", ".png"), ("<u2", ".tif"), ("<i4", ".tif"), ("u1", ".bmp")],
 )
-def test_grey_values_of_any_depth(kind, suffix, coder, tmp_path):
+def test_gray_values_of_any_depth(kind, suffix, coder, tmp_path):
     values = random_values([0, 7, 255])
     path = tmp_path / f"mask{suffix}"
     Image.fromarray(values.astype(kind)).save(path)
-    counter = coder(GREY)
+    counter = coder(GRAY)
     found = read_coded_mask(path, (30, 20), counter)
     assert found.dtype == np.uint8
     assert np.array_equal(found, np.select([values == 7, values == 255], [9, 255]))
@@ -44,14 +44,14 @@ def test_grey_values_of_any_depth(kind, suffix, coder, tmp_path):
     assert not counter.unmapped
 
 
-def test_grey_in_three_equal_channels_is_read_and_colours_are_not(coder, tmp_path):
+def test_gray_in_three_equal_channels_is_read_and_colors_are_not(coder, tmp_path):
     values = random_values([0, 7, 255]).astype(np.uint8)
-    Image.fromarray(np.stack([values] * 3, axis=-1)).save(tmp_path / "grey.png")
-    found = read_coded_mask(tmp_path / "grey.png", None, coder(GREY))
+    Image.fromarray(np.stack([values] * 3, axis=-1)).save(tmp_path / "gray.png")
+    found = read_coded_mask(tmp_path / "gray.png", None, coder(GRAY))
     assert np.array_equal(found == 9, values == 7)
     Image.fromarray(np.stack([values, values, values // 2], axis=-1)).save(tmp_path / "red.png")
-    with pytest.raises(ImageFault, match="the mask has colours; name them"):
-        read_coded_mask(tmp_path / "red.png", None, coder(GREY))
+    with pytest.raises(ImageFault, match="the mask has colors; name them"):
+        read_coded_mask(tmp_path / "red.png", None, coder(GRAY))
 
 
 def test_one_bit_is_0_and_255_and_a_palette_its_index(coder, tmp_path):
@@ -63,12 +63,12 @@ def test_one_bit_is_0_and_255_and_a_palette_its_index(coder, tmp_path):
     image = Image.fromarray((7 * bits).astype(np.uint8)).convert("P")
     image.putpalette([200, 100, 50] * 256)
     image.save(tmp_path / "palette.png")
-    found = read_coded_mask(tmp_path / "palette.png", None, coder(GREY))
+    found = read_coded_mask(tmp_path / "palette.png", None, coder(GRAY))
     assert np.array_equal(found == 9, bits)
 
 
 @pytest.mark.parametrize("mode", ["RGB", "P"])
-def test_colours_as_such_or_in_a_palette(mode, coder, tmp_path):
+def test_colors_as_such_or_in_a_palette(mode, coder, tmp_path):
     names = random_values([0, 1, 2]).astype(np.uint8)
     colors = np.array([[0, 0, 0], [255, 0, 128], [255, 255, 255]], np.uint8)
     if mode == "P":
@@ -97,7 +97,7 @@ def test_limits_divide_all_values(text, coder, tmp_path):
 def test_every_value_without_a_meaning_is_counted(kind, extra, coder, tmp_path):
     values = random_values([0, 7, *extra])
     Image.fromarray(values.astype(kind)).save(tmp_path / "mask.tif")
-    counter = coder(GREY)
+    counter = coder(GRAY)
     read_coded_mask(tmp_path / "mask.tif", None, counter)
     assert counter.unmapped == {v: np.count_nonzero(values == v) for v in extra}
     assert counter.pixels.sum() + counter.unmapped.total() == values.size
@@ -108,12 +108,12 @@ def test_it_is_turned_like_a_photograph(coder, tmp_path):
     exif = Image.Exif()
     exif[ExifTags.Base.Orientation] = 6
     Image.fromarray(values).save(tmp_path / "mask.png", exif=exif)
-    found = read_coded_mask(tmp_path / "mask.png", (20, 30), coder(GREY))
+    found = read_coded_mask(tmp_path / "mask.png", (20, 30), coder(GRAY))
     assert np.array_equal(found == 9, np.rot90(values == 7, -1))
 
 
 @pytest.mark.parametrize("mode", ["RGBA", "LA", "CMYK", "F"])
-@pytest.mark.parametrize("values", [GREY, COLORS])
+@pytest.mark.parametrize("values", [GRAY, COLORS])
 def test_transparency_and_other_modes_are_refused(mode, values, coder, tmp_path):
     path = tmp_path / ("mask.png" if mode in ("RGBA", "LA") else "mask.tif")
     Image.new(mode, (30, 20)).save(path)
@@ -122,12 +122,12 @@ def test_transparency_and_other_modes_are_refused(mode, values, coder, tmp_path)
     assert caught.value.kind == "mode"
 
 
-def test_another_size_and_16_bits_per_colour_are_refused(coder, tmp_path):
+def test_another_size_and_16_bits_per_color_are_refused(coder, tmp_path):
     import cv2
 
     Image.new("L", (30, 20)).save(tmp_path / "mask.png")
     with pytest.raises(ImageFault, match="expected the size of its image, 20x30, found 30x20"):
-        read_coded_mask(tmp_path / "mask.png", (20, 30), coder(GREY))
+        read_coded_mask(tmp_path / "mask.png", (20, 30), coder(GRAY))
     cv2.imwrite(str(tmp_path / "deep.png"), np.zeros((20, 30, 3), np.uint16))
     with pytest.raises(ImageFault, match="mode RGB with 16 bits"):
         read_coded_mask(tmp_path / "deep.png", None, coder(COLORS))

@@ -250,7 +250,7 @@ class TestFaults:
             "77: 5 pixels in 1 masks, first in that of 'b'",
         ]
 
-    def test_colours_without_a_meaning_are_written_as_in_a_mapping(self, foreign):
+    def test_colors_without_a_meaning_are_written_as_in_a_mapping(self, foreign):
         foreign.content["values"] = {"#000000": "Clean", "#010101": "Cracks"}
         assert foreign.refused().problems[0].startswith("#020202: ")
 

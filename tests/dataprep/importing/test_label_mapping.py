@@ -80,7 +80,7 @@ def test_all_else_has_a_default(load):
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        ({"vlaues": {}}, "unknown key 'vlaues'; did you mean values?"),
+        ({"vlaues": {}}, "unknown key 'vlaues'; did you mean values or classes?"),
         ({"xyz": 1}, "unknown key 'xyz'; known: schema, name"),
         ({"masks": {"sufix": "_m"}}, "unknown key 'masks.sufix'; did you mean suffix?"),
         ({"metadata": {"constants": {"matreial": "Paper"}}}, "did you mean material?"),
@@ -102,11 +102,11 @@ def test_all_else_has_a_default(load):
         ({"values": {"7": "Clean", "007": "Cracks"}}, "'7' and '007' both name 7"),
         ({"values": {"<9": "Clean", ">=8": "Cracks"}}, "'<9' and '>=8' both name 8"),
         ({"values": {"#ff0000": "Clean", "#FF0000": "Cracks"}}, "both name"),
-        ({"values": {"0": "Clean", "#ff0000": "Cracks"}}, "numbers or colours, found both"),
+        ({"values": {"0": "Clean", "#ff0000": "Cracks"}}, "numbers or colors, found both"),
         ({"masks": {"extension": "png"}}, "expected one like '.png'"),
         ({"masks": {"suffix": "../x"}}, "part of a file name"),
         ({"masks": {"mat_variable": "a", "extension": ".mat"}}, "leave it out"),
-        ({"masks": {"mat_variable": "a"}, "values": {"#ff0000": "Clean"}}, "not colours"),
+        ({"masks": {"mat_variable": "a"}, "values": {"#ff0000": "Clean"}}, "not colors"),
         ({"masks": {"suffix": 3}}, "masks.suffix: expected a text, found 3"),
         ({"masks": "_m"}, "masks: expected an object, found '_m'"),
         ({"metadata": {"columns": {"material": "kind"}}}, "id_column and columns together"),
@@ -173,8 +173,8 @@ def test_shipped_mappings_can_be_named_and_a_missing_one_lists_them(tmp_path, mo
         load_mapping("cracks_1")
 
 
-def test_the_colours_of_artefact_are_those_of_the_taxonomy():
-    mapping = load_mapping("artefact_colours")
+def test_the_colors_of_artefact_are_those_of_the_taxonomy():
+    mapping = load_mapping("artefact_colors")
     wanted = {c.color: c.id for c in ARTEFACT.classes} | {BACKGROUND.color: 255}
     found = {
         tuple(int(code.text[i : i + 2], 16) for i in (1, 3, 5)): code.class_id

@@ -12,16 +12,16 @@ names = st.integers(0, 15).map(str)
 @given(st.sets(names), st.lists(st.tuples(names, names), max_size=20))
 def test_groups_are_those_that_a_walk_along_the_links_reaches(isolated, links):
     everything = isolated | {name for pair in links for name in pair}
-    neighbours = {name: {name} for name in everything}
+    neighbors = {name: {name} for name in everything}
     for a, b in links:
-        neighbours[a].add(b)
-        neighbours[b].add(a)
+        neighbors[a].add(b)
+        neighbors[b].add(a)
 
     def reached(name):
         seen, ahead = set(), {name}
         while ahead:
             seen |= ahead
-            ahead = {n for name in ahead for n in neighbours[name]} - seen
+            ahead = {n for name in ahead for n in neighbors[name]} - seen
         return sorted(seen)
 
     expected = sorted({tuple(reached(name)) for name in everything})

@@ -28,7 +28,7 @@ def seeded(seed):
 
 
 def sample(size=96, seed=0):
-    """Classes 0, 7 and 9 as grey levels far apart, and a hole of 255 that is black."""
+    """Classes 0, 7 and 9 as gray levels far apart, and a hole of 255 that is black."""
     generator = np.random.default_rng(seed)
     few = generator.choice([0, 7, 9], (size // 32 + 1, size // 32 + 1)).astype(np.uint8)
     mask = np.kron(few, np.ones((32, 32), np.uint8))[:size, :size].copy()
@@ -60,13 +60,13 @@ def test_masks_hold_no_class_that_was_not_there(tier, seed):
 
 @pytest.mark.parametrize("tier", TIERS)
 def test_image_and_mask_stay_aligned(tier):
-    """The level of a pixel far from edges says its class, whatever the tier does to colours."""
+    """The level of a pixel far from edges says its class, whatever the tier does to colors."""
     for seed in range(25):
         seeded(seed)
         made = HeritageAugmentation(tier)(sample(seed=seed))
-        mask, grey = made["gt_seg_map"], made["img"].mean(axis=2)
+        mask, gray = made["gt_seg_map"], made["img"].mean(axis=2)
         edges = ndimage.grey_dilation(mask, (5, 5)) != ndimage.grey_erosion(mask, (5, 5))
-        light = ndimage.gaussian_filter(grey, 1)
+        light = ndimage.gaussian_filter(gray, 1)
         means = [light[(mask == c) & ~edges] for c in (0, 7, 9)]
         means = [m for m in means if m.size > 30]
         for brighter, darker in itertools.pairwise(means):
@@ -98,7 +98,7 @@ def test_a_mask_of_255_stays_that():
             assert (HeritageAugmentation(tier)(data)["gt_seg_map"] == 255).all()
 
 
-def test_medium_is_flips_and_stock_colours():
+def test_medium_is_flips_and_stock_colors():
     """The pipeline before there were tiers, step by step: earlier figures stay what they were."""
     stock = [
         TRANSFORMS.build(step)

@@ -62,7 +62,7 @@ def test_resizing_does_not_shift_the_mask_against_the_image(edge, size, axis):
         bright = np.take(results["img"][..., 0], 0, axis=1 - axis)
         marked = np.take(results["gt_seg_map"], 0, axis=1 - axis) == 1
         shifts.append(marked.sum() - bright.sum() / 200)
-    # In pixels of the result. Nearest neighbour from the corners of the cells shifts by up to half.
+    # In pixels of the result. Nearest neighbor from the corners of the cells shifts by up to half.
     assert abs(np.mean(shifts)) < 0.1
 
 

@@ -1,4 +1,4 @@
-"""Colour, light and files: the mask stays, damage stays to be seen, nothing is clipped."""
+"""Color, light and files: the mask stays, damage stays to be seen, nothing is clipped."""
 
 import numpy as np
 import pytest
@@ -86,7 +86,7 @@ def test_light_falls_slowly_and_by_no_more_than_asked():
         assert np.abs(rest).max() < 0.004
 
 
-def test_grain_has_its_standard_deviation_and_no_colour():
+def test_grain_has_its_standard_deviation_and_no_color():
     np.random.seed(0)
     made = transforms.RandomGrain((5, 5))(results(128, (300, 300)))["img"].astype(float)
     assert (made - 128).std() == pytest.approx(5, rel=0.03)

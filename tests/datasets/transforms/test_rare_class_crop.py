@@ -87,7 +87,7 @@ def test_the_pixel_lies_anywhere_in_the_crop():
 
 
 def test_the_class_survives_resizing_where_it_can():
-    """In one of 16 x 16 pixels of the result three pixels are often lost to nearest neighbour."""
+    """In one of 16 x 16 pixels of the result three pixels are often lost to nearest neighbor."""
     np.random.seed(1)
     crop = RareClassCrop(16, 1.0, WEIGHTS, max_tries=50)
     kept = [(crop(results_of(rare_mask()))["gt_seg_map"] == 9).any() for _ in range(100)]

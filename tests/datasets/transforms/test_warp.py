@@ -18,7 +18,7 @@ STRONG = {"rotation": 25, "scale": (0.7, 1.4), "shear": 10, "displacement": 0.04
 
 
 def blocks(height=120, width=150, seed=0):
-    """An image whose colour says the class."""
+    """An image whose color says the class."""
     generator = np.random.default_rng(seed)
     few = generator.integers(0, 4, (height // 30 + 1, width // 30 + 1), dtype=np.uint8)
     mask = np.kron(few, np.ones((30, 30), np.uint8))[:height, :width].copy()
@@ -79,7 +79,7 @@ def test_255_moves_with_the_image():
 
 
 def test_turning_is_that_of_a_reference():
-    """Scipy turns around the same centre."""
+    """Scipy turns around the same center."""
     mask = blocks(91, 91)["gt_seg_map"]
     transform = RandomWarp(rotation=20)
     np.random.seed(1)

@@ -18,7 +18,7 @@ import mmseg_heritage.plugin  # noqa: F401
 from mmengine.structures import PixelData
 from mmseg.structures import SegDataSample
 
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.engine.hooks import ClassFrequencyHook
 from mmseg_heritage.engine.hooks.class_frequency_hook import class_counts, pixel_shares
 
@@ -62,9 +62,9 @@ def test_counts_and_shares_are_those_of_numpy(seed, dtype):
     for value in range(256):
         assert counts[value] == (label == value).sum()
     shares = pixel_shares(counts, 3)
-    labelled = label[label != 255]
-    if labelled.size:
-        assert shares == pytest.approx([100 * (labelled == c).mean() for c in range(3)])
+    labeled = label[label != 255]
+    if labeled.size:
+        assert shares == pytest.approx([100 * (labeled == c).mean() for c in range(3)])
         assert shares.sum() == pytest.approx(100)
     assert not pixel_shares(np.zeros(256, np.int64), 3).any()
 
@@ -81,9 +81,9 @@ def test_an_epoch_is_summed_and_the_next_begins_anew():
             hook.after_train_iter(runner, 0, batch(two))
         hook.after_train_epoch(runner)
         step, scalars = runner.visualizer.scalars[-1]
-        labelled = labels[labels != 255]
+        labeled = labels[labels != 255]
         assert step == runner.epoch + 1
-        assert scalars["pixel_share.Cracks"] == pytest.approx(100 * (labelled == 2).mean())
+        assert scalars["pixel_share.Cracks"] == pytest.approx(100 * (labeled == 2).mean())
         assert scalars["pixel_share.Peel"] == 0
         assert scalars["pixel_share.ignored"] == pytest.approx(100 * (labels == 255).mean())
         assert "in the 6 crops" in messages[-1]

@@ -19,7 +19,7 @@ from mmengine.hooks import CheckpointHook
 from mmengine.logging import MessageHub
 from mmengine.optim import OptimWrapper
 
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.engine.hooks import CurriculumHook
 from mmseg_heritage.errors import InputError
 

@@ -15,7 +15,7 @@ import mmseg_heritage.plugin  # noqa: F401
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.engine.hooks import nan_loss_hook
 from mmseg_heritage.errors import InputError
 

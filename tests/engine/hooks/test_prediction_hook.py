@@ -62,6 +62,19 @@ def test_maps_hold_mask_values_with_their_colors(tmp_path):
         np.testing.assert_array_equal(np.asarray(found), 9 * trained[0].numpy())
 
 
+def test_the_picture_shows_what_the_model_was_given_without_reading_the_file_again(tmp_path):
+    sample = make_sample(tmp_path / "gone.png")
+    (tmp_path / "gone.png").unlink()
+    sample.set_metainfo({"img_shape": (10, 15)})
+    given = torch.zeros(3, 10, 15, dtype=torch.uint8)
+    given[2] = 250  # red, in the order blue, green, red
+    PredictionHook(show_dir=str(tmp_path)).after_test_iter(RUNNER, 0, {"inputs": [given]}, [sample])
+    picture = np.asarray(Image.open(tmp_path / "gone.png"))
+    red = np.argwhere((picture == (250, 0, 0)).all(axis=2))
+    assert tuple(red.max(axis=0) - red.min(axis=0) + 1) == (20, 30)  # the size of the maps
+    assert len(red) == 20 * 30
+
+
 @pytest.mark.parametrize("wanted", ["show_dir", "out_dir"])
 def test_only_what_was_asked_for_is_written(wanted, tmp_path):
     hook = PredictionHook(**{wanted: str(tmp_path / "there")})

@@ -16,7 +16,7 @@ import mmseg_heritage.plugin  # noqa: F401
 from mmengine.hooks import Hook
 from mmseg.registry import HOOKS
 
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.engine.hooks import EXIT_PREEMPTED, preemption_hook
 from mmseg_heritage.errors import InputError
 

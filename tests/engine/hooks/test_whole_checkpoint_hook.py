@@ -13,7 +13,7 @@ import mmseg_heritage.plugin  # noqa: F401
 # isort: split
 from mmengine.runner import Runner
 
-from mmseg_heritage.apis.train import train
+from mmseg_heritage.apis.training import train
 from mmseg_heritage.engine.hooks import WholeCheckpointHook
 from mmseg_heritage.errors import InputError
 

@@ -111,14 +111,14 @@ def test_a_preempted_run_comes_back_and_goes_on(submit, cluster, tiny_config):
     assert saved.read_text().endswith("iter_40.pth")
 
 
-def test_a_cancelled_run_stays_cancelled(submit, cluster, tiny_config):
+def test_a_canceled_run_stays_canceled(submit, cluster, tiny_config):
     job = submit("slurm_train.sh", tiny_config, "--cfg-options", "max_iters=1000")
     wait_until(lambda: cluster.job(job)["JobState"] == "RUNNING", 30)
     time.sleep(1)  # until the batch script has set its traps
     cluster.run("scancel", job)
-    assert cluster.wait_for(job, 60)["JobState"] == "CANCELLED"
+    assert cluster.wait_for(job, 60)["JobState"] == "CANCELED"
     time.sleep(3)  # time in which it could come back
-    assert cluster.job(job)["JobState"] == "CANCELLED"
+    assert cluster.job(job)["JobState"] == "CANCELED"
 
 
 def test_bad_input_is_said_once_and_the_job_fails(submit, cluster):

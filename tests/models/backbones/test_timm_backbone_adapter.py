@@ -159,7 +159,7 @@ def test_stochastic_depth_reaches_the_network(build, image):
     assert not torch.equal(model(image(64, 64))[-1], model(image(64, 64))[-1])
 
 
-def test_the_normalisation_of_timms_weights(build):
+def test_the_normalization_of_timms_weights(build):
     model = build("resnet18")
     assert model.pixel_mean == pytest.approx((123.675, 116.28, 103.53))
     assert model.pixel_std == pytest.approx((58.395, 57.12, 57.375))

@@ -111,7 +111,7 @@ def test_init_cfg_takes_the_same_way(classifier, tmp_path, build, assert_loaded)
     assert_loaded(model, classifier)
 
 
-def test_a_segmentor_initialises_it_once(classifier, tmp_path, assert_loaded):
+def test_a_segmentor_initializes_it_once(classifier, tmp_path, assert_loaded):
     torch.save(classifier.state_dict(), tmp_path / "plain.pth")
     head = {"type": "FCNHead", "in_channels": 96, "channels": 8, "num_classes": 3, "num_convs": 1}
     segmentor = MODELS.build(
@@ -150,10 +150,10 @@ def test_the_first_layer_is_averaged_for_other_channels(channels, classifier, tm
 @pytest.mark.parametrize("channels", [1, 4])
 def test_equal_channels_give_the_same_features(channels, classifier, tmp_path, image, load):
     torch.save(classifier.state_dict(), tmp_path / "plain.pth")
-    grey = image(64, 64, 1)
+    gray = image(64, 64, 1)
     with torch.no_grad():
         found, wanted = (
-            load(tmp_path / "plain.pth", in_channels=n).eval()(grey.expand(-1, n, -1, -1))
+            load(tmp_path / "plain.pth", in_channels=n).eval()(gray.expand(-1, n, -1, -1))
             for n in (channels, 3)
         )
     for level, other in zip(found, wanted, strict=True):

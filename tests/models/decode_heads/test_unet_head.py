@@ -122,7 +122,7 @@ def test_the_stem_takes_other_images_than_rgb():
     assert head(make_inputs((4, 8, 16, 32), image_channels=5)).shape == (2, 5, 64, 96)
 
 
-def test_another_normalisation():
+def test_another_normalization():
     head = make_head((4, 8, 16, 32), norm_cfg={"type": "GN", "num_groups": 2})
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in head.modules())
     assert head(make_inputs((4, 8, 16, 32))).isfinite().all()

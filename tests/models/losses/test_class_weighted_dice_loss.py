@@ -14,7 +14,7 @@ from hypothesis import strategies as st
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.losses import ClassWeightedDiceLoss
 
-POLICIES = ("skip", "zero", "penalise")
+POLICIES = ("skip", "zero", "penalize")
 
 
 def reference(
@@ -32,12 +32,12 @@ def reference(
     probs = exp / exp.sum(1, keepdims=True)
     terms, divisor = np.zeros(num_classes), 0.0
     for c in range(num_classes):
-        labelled = (mass * (labels == c)).sum()
+        labeled = (mass * (labels == c)).sum()
         intersection = (mass * (labels == c) * probs[:, c]).sum()
         predicted = (mass * probs[:, c]).sum()
-        total = predicted + labelled + smooth
+        total = predicted + labeled + smooth
         dice = (2 * intersection + smooth) / total if total > 0 else 1.0
-        if labelled > 0 or (absent == "penalise" and mass.sum() > 0):
+        if labeled > 0 or (absent == "penalize" and mass.sum() > 0):
             terms[c] = weights[c] * (1 - dice)
             divisor += weights[c]
         elif absent == "zero":
@@ -246,10 +246,10 @@ def test_policies_for_absent_classes():
     loss = {p: ClassWeightedDiceLoss(absent=p)(logits, labels).item() for p in POLICIES}
     assert loss["skip"] == pytest.approx(terms["skip"].sum().item() / 3, abs=1e-6)
     assert loss["zero"] == pytest.approx(terms["skip"].sum().item() / 5, abs=1e-6)
-    assert loss["penalise"] == pytest.approx(terms["penalise"].mean().item(), abs=1e-6)
+    assert loss["penalize"] == pytest.approx(terms["penalize"].mean().item(), abs=1e-6)
     assert terms["skip"][2] == terms["zero"][2] == 0
     mass = (logits.softmax(1)[:, 2] * (labels != 255)).sum()
-    assert terms["penalise"][2].item() == pytest.approx((mass / (mass + 1)).item(), abs=1e-6)
+    assert terms["penalize"][2].item() == pytest.approx((mass / (mass + 1)).item(), abs=1e-6)
 
 
 def test_reductions_and_avg_factor():

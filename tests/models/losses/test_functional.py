@@ -61,10 +61,10 @@ def test_large_sums_are_not_rounded_pixel_by_pixel(monkeypatch, values):
     logits = torch.zeros(1, 2, 1500, 1500)
     logits[:, 0] = float(np.log(9.0))
     labels = torch.zeros(1, 1500, 1500, dtype=torch.long)
-    intersection, predicted, labelled = soft_class_sums(logits.flatten(2), labels.flatten(1))
+    intersection, predicted, labeled = soft_class_sums(logits.flatten(2), labels.flatten(1))
     assert intersection[0].item() == pytest.approx(0.9 * 1500**2, rel=1e-6)
     assert predicted[0].item() == pytest.approx(0.9 * 1500**2, rel=1e-6)
-    assert labelled.tolist() == [1500**2, 0]
+    assert labeled.tolist() == [1500**2, 0]
 
 
 def test_second_derivatives_fail_clearly():
@@ -76,7 +76,7 @@ def test_second_derivatives_fail_clearly():
         grad.sum().backward()
 
 
-def test_a_class_neither_labelled_nor_predicted_costs_nothing():
+def test_a_class_neither_labeled_nor_predicted_costs_nothing():
     nothing = torch.zeros(2)
     for smooth in (0.0, 1.0):
         assert class_dice_losses(nothing, nothing, nothing, smooth).tolist() == [0.0, 0.0]

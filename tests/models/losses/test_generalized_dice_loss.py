@@ -1,4 +1,4 @@
-"""Generalised Dice against its definition."""
+"""Generalized Dice against its definition."""
 
 import numpy as np
 import pytest

@@ -16,7 +16,7 @@ WEIGHTS = [1.0, 2, 0.5, 4]
 LOSSES = [
     ClassWeightedDiceLoss(WEIGHTS),
     ClassWeightedDiceLoss(absent="zero", smooth=0.0),
-    ClassWeightedDiceLoss(absent="penalise"),
+    ClassWeightedDiceLoss(absent="penalize"),
     GeneralizedDiceLoss(WEIGHTS),
     MaskedCrossEntropyLoss(WEIGHTS, "weights"),
     MaskedCrossEntropyLoss(label_smoothing=0.1),

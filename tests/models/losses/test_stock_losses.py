@@ -57,7 +57,7 @@ def test_lovasz_is_right_under_255():
 
 
 def test_lovasz_of_an_ignored_batch_is_not_a_number():
-    """docs/models.md says so; when this test fails, mmsegmentation has fixed it."""
+    """docs/reference/models.md says so; when this test fails, mmsegmentation has fixed it."""
     logits, labels = batch(share=1.1)
     loss = MODELS.build({"type": "LovaszLoss", "reduction": "none"})
     assert loss(logits, labels, ignore_index=255).mean().isnan()

@@ -158,7 +158,7 @@ def test_heads_that_cannot_be_tried_leave_the_backbone_alone(monkeypatch):
 PREPROCESSOR = {"type": "mmseg.SegDataPreProcessor", "bgr_to_rgb": True}
 
 
-def test_the_normalisation_comes_from_the_backbone():
+def test_the_normalization_comes_from_the_backbone():
     backbone = {"type": "TimmBackboneAdapter", "model_name": "coatnet_nano_rw_224"}
     wanted = [255 * value for value in timm.get_pretrained_cfg("coatnet_nano_rw_224").mean]
     auto = {**PREPROCESSOR, "mean": "auto", "std": "auto"}
@@ -175,7 +175,7 @@ def test_the_normalisation_comes_from_the_backbone():
 
 @pytest.mark.parametrize("backbone", [BACKBONE, MIT], ids=["adapter", "tried"])
 @pytest.mark.parametrize("given", [[1.0] * 3, "auto"])
-def test_normalisation_for_other_channels_is_refused(backbone, given):
+def test_normalization_for_other_channels_is_refused(backbone, given):
     given = [1.0] * 3 if backbone is MIT else given
     backbone = {**backbone, "in_channels": 4}
     with pytest.raises(InputError, match="of 4 channels; give mean and std 1 or 4") as e:

@@ -36,7 +36,7 @@ def _expected(true, found):
     return "wrong class"
 
 
-def test_every_pixel_has_the_colour_of_its_error(maps):
+def test_every_pixel_has_the_color_of_its_error(maps):
     truth, prediction = maps
     picture = error_picture(error_map(truth, prediction, DAMAGE))
     for place in np.ndindex(truth.shape):
@@ -52,7 +52,7 @@ def test_errors_are_exactly_where_the_maps_differ(maps):
     assert np.array_equal(codes == 255, truth == 255)
 
 
-def test_the_colours_differ():
+def test_the_colors_differ():
     assert len(set(ERROR_COLORS.values())) == len(ERROR_COLORS)
     assert len(set(CLASS_COLORS.values())) == len(CLASS_COLORS)
 
@@ -67,11 +67,11 @@ def test_outcomes_of_a_class_add_up(maps):
     assert np.array_equal(codes == 255, ~valid)
 
 
-def test_true_negatives_stay_grey(maps):
+def test_true_negatives_stay_gray(maps):
     truth, prediction = maps
     image = np.random.default_rng(1).integers(0, 256, (*truth.shape, 3), dtype=np.uint8)
     codes = class_map_of_outcomes(truth, prediction, 2)
     picture = class_picture(image, codes).astype(int)
-    grey = (np.ptp(picture, axis=2)) == 0
-    assert grey[(codes == 0) | (codes == 255)].all()
-    assert not grey[(codes > 0) & (codes < 255)].any()
+    gray = (np.ptp(picture, axis=2)) == 0
+    assert gray[(codes == 0) | (codes == 255)].all()
+    assert not gray[(codes > 0) & (codes < 255)].any()

@@ -4,15 +4,9 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_heritage.images.writing import write_image
 from mmseg_heritage.taxonomy import ARTEFACT
-from mmseg_heritage.visualization.figures.panels import (
-    color_table,
-    overlay,
-    panel,
-    shrink,
-    write_class_map,
-    write_image,
-)
+from mmseg_heritage.visualization.figures.panels import overlay, panel, shrink
 
 CLASSES, PALETTE = ARTEFACT.names, ARTEFACT.colors
 
@@ -21,18 +15,6 @@ def _map(height=20, width=30, seed=0):
     class_map = np.random.default_rng(seed).integers(0, 16, (height, width), dtype=np.uint8)
     class_map[:2] = 255
     return class_map
-
-
-def test_a_class_map_keeps_ids_and_shows_colours(tmp_path):
-    class_map = _map()
-    path = tmp_path / "deep" / "map.png"
-    write_class_map(path, class_map, PALETTE)
-    with Image.open(path) as image:
-        assert image.mode == "P"
-        assert np.array_equal(np.asarray(image), class_map)
-        colors = np.asarray(image.convert("RGB"))
-    assert np.array_equal(colors, color_table(PALETTE)[class_map])
-    assert colors[10, 10].tolist() == list(PALETTE[class_map[10, 10]])
 
 
 def test_the_overlay_leaves_clean_and_outside_as_they_are():

@@ -9,7 +9,7 @@ from PIL import Image
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.summary import summarize
 from mmseg_heritage.visualization.figures import score_figures as module
-from mmseg_heritage.visualization.figures.style import GREY, short_number
+from mmseg_heritage.visualization.figures.style import GRAY, short_number
 
 
 @pytest.fixture
@@ -90,12 +90,12 @@ def test_ious_stand_with_their_intervals(counts, tmp_path, figures):
     )
 
 
-def test_classes_of_few_groups_are_grey(random_counts, tmp_path, figures):
+def test_classes_of_few_groups_are_gray(random_counts, tmp_path, figures):
     counts = random_counts(images=8, classes=("Clean", "Damage"))
     module.plot_per_class_iou(tmp_path / "iou.png", summarize(counts))
     module.plot_confusion_matrix(tmp_path / "matrix.png", counts)
     for figure in figures.values():
-        assert {tick.get_color() for tick in figure.axes[0].get_yticklabels()} == {GREY}
+        assert {tick.get_color() for tick in figure.axes[0].get_yticklabels()} == {GRAY}
 
 
 def test_reliability_shows_the_bins(counts, tmp_path, figures):

@@ -7,10 +7,11 @@ import pytest
 from PIL import Image
 
 from mmseg_heritage.evaluation.levels import derived_levels
+from mmseg_heritage.images.writing import color_table
 from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.visualization.figures import sheets as module
 from mmseg_heritage.visualization.figures.outcomes import ERROR_COLORS
-from mmseg_heritage.visualization.figures.panels import PANEL_EDGE, color_table
+from mmseg_heritage.visualization.figures.panels import PANEL_EDGE
 
 FINE = ARTEFACT.levels["fine"]
 

@@ -1,4 +1,4 @@
-"""Names, numbers and colours of figures."""
+"""Names, numbers and colors of figures."""
 
 import numpy as np
 import pytest
@@ -29,7 +29,7 @@ def test_names_of_files():
     assert file_name("??") == "unnamed"
 
 
-def test_colours_as_hex():
+def test_colors_as_hex():
     assert hex_color((255, 0, 16)) == "#ff0010"
 
 

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_heritage.apis.report import scores_of
+from mmseg_heritage.apis.reporting import scores_of
 from mmseg_heritage.evaluation.comparison import compare_entries
 from mmseg_heritage.evaluation.tested_runs import read_entries
 from mmseg_heritage.visualization.report.page import comparison_page, render, run_page

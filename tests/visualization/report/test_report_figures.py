@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_heritage.apis.report import scores_of
+from mmseg_heritage.apis.reporting import scores_of
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.tested_runs import read_run
 from mmseg_heritage.utils.files import write_json
@@ -70,7 +70,7 @@ def test_scores_are_drawn_as_far_as_they_were_counted(tmp_path, random_counts, t
     titles = [picture.title for picture in run_figures(run, scores_of(run))]
     assert titles == [
         "IoU of each class",
-        "Labelled and predicted amounts",
+        "Labeled and predicted amounts",
         "Confusion matrix",
         "Damages found, by size",
         "Reliability",

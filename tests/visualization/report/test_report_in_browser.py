@@ -16,7 +16,7 @@ import urllib.request
 import pytest
 from PIL import Image
 
-from mmseg_heritage.apis.report import report
+from mmseg_heritage.apis.reporting import report
 
 CHROMIUM = shutil.which("chromium") or shutil.which("google-chrome")
 DRIVER = shutil.which("chromedriver")
@@ -91,7 +91,7 @@ class Browser:
         return self._call("POST", f"{self.session}/goog/cdp/execute", body)
 
     def open(self, path, width=1280, scheme="light"):
-        """Opens a file in a window of some width, in a colour scheme."""
+        """Opens a file in a window of some width, in a color scheme."""
         phone = {"deviceScaleFactor": 1, "mobile": width < 500}
         self.devtools(
             "Emulation.setDeviceMetricsOverride",
@@ -237,7 +237,7 @@ def test_it_fits_and_can_be_read(browser, page, width, scheme):
     assert browser.errors() == []
 
 
-def test_colours_change_with_the_button_and_back(browser, page):
+def test_colors_change_with_the_button_and_back(browser, page):
     ground = "return getComputedStyle(document.body).backgroundColor"
     browser.open(page, scheme="dark")
     dark = browser.run(ground)

@@ -38,7 +38,7 @@ def test_a_picture_is_shrunk_to_its_bytes_and_keeps_its_shape(tmp_path):
         assert picture.width / picture.height == pytest.approx(2000 / 700, rel=0.02)
 
 
-def test_a_small_picture_keeps_its_size_and_colours(tmp_path):
+def test_a_small_picture_keeps_its_size_and_colors(tmp_path):
     flat = np.zeros((40, 90, 3), np.uint8)
     flat[:, 45:] = (0, 0, 166)
     Image.fromarray(flat).save(tmp_path / "a.png")

@@ -59,7 +59,7 @@ def test_images_come_worst_first_with_shares_by_hand(counts):
     row = next(row for row in table.rows if row["image"] == counts.ids[3])
     matrix = counts.confusion[3]
     hit, total = matrix[1:, 1:].sum(), matrix.sum()
-    assert row["labelled"] == pytest.approx(100 * matrix[1:].sum() / total)
+    assert row["labeled"] == pytest.approx(100 * matrix[1:].sum() / total)
     assert row["predicted"] == pytest.approx(100 * matrix[:, 1:].sum() / total)
     union = matrix[1:].sum() + matrix[:, 1:].sum() - hit
     assert row["damage_iou"] == pytest.approx(100 * hit / union)
@@ -83,5 +83,5 @@ def test_what_an_image_shows(counts):
     matrix = counts.confusion[0]
     present = np.flatnonzero(matrix.sum(axis=0) + matrix.sum(axis=1))
     assert [row["class"] for row in table.rows] == [counts.classes[i] for i in present]
-    assert sum(row["labelled"] for row in table.rows) == pytest.approx(100)
+    assert sum(row["labeled"] for row in table.rows) == pytest.approx(100)
     assert sum(row["predicted"] for row in table.rows) == pytest.approx(100)

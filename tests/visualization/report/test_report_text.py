@@ -32,7 +32,7 @@ def test_findings_name_what_is_missed_rare_or_absent(random_counts):
     text = findings(content)
     binary = content["levels"]["binary"]["per_class"]["Damage"]
     assert f"marks {binary['recall']:.0f} %" in text[0]
-    assert f"{binary['precision']:.0f} % are labelled as damage" in text[0]
+    assert f"{binary['precision']:.0f} % are labeled as damage" in text[0]
     assert any("Never found" in line and line.endswith(": Cracks.") for line in text)
     assert any("says little" in line and "Dust" in line for line in text)
     assert any("not tested" in line and line.endswith(": Hair.") for line in text)

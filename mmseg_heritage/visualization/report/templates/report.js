@@ -7,7 +7,7 @@
   toggle.hidden = false;
   const show = () => {
     toggle.textContent = dark() ? "Light" : "Dark";
-    toggle.setAttribute("aria-label", `Switch to ${dark() ? "light" : "dark"} colours`);
+    toggle.setAttribute("aria-label", `Switch to ${dark() ? "light" : "dark"} colors`);
   };
   toggle.addEventListener("click", () => {
     root.dataset.theme = dark() ? "light" : "dark";

@@ -1,0 +1,196 @@
+"""Scoring a trained model on the test part of its data set."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from itertools import zip_longest
+from pathlib import Path
+from typing import Any
+
+from mmengine.config import Config
+
+import mmseg_heritage.plugin  # noqa: F401  registers everything
+from mmseg_heritage.apis.visualizing import visualize as draw
+from mmseg_heritage.datasets import ARTeFACTDataset
+from mmseg_heritage.engine.hooks import InferenceTimeHook
+from mmseg_heritage.engine.launch import watching_processes
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.evaluation.metric import PARTS
+from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
+from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
+from mmseg_heritage.runs.iterations import as_list
+from mmseg_heritage.runs.origin import check_unseen, seen_images
+from mmseg_heritage.runs.prepare import build_runner, check_data, output_folder, prepare
+from mmseg_heritage.runs.provenance import run_stamp
+from mmseg_heritage.runs.trained_run import read_trained_run
+from mmseg_heritage.utils.checkpoint import check_weights_fit, checkpoint_reading
+from mmseg_heritage.utils.distributed import alone, is_main_process
+from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.visualization.figures.score_figures import write_figures
+
+
+@watching_processes()
+def test(
+    checkpoint: str | Path,
+    config: str | Path | None = None,
+    work_dir: str | None = None,
+    show_dir: str | None = None,
+    out_dir: str | None = None,
+    cfg_options: Mapping[str, Any] | None = None,
+    launcher: str = "none",
+    overwrite: bool = False,
+    skip_data_check: bool = False,
+    trust_checkpoint: bool = False,
+    visualize: bool = False,
+    allow_seen: bool = False,
+) -> Path:
+    """Tests a checkpoint and writes its scores to ``<work_dir>/evaluation``.
+
+    These are ``metrics.json``, ``per_class.csv``, ``per_image.npz``, ``confusion_matrix.png`` and
+    ``per_class_iou.png``.
+
+    Args:
+        checkpoint: Checkpoint file. Model, data set and split are those of its run.
+        config: Config file to use in place of the one inside the checkpoint.
+        work_dir: Folder of the run; that of the checkpoint if None.
+        show_dir: Where to write a picture of each image: input, ground truth, prediction.
+        out_dir: Where to write the predicted class map of each image.
+        cfg_options: Dotted key -> value, such as ``{'data_root': FOLDER}`` where the data
+            has moved.
+        launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
+        overwrite: Allows replacing results that are already there.
+        skip_data_check: Does not decode all images and masks first.
+        trust_checkpoint: Lets the checkpoint run code.
+        visualize: Also writes what :func:`mmseg_heritage.apis.visualizing.visualize` draws to
+            ``evaluation/figures``.
+        allow_seen: Scores images that the run was trained on or chosen by. ``metrics.json`` says
+            how many, under ``run.seen_images``.
+
+    Returns:
+        The file of scores.
+
+    Raises:
+        InputError: If the data, the config or the checkpoint cannot be used, if the checkpoint was
+            trained as another model, or if its run has seen what would be tested.
+    """
+    trained = read_trained_run(checkpoint, config, cfg_options, trust_checkpoint)
+    cfg = trained.cfg
+    cfg.launcher = launcher
+    # Beside the checkpoint: that is the folder of the run it came from.
+    results = output_folder(work_dir or Path(checkpoint).parent) / EVALUATION_FOLDER
+    # Logs and the config of a test go beside its scores; those of the training are left alone.
+    cfg.work_dir = str(results)
+    # Relative folders are the user's, seen from where the command was given.
+    outputs = {
+        name: output_folder(value)
+        for name, value in (("show_dir", show_dir), ("out_dir", out_dir))
+        if value
+    }
+    _check_output(results, outputs, overwrite, visualize)
+    with checkpoint_reading(trust_checkpoint):
+        prepared = prepare(cfg, ("test",))
+    datasets = prepared.own_datasets()
+    split, samples = datasets[0].read_split()
+    tested = [datasets[0].get_data_info(i)["sample_id"] for i in range(len(datasets[0]))]
+    seen = seen_images(samples, tested, checkpoint)
+    if not allow_seen:
+        check_unseen(seen, split, checkpoint)
+    _check_sources_are_safe(outputs, datasets[0])
+    _write_results_to(cfg, results, outputs)
+    check_weights_fit(prepared.model, trained.weights, checkpoint)
+    _check_same_classes(trained.dataset_meta, datasets[0], checkpoint)
+    with checkpoint_reading(trust_checkpoint):
+        if not skip_data_check:
+            check_data(datasets)
+        cfg.load_from, cfg.resume = str(Path(checkpoint).expanduser().resolve()), False
+        runner = build_runner(cfg)
+        timer = InferenceTimeHook()
+        runner.register_hook(timer)
+        with alone():
+            runner.test()
+    metrics = results / METRICS_FILE
+    if is_main_process() and metrics.exists():  # a config may name other metrics, which only log
+        run = run_stamp(cfg, config or cfg.filename, datasets[0], runner.model)
+        run["seen_images"] = seen and {part: len(ids) for part, ids in seen.items()}
+        write_json(metrics, {**load_metrics(metrics), "run": {**run, "time": timer.summary()}})
+        write_figures(results)
+        if visualize:
+            draw(
+                checkpoint,
+                config,
+                results / FIGURES_FOLDER,
+                work_dir=results.parent,
+                maps=outputs.get("out_dir"),
+                cfg_options=cfg_options,
+                overwrite=overwrite,
+                trust_checkpoint=trust_checkpoint,
+            )
+    return metrics
+
+
+def _check_output(
+    results: Path, outputs: Mapping[str, Path], overwrite: bool, visualize: bool
+) -> None:
+    """Refuses to replace results that nobody asked to replace."""
+    if len(set(outputs.values())) < len(outputs):
+        raise InputError(
+            f"{outputs['out_dir']}: --show-dir and --out name their files alike; give two folders"
+        )
+    if overwrite:
+        return
+    problems = [str(results / METRICS_FILE)] if (results / METRICS_FILE).exists() else []
+    figures = results / FIGURES_FOLDER
+    if visualize and figures.is_dir() and any(figures.iterdir()):
+        problems.append(f"{figures}: holds files")
+    problems += [
+        f"{folder}: holds pictures"
+        for folder in outputs.values()
+        if next(folder.glob("*.png"), None)
+    ]
+    if problems:
+        raise InputError(
+            "results are already there; choose other folders, or replace them with --overwrite",
+            problems,
+        )
+
+
+def _check_sources_are_safe(outputs: Mapping[str, Path], dataset: ARTeFACTDataset) -> None:
+    """Refuses to write files named after the images over the images or their masks."""
+    sources = {
+        Path(entry[key]).resolve().parent
+        for entry in map(dataset.get_data_info, range(len(dataset)))
+        for key in ("img_path", "seg_map_path")
+    }
+    problems = [str(folder) for folder in outputs.values() if folder in sources]
+    if problems:
+        raise InputError("results cannot be written into the folders of the data set", problems)
+
+
+def _check_same_classes(
+    meta: Mapping[str, Any], dataset: ARTeFACTDataset, checkpoint: str | Path
+) -> None:
+    """Refuses a checkpoint of as many classes, but other ones, than the data set has."""
+    trained, classes = meta.get("classes"), dataset.metainfo["classes"]
+    if trained is None or list(trained) == list(classes):
+        return
+    problems = [
+        f"id {i}: '{old}' in the checkpoint, '{new}' in the data set"
+        for i, (old, new) in enumerate(zip_longest(trained, classes))
+        if old != new
+    ]
+    raise InputError(
+        f"{checkpoint}: was trained on other classes than it is tested on; give the checkpoint "
+        "alone, which holds its config",
+        problems,
+    )
+
+
+def _write_results_to(cfg: Config, results: Path, outputs: Mapping[str, Path]) -> None:
+    """Tells the metric and the hook where to write."""
+    for evaluator in as_list(cfg.test_evaluator):
+        if evaluator.type == "ConfusionMetric":
+            evaluator.results_dir = str(results)
+            evaluator.setdefault("parts", list(PARTS))
+    if outputs:
+        folders = {name: str(folder) for name, folder in outputs.items()}
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), {"type": "PredictionHook", **folders}]

@@ -1,0 +1,179 @@
+"""The formats of image files: which are read, and what the others are called."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass
+from pathlib import Path
+
+READ_FORMATS: Mapping[str, tuple[str, ...]] = {
+    "PNG": (".png",),
+    "JPEG": (".jpg", ".jpeg", ".jfif"),
+    "TIFF": (".tif", ".tiff"),
+    "BMP": (".bmp",),
+    "WEBP": (".webp",),
+}
+"""Pillow's names of the formats that are read -> their suffixes, the usual one first.
+
+Every ``Image.open`` of the package is given these or some of them: Pillow knows 40 more, one of
+which starts a foreign program (EPS), and several of which have decoders that crash.
+"""
+IMAGE_SUFFIXES = tuple(suffix for suffixes in READ_FORMATS.values() for suffix in suffixes)
+"""Suffixes taken for photographs, compared in lower case."""
+
+HEAD_BYTES = 32
+"""So many bytes at the beginning of a file tell its format."""
+
+_EXPORT = "export it as TIFF, PNG or JPEG from the program that shows it"
+_DEVELOP = "develop it to a TIFF of 16 bits in the camera maker's program, darktable or RawTherapee"
+_RAW = "a raw file of a camera"
+_RAW_SUFFIXES = (
+    ".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos",
+    ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".sr2", ".srf", ".srw", ".x3f",
+)  # fmt: skip
+_OTHER_SUFFIXES = {
+    ".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".avif": "AVIF", ".jxl": "JPEG XL",
+    ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".jpx": "JPEG 2000",
+    ".gif": "GIF", ".psd": "a Photoshop file", ".psb": "a Photoshop file", ".xcf": "a GIMP file",
+    ".kra": "a Krita file", ".eps": "EPS", ".ps": "PostScript", ".pdf": "PDF", ".svg": "SVG",
+    ".tga": "TGA", ".pcx": "PCX", ".dds": "DDS", ".icns": "ICNS", ".ico": "ICO", ".exr": "OpenEXR",
+    ".hdr": "Radiance HDR", ".ppm": "PPM", ".pgm": "PGM", ".pbm": "PBM", ".pnm": "PNM",
+}  # fmt: skip
+UNREAD_SUFFIXES: Mapping[str, str] = _OTHER_SUFFIXES | dict.fromkeys(_RAW_SUFFIXES, _RAW)
+"""Suffixes of pictures, in lower case, that are not read -> what such a file is."""
+
+_READ_SIGNATURES = (
+    (0, b"\x89PNG\r\n\x1a\n", "PNG"),
+    (0, b"\xff\xd8\xff", "JPEG"),
+    (0, b"II*\0", "TIFF"),
+    (0, b"MM\0*", "TIFF"),
+    (0, b"II+\0", "TIFF"),  # BigTIFF
+    (0, b"MM\0+", "TIFF"),
+    (0, b"BM", "BMP"),
+    (8, b"WEBP", "WEBP"),
+)
+_OTHER_SIGNATURES = (
+    (8, b"CR\x02\0", _RAW),  # Canon, in a TIFF: before the signatures above
+    (0, b"FUJIFILMCCD-RAW", _RAW),
+    (0, b"IIRO", _RAW),
+    (0, b"IIU\0", _RAW),
+    (0, b"FOVb", _RAW),
+    (4, b"ftypcrx", _RAW),
+    (4, b"ftypavi", "AVIF"),
+    (4, b"ftyphe", "HEIC"),
+    (4, b"ftypmif1", "HEIC"),
+    (4, b"ftypmsf1", "HEIC"),
+    (4, b"ftyp", "a video"),
+    (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
+    (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
+    (0, b"\0\0\0\x0cJXL ", "JPEG XL"),
+    (0, b"\xff\x0a", "JPEG XL"),
+    (0, b"GIF8", "GIF"),
+    (0, b"8BPS", "a Photoshop file"),
+    (0, b"gimp xcf", "a GIMP file"),
+    (0, b"%!PS", "PostScript or EPS"),
+    (0, b"\xc5\xd0\xd3\xc6", "EPS"),
+    (0, b"%PDF", "PDF"),
+    (0, b"DDS ", "DDS"),
+    (0, b"icns", "ICNS"),
+    (0, b"\0\0\x01\0", "ICO"),
+    (0, b"\x0a\x05\x01", "PCX"),
+    (0, b"\x76\x2f\x31\x01", "OpenEXR"),
+    (0, b"#?RADIANCE", "Radiance HDR"),
+    (0, b"<svg", "SVG"),
+    (0, b"<?xml", "XML"),
+    (0, b"<!DOCTYPE", "a web page"),
+    (0, b"<html", "a web page"),
+    (0, b"version https://git-lfs", "a Git LFS pointer, not the file itself (git lfs pull)"),
+    (0, b"PK\x03\x04", "a ZIP archive"),
+)
+
+
+def format_of(head: bytes) -> str | None:
+    """Returns which of :data:`READ_FORMATS` a file is by its first :data:`HEAD_BYTES`, or None."""
+    if _first_match(head, _OTHER_SIGNATURES[:1]):
+        return None
+    return _first_match(head, _READ_SIGNATURES)
+
+
+def refusal(head: bytes, suffix: str = "") -> str:
+    """Says what a file is that cannot be read, and what to do.
+
+    Args:
+        head: Its first :data:`HEAD_BYTES`.
+        suffix: That of its name, if it has one.
+    """
+    if not head:
+        return "the file is empty; copy it again"
+    found = _first_match(head, _OTHER_SIGNATURES) or UNREAD_SUFFIXES.get(suffix.lower())
+    expected = "expected PNG, JPEG, TIFF, BMP or WebP"
+    if found is None:
+        return f"cannot be read as an image; {expected}"
+    return f"{expected}, found {found}; {_DEVELOP if found == _RAW else _EXPORT}"
+
+
+def is_raw(suffix: str) -> bool:
+    """Whether files with this suffix are raw files of cameras, which may pass for a TIFF."""
+    return suffix.lower() in _RAW_SUFFIXES
+
+
+def _first_match(head: bytes, signatures: Iterable[tuple[int, bytes, str]]) -> str | None:
+    for offset, signature, name in signatures:
+        if head[offset : offset + len(signature)].lower() == signature.lower():
+            return name
+    return None
+
+
+@dataclass(frozen=True)
+class FolderFiles:
+    """What a folder of photographs holds, each list sorted by name; hidden files are left out.
+
+    Attributes:
+        images: Files with a suffix of :data:`IMAGE_SUFFIXES`. A link that leads nowhere is among
+            them, to be reported when it is read.
+        unread: Pictures of formats that are not read, by their suffix.
+        other: Further files, and folders.
+    """
+
+    images: list[Path]
+    unread: list[Path]
+    other: list[Path]
+
+    def not_read(self) -> str:
+        """Counts the pictures and folders that are not read; empty if there are none.
+
+        For example ``not read: 2 .heic, 1 .nef, 1 folder; export pictures as TIFF, PNG or JPEG``.
+        """
+        counts = sorted(Counter(path.suffix.lower() for path in self.unread).items())
+        listed = [f"{number} {suffix}" for suffix, number in counts]
+        if folders := sum(path.is_dir() for path in self.other):
+            listed.append(f"{folders} folder{'s' * (folders > 1)}")
+        advice = "; export pictures as TIFF, PNG or JPEG" if counts else ""
+        return f"not read: {', '.join(listed)}{advice}" if listed else ""
+
+
+def folder_files(folder: str | Path) -> FolderFiles:
+    """Sorts what is directly in a folder into images, pictures that are not read, and others."""
+    files = FolderFiles([], [], [])
+    for path in sorted(Path(folder).iterdir()):
+        if path.name.startswith("."):
+            continue
+        suffix = path.suffix.lower()
+        if path.is_dir():
+            files.other.append(path)
+        elif suffix in IMAGE_SUFFIXES:
+            files.images.append(path)
+        else:
+            (files.unread if suffix in UNREAD_SUFFIXES else files.other).append(path)
+    return files
+
+
+def unread_reason(path: Path) -> str:
+    """Says why a file of a folder is not read, one of ``unread`` or ``other``."""
+    if path.is_dir():
+        return "a folder; images in it are not read"
+    found = UNREAD_SUFFIXES.get(path.suffix.lower())
+    if found is None:
+        return f"not read: expected one of {', '.join(IMAGE_SUFFIXES)}"
+    return f"not read: {found}; {_DEVELOP if found == _RAW else _EXPORT}"

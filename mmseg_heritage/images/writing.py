@@ -1,0 +1,55 @@
+"""Writing photographs, and class maps that viewers show in color and programs read as ids."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from PIL import Image
+
+from mmseg_heritage.taxonomy import BACKGROUND, IGNORE_INDEX
+from mmseg_heritage.utils.files import replacing
+
+Palette = Sequence[Sequence[int]]
+"""One sRGB color, three numbers in 0..255, for each class."""
+
+
+def color_table(palette: Palette) -> np.ndarray:
+    """Returns a uint8 (256, 3) RGB table: class id -> color; 255 is the data set's Background."""
+    table = np.zeros((256, 3), dtype=np.uint8)
+    table[: len(palette)] = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
+    table[IGNORE_INDEX] = BACKGROUND.color
+    return table
+
+
+def write_class_map(
+    path: str | Path,
+    class_map: np.ndarray,
+    palette: Palette,
+    mask_values: Sequence[int] | None = None,
+) -> None:
+    """Writes classes as a PNG with the palette: viewers show colors, programs read ids.
+
+    Args:
+        path: File ending in .png.
+        class_map: uint8 (H, W), training ids or 255.
+        palette: One RGB color for each training id.
+        mask_values: What the file holds for each training id, so that it reads like a mask of the
+            data set (``mask_values`` of its metainfo). None writes the training ids.
+    """
+    values = range(len(palette)) if mask_values is None else mask_values
+    table, colors = np.arange(256, dtype=np.uint8), color_table(())
+    table[: len(palette)] = values
+    colors[list(values)] = palette
+    image = Image.fromarray(table[class_map]).convert("P")
+    # convert() quantizes colors only for RGB; for L it keeps the values as indices.
+    image.putpalette(colors.ravel().tolist())
+    with replacing(path) as temporary:
+        image.save(temporary, optimize=True)
+
+
+def write_image(path: str | Path, image: np.ndarray) -> None:
+    """Writes a uint8 (H, W, 3) RGB array in the format of the suffix."""
+    with replacing(path) as temporary:
+        Image.fromarray(image).save(temporary)

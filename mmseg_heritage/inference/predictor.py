@@ -1,0 +1,217 @@
+"""From photographs to maps of damage, with a model that is already built."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any, overload
+
+import numpy as np
+import torch
+from mmcv.transforms import LoadAnnotations, LoadImageFromFile
+from mmengine.dataset import pseudo_collate
+
+from mmseg_heritage.datasets import LoadARTeFACTAnnotations, LoadHeritageImage
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.inputs import ImageInput, as_rgb, label_of
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
+from mmseg_heritage.taxonomy import FINE_LEVEL, Level
+
+_LOADERS = (LoadImageFromFile, LoadAnnotations, LoadHeritageImage, LoadARTeFACTAnnotations)
+
+
+@dataclass(frozen=True, eq=False)
+class Prediction:
+    """What a model found on a photograph.
+
+    Attributes:
+        image: The photograph as it was read, uint8 (H, W, 3), RGB.
+        class_map: Class of each pixel, uint8 (H, W): the position in :attr:`classes`.
+        classes: Names of the classes.
+        palette: Color of each class, sRGB in 0..255.
+        mask_values: Value of each class in masks, which written class maps hold: such as 9 for
+            Cracks, which a model of Clean and Cracks has at position 1.
+        level_maps: Of a hierarchical model, name of each level above the classes -> its groups,
+            uint8 (H, W): the position in ``groups[name].classes``, or 255 where the level does not
+            apply. Empty for other models.
+        groups: Name of each of these levels -> its groups.
+    """
+
+    image: np.ndarray
+    class_map: np.ndarray
+    classes: tuple[str, ...]
+    palette: tuple[tuple[int, int, int], ...]
+    mask_values: tuple[int, ...]
+    level_maps: Mapping[str, np.ndarray]
+    groups: Mapping[str, Level]
+
+    def shares(self, level: str = FINE_LEVEL) -> dict[str, float]:
+        """Returns the share of each class in all pixels of the photograph, 0 to 1.
+
+        Args:
+            level: Name of a level above the classes, for the shares of its groups.
+
+        Raises:
+            InputError: If the model does not predict this level.
+        """
+        if level != FINE_LEVEL and level not in self.groups:
+            known = ", ".join([FINE_LEVEL, *self.groups])
+            raise InputError(f"this model predicts no level '{level}'; it predicts {known}")
+        fine = level == FINE_LEVEL
+        names = self.classes if fine else self.groups[level].classes
+        ids = self.class_map if fine else self.level_maps[level]
+        counts = np.bincount(ids.ravel(), minlength=len(names))[: len(names)]
+        return {name: int(n) / ids.size for name, n in zip(names, counts, strict=True)}
+
+
+class BasePredictor:
+    """Runs a segmentation model on photographs.
+
+    Args:
+        model: Segmentor of mmsegmentation, with its weights, in eval mode, on its device.
+        steps: Steps of a test pipeline. Those that load images or annotations are left out:
+            photographs are read by :func:`mmseg_heritage.images.inputs.as_rgb`.
+        classes: Names of the classes; the position is the id in the maps.
+        palette: One RGB color for each class.
+        mask_values: Value of each class in masks; None for the position.
+
+    Attributes:
+        model: See above.
+        classes: See above.
+        palette: See above.
+        mask_values: See above.
+        levels: Name of each level above the classes that the model predicts -> its groups; empty
+            for models that are not hierarchical.
+    """
+
+    def __init__(
+        self,
+        model: torch.nn.Module,
+        steps: Sequence[Callable[[dict[str, Any]], dict[str, Any] | None]],
+        classes: Sequence[str],
+        palette: Sequence[Sequence[int]],
+        mask_values: Sequence[int] | None = None,
+    ) -> None:
+        self.model = model
+        self.classes = tuple(classes)
+        self.palette = tuple((int(r), int(g), int(b)) for r, g, b in palette)
+        values = range(len(self.classes)) if mask_values is None else mask_values
+        self.mask_values = tuple(map(int, values))
+        self.levels: dict[str, Level] = dict(getattr(model.decode_head, "levels", {}))
+        self._steps = [step for step in steps if not isinstance(step, _LOADERS)]
+
+    @overload
+    def __call__(self, images: ImageInput) -> Prediction: ...
+
+    @overload
+    def __call__(self, images: list[ImageInput] | tuple[ImageInput, ...]) -> list[Prediction]: ...
+
+    def __call__(
+        self, images: ImageInput | list[ImageInput] | tuple[ImageInput, ...]
+    ) -> Prediction | list[Prediction]:
+        """Predicts a photograph, or a list of them one after the other.
+
+        Args:
+            images: A path, a Pillow image of any mode, a uint8 array of shape (H, W, 3) in the
+                order red, green, blue, or one of shape (H, W) of gray levels; or a list of these.
+
+        Returns:
+            The prediction at the photograph's own size; of a list, one for each photograph.
+
+        Raises:
+            InputError: If photographs cannot be used, with the problems of all of them, or if the
+                model's scores are not numbers.
+        """
+        if not isinstance(images, (list, tuple)):
+            return self._predict(as_rgb(images), images)
+        predictions: list[Prediction] = []
+        problems: list[str] = []
+        for image in images:
+            try:
+                pixels = as_rgb(image)
+                if not problems:  # else only the other problems are looked for
+                    predictions.append(self._predict(pixels, image))
+            except InputError as error:
+                problems.append(str(error))
+        if problems:
+            raise InputError(
+                f"{len(problems)} of {len(images)} photographs could not be predicted", problems
+            )
+        return predictions
+
+    def batch(self, pixels: np.ndarray, path: str | None = None) -> dict[str, Any]:
+        """Returns what the model takes for one photograph, as its test pipeline makes it.
+
+        Args:
+            pixels: uint8 (H, W, 3), RGB.
+            path: Of the file, for steps that read it.
+
+        Returns:
+            'inputs' and 'data_samples', a list of one each.
+
+        Raises:
+            InputError: If the pipeline gives images of another number of channels than the model
+                takes.
+        """
+        size = pixels.shape[:2]
+        results: dict[str, Any] | None = {
+            "img": np.ascontiguousarray(pixels[..., ::-1]),  # BGR, as all steps of mmcv expect it
+            "img_path": path,
+            "img_shape": size,
+            "ori_shape": size,
+            "seg_fields": [],
+        }
+        for step in self._steps:
+            if results is not None:
+                results = step(results)
+        if results is None or "inputs" not in results:
+            raise InputError("the config's test pipeline must end in PackSegInputs")
+        found, expected = len(results["inputs"]), image_channels(self.model.backbone)
+        if found != expected:
+            raise InputError(
+                f"this model takes images of {expected} channels, and its test pipeline gives "
+                f"{found}; put a step that loads them into the pipeline"
+            )
+        return pseudo_collate([results])
+
+    @torch.inference_mode()
+    def _predict(self, pixels: np.ndarray, image: ImageInput) -> Prediction:
+        """Runs the model on a photograph that was read."""
+        path = None if isinstance(image, np.ndarray) else label_of(image)
+        sample = self.model.test_step(self.batch(pixels, path))[0]
+        # The largest score is NaN if any is; looking at all of them would take memory for each.
+        if torch.isnan(sample.seg_logits.data.amax()):
+            raise InputError(
+                f"{label_of(image)}: the model's scores are not numbers (NaN); take another "
+                "checkpoint of the run"
+            )
+        levels = {name: _ids(sample.get(f"pred_sem_seg_{name}")) for name in self.levels}
+        return Prediction(
+            pixels,
+            _ids(sample.pred_sem_seg),
+            self.classes,
+            self.palette,
+            self.mask_values,
+            levels,
+            self.levels,
+        )
+
+
+def find_device(name: str | None) -> torch.device:
+    """Returns the device of that name, or of None a GPU where there is one, else the CPU.
+
+    Raises:
+        InputError: If there is no such device here.
+    """
+    try:
+        device = torch.device(name or ("cuda" if torch.cuda.is_available() else "cpu"))
+        torch.empty(0, device=device)
+    except (RuntimeError, AssertionError) as error:
+        reason = str(error).splitlines()[0]
+        raise InputError(f"--device {name} is not available here ({reason}); try cpu") from error
+    return device
+
+
+def _ids(pixel_data: Any) -> np.ndarray:
+    """Returns the ids of a PixelData as uint8 (H, W)."""
+    return pixel_data.data.squeeze(0).cpu().numpy().astype(np.uint8)

@@ -1,0 +1,22 @@
+"""Class maps: ids for programs, colors for viewers."""
+
+import numpy as np
+from PIL import Image
+
+from mmseg_heritage.images.writing import color_table, write_class_map
+from mmseg_heritage.taxonomy import ARTEFACT
+
+PALETTE = ARTEFACT.colors
+
+
+def test_a_class_map_keeps_ids_and_shows_colors(tmp_path):
+    class_map = np.random.default_rng(0).integers(0, 16, (20, 30), dtype=np.uint8)
+    class_map[:2] = 255
+    path = tmp_path / "deep" / "map.png"
+    write_class_map(path, class_map, PALETTE)
+    with Image.open(path) as image:
+        assert image.mode == "P"
+        assert np.array_equal(np.asarray(image), class_map)
+        colors = np.asarray(image.convert("RGB"))
+    assert np.array_equal(colors, color_table(PALETTE)[class_map])
+    assert colors[10, 10].tolist() == list(PALETTE[class_map[10, 10]])
