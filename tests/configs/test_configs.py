@@ -154,4 +154,3 @@ def test_the_main_config_has_the_published_settings():
     assert cfg.model.decode_head.num_classes == 16
     assert cfg.model.decode_head.loss_decode.type == "ClassWeightedDiceLoss"
     assert cfg.model.backbone.num_layers == [3, 4, 18, 3]  # MiT-B3
-    assert cfg.pretrained is None
