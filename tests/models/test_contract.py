@@ -1,7 +1,7 @@
 """Backbones and decoders together: built, trained, run at odd sizes, saved and loaded.
 
-A decoder learns of a backbone its channels and strides and nothing else, so each decoder meets two
-backbones of unlike maps, and each backbone the one decoder that uses all maps, strides and the image.
+A decoder learns of a backbone its channels and strides and nothing else. So each decoder meets two
+backbones, and each backbone the decoder that uses all maps, their strides and the image.
 """
 
 import pytest
