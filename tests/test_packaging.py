@@ -292,6 +292,22 @@ def test_mim_trains_and_tests_a_shipped_config(mim: Mim, sample_of_mim: str) -> 
 
 
 @pytest.mark.slow
+def test_mim_trains_and_tests_a_shipped_config_with_the_tools_of_mmsegmentation(
+    mim: Mim, sample_of_mim: str
+) -> None:
+    """Full names of fields: mmseg's own scripts know no short variables."""
+    config = str(mim.root / "configs" / "quickstart_artefact.py")
+    package = "mmsegmentation" if mim.config != config else "onedl-mmsegmentation"
+    options = ["--cfg-options", "train_cfg.max_epochs=1", "train_dataloader.batch_size=3"]
+    mim("train", package, config, "--gpus", "0", "--work-dir", "stock", *options)
+    checkpoint = mim.folder / "stock" / "epoch_1.pth"
+    printed = mim("test", package, config, "--gpus", "0", "--checkpoint", str(checkpoint),
+                  "--out", "maps")  # fmt: skip
+    assert "mIoU" in printed
+    assert len(list((mim.folder / "maps").glob("*.png"))) > 0
+
+
+@pytest.mark.slow
 def test_what_mim_searches_over_reaches_the_fields_of_a_variable(
     mim: Mim, sample_of_mim: str
 ) -> None:

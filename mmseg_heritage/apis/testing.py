@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from itertools import zip_longest
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.visualizing import visualize as draw
@@ -19,7 +19,7 @@ from mmseg_heritage.evaluation.metric import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
 from mmseg_heritage.runs.iterations import as_list
-from mmseg_heritage.runs.origin import check_unseen, seen_images
+from mmseg_heritage.runs.origin import check_same_classes, check_unseen, seen_images
 from mmseg_heritage.runs.prepare import build_runner, check_data, output_folder, prepare
 from mmseg_heritage.runs.provenance import run_stamp
 from mmseg_heritage.runs.trained_run import read_trained_run
@@ -89,19 +89,15 @@ def test(
     _check_output(results, outputs, overwrite, visualize)
     with checkpoint_reading(trust_checkpoint):
         prepared = prepare(cfg, ("test",))
-    datasets = prepared.own_datasets()
-    split, samples = datasets[0].read_split()
-    tested = [datasets[0].get_data_info(i)["sample_id"] for i in range(len(datasets[0]))]
-    seen = seen_images(samples, tested, checkpoint)
-    if not allow_seen:
-        check_unseen(seen, split, checkpoint)
-    _check_sources_are_safe(outputs, datasets[0])
+    dataset, own = prepared.datasets["test"][0], prepared.own_datasets()
+    seen = _seen_images(own[0], checkpoint, allow_seen) if own else None
+    _check_sources_are_safe(outputs, dataset)
     _write_results_to(cfg, results, outputs)
     check_weights_fit(prepared.model, trained.weights, checkpoint)
-    _check_same_classes(trained.dataset_meta, datasets[0], checkpoint)
+    check_same_classes(trained.dataset_meta, dataset.metainfo["classes"], checkpoint)
     with checkpoint_reading(trust_checkpoint):
         if not skip_data_check:
-            check_data(datasets)
+            check_data(own)
         cfg.load_from, cfg.resume = str(Path(checkpoint).expanduser().resolve()), False
         runner = build_runner(cfg)
         timer = InferenceTimeHook()
@@ -110,7 +106,7 @@ def test(
             runner.test()
     metrics = results / METRICS_FILE
     if is_main_process() and metrics.exists():  # a config may name other metrics, which only log
-        run = run_stamp(cfg, config or cfg.filename, datasets[0], runner.model)
+        run = run_stamp(cfg, config or cfg.filename, dataset, runner.model)
         run["seen_images"] = seen and {part: len(ids) for part, ids in seen.items()}
         write_json(metrics, {**load_metrics(metrics), "run": {**run, "time": timer.summary()}})
         write_figures(results)
@@ -126,6 +122,18 @@ def test(
                 trust_checkpoint=trust_checkpoint,
             )
     return metrics
+
+
+def _seen_images(
+    dataset: ARTeFACTDataset, checkpoint: str | Path, allow_seen: bool
+) -> dict[str, list[str]] | None:
+    """Returns which tested images the checkpoint's run has seen; refuses them unless allowed."""
+    split, samples = dataset.read_split()
+    tested = [dataset.get_data_info(i)["sample_id"] for i in range(len(dataset))]
+    seen = seen_images(samples, tested, checkpoint)
+    if not allow_seen:
+        check_unseen(seen, split, checkpoint)
+    return seen
 
 
 def _check_output(
@@ -154,35 +162,17 @@ def _check_output(
         )
 
 
-def _check_sources_are_safe(outputs: Mapping[str, Path], dataset: ARTeFACTDataset) -> None:
+def _check_sources_are_safe(outputs: Mapping[str, Path], dataset: BaseDataset) -> None:
     """Refuses to write files named after the images over the images or their masks."""
     sources = {
         Path(entry[key]).resolve().parent
         for entry in map(dataset.get_data_info, range(len(dataset)))
         for key in ("img_path", "seg_map_path")
+        if key in entry
     }
     problems = [str(folder) for folder in outputs.values() if folder in sources]
     if problems:
         raise InputError("results cannot be written into the folders of the data set", problems)
-
-
-def _check_same_classes(
-    meta: Mapping[str, Any], dataset: ARTeFACTDataset, checkpoint: str | Path
-) -> None:
-    """Refuses a checkpoint of as many classes, but other ones, than the data set has."""
-    trained, classes = meta.get("classes"), dataset.metainfo["classes"]
-    if trained is None or list(trained) == list(classes):
-        return
-    problems = [
-        f"id {i}: '{old}' in the checkpoint, '{new}' in the data set"
-        for i, (old, new) in enumerate(zip_longest(trained, classes))
-        if old != new
-    ]
-    raise InputError(
-        f"{checkpoint}: was trained on other classes than it is tested on; give the checkpoint "
-        "alone, which holds its config",
-        problems,
-    )
 
 
 def _write_results_to(cfg: Config, results: Path, outputs: Mapping[str, Path]) -> None:

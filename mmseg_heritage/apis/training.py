@@ -9,7 +9,6 @@ from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
-import torch
 from mmengine.config import Config
 from mmengine.runner import Runner
 
@@ -17,15 +16,14 @@ import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE
 from mmseg_heritage.engine.checkpoint_files import LAST, LIST
 from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_workers
-from mmseg_heritage.engine.launch import (
-    is_main_process,
-    watching_processes,
-)
+from mmseg_heritage.engine.launch import watching_processes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
 from mmseg_heritage.runs.config_files import load_config
 from mmseg_heritage.runs.environment import environment
+from mmseg_heritage.runs.origin import check_same_classes
 from mmseg_heritage.runs.prepare import (
+    Prepared,
     build_runner,
     check_data,
     missing_extras,
@@ -46,8 +44,9 @@ from mmseg_heritage.utils.checkpoint import (
     check_resumable,
     checkpoint_reading,
     load_checkpoint_file,
+    meta_of,
 )
-from mmseg_heritage.utils.distributed import alone
+from mmseg_heritage.utils.distributed import alone, is_main_process
 from mmseg_heritage.utils.files import write_json
 
 AUTO = "auto"
@@ -105,7 +104,7 @@ def train(
             check_same_run(folder, training, prepared.split)
         if not cfg.resume:
             fetch_pretrained(cfg)
-        _check_start(cfg, prepared.model)
+        _check_start(cfg, prepared)
         if not skip_data_check:
             check_data(prepared.own_datasets())
         with alone(), _explaining_full_disk(folder):
@@ -188,12 +187,16 @@ def _explaining_full_disk(folder: Path) -> Iterator[None]:
         ) from error
 
 
-def _check_start(cfg: Config, model: torch.nn.Module) -> None:
+def _check_start(cfg: Config, prepared: Prepared) -> None:
     """Verifies that what the run starts from belongs to the model, before anything is written."""
+    model = prepared.model
     check_pretrained(cfg, model.backbone)
     start = cfg.get("load_from")
     if cfg.resume:
-        check_resumable(check_fits(model, start), start)
+        checkpoint = check_fits(model, start)
+        check_resumable(checkpoint, start)
+        trained = meta_of(checkpoint, start).get("dataset_meta") or {}
+        check_same_classes(trained, prepared.datasets["train"][0].metainfo["classes"], start)
     elif start and "://" not in str(start):
         load_checkpoint_file(start)
 

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
+from itertools import zip_longest
 from pathlib import Path
+from typing import Any
 
 from mmengine.config import Config
 
@@ -112,5 +114,33 @@ def check_unseen(
         f"({folder / SPLIT_FILE}). Test with the split of the run: give the config as it was run"
         f"{_copy_in(folder)}, or split_file=FILE. If these are other images of the same names, or "
         "scores on seen images are wanted, add --allow-seen",
+        problems,
+    )
+
+
+def check_same_classes(
+    trained: Mapping[str, Any], classes: Sequence[str], checkpoint: str | Path
+) -> None:
+    """Refuses a checkpoint of as many classes, but other ones, than a data set has.
+
+    Args:
+        trained: What the training data said of itself (``dataset_meta`` of the checkpoint).
+        classes: Of the data set.
+        checkpoint: Checkpoint file.
+
+    Raises:
+        InputError: With every id that means another class.
+    """
+    of_run = trained.get("classes")
+    if of_run is None or list(of_run) == list(classes):
+        return
+    problems = [
+        f"id {i}: '{old}' in the checkpoint, '{new}' in the data set"
+        for i, (old, new) in enumerate(zip_longest(of_run, classes))
+        if old != new
+    ]
+    raise InputError(
+        f"{checkpoint}: was trained on other classes than the data set has; give the checkpoint "
+        "alone, which holds its config, or the data it was trained on",
         problems,
     )

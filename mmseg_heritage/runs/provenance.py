@@ -10,6 +10,7 @@ from typing import Any
 
 import torch
 from mmengine.config import Config
+from mmengine.dataset import BaseDataset
 from mmengine.dist import get_world_size
 from mmengine.model import is_model_wrapper
 from torch.utils.flop_counter import FlopCounterMode
@@ -27,7 +28,7 @@ _STACK = ("mmengine", "mmcv", "mmseg", "timm", "torch", "numpy")
 
 
 def run_stamp(
-    cfg: Config, config: str | Path, dataset: ARTeFACTDataset, model: torch.nn.Module
+    cfg: Config, config: str | Path, dataset: BaseDataset, model: torch.nn.Module
 ) -> dict[str, Any]:
     """Returns the part 'run' of ``metrics.json``.
 
@@ -37,7 +38,8 @@ def run_stamp(
         dataset: What was tested on.
         model: What was tested.
     """
-    split = dataset.read_split()[0]
+    own = isinstance(dataset, ARTeFACTDataset)
+    split = dataset.read_split()[0] if own else None
     device = next(model.parameters()).device
     return {
         "config": str(config),
@@ -45,7 +47,7 @@ def run_stamp(
         "checkpoint": cfg.load_from,
         "checkpoint_sha256": sha256(cfg.load_from),
         "seed": cfg.get("randomness", {}).get("seed"),
-        "split": {"name": split.name, "sha256": split.digest(), "part": dataset.split},
+        "split": split and {"name": split.name, "sha256": split.digest(), "part": dataset.split},
         "data_root": str(dataset.data_root),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "model": {"flops": flops(model), "flops_side": FLOPS_SIDE},
