@@ -4,7 +4,7 @@
 #   PYTHON=python3.12              which Python; given by name, it gets an environment of its own
 #   VENV=FOLDER                    where the environment is (default by stack: .venv, .venv-onedl, .venv-classic)
 #   PIP_ARGS="..."                 passed to every pip install, such as another package index
-#   TESTS="tests/data -k split"    which tests (default all); PYTEST_ARGS: how (default one process per core, at most 8)
+#   TESTS="tests/images -k color"  which tests (default all); PYTEST_ARGS: how (default one process per core, at most 8)
 
 .DEFAULT_GOAL := help
 STACKS := official onedl classic
@@ -41,7 +41,7 @@ MYPY_NUMPY := 2.4
 unexport PYTHONPATH PYTHONHOME
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help env quickstart test lint format docs clean clean-env
+.PHONY: help env quickstart test test-all lint format docs clean clean-env
 
 help: ## show this list
 	@sed -n 's/^#   /  /p' Makefile
@@ -56,7 +56,10 @@ env: ## make the environment, or do nothing if it is up to date
 quickstart: env ## generate the sample set, train on it, test, and say where scores and pictures are
 	@$(RUN) -m mmseg_heritage quickstart $(QUICKSTART_ARGS)
 
-test: lint ## lint, types and tests
+test: lint ## lint, types and the tests that a change can break: minutes
+	OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS) -m "not slow" $(TESTS)
+
+test-all: lint ## the same and the slow tests: every config trained, runs killed, Slurm, a browser
 	OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS) $(TESTS)
 
 lint: env ## lint and types only

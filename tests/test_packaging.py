@@ -113,6 +113,7 @@ def test_wheel_holds_nothing_from_earlier_builds_or_beside_the_package(
     assert {top for top in tops if not top.endswith(".dist-info")} == {"mmseg_heritage"}
 
 
+@pytest.mark.slow
 def test_editable_installation_makes_a_fresh_mim_folder(source_tree: Path, tmp_path: Path) -> None:
     _pip("install", "--target", tmp_path / "site", "--editable", source_tree)
     mim = source_tree / "mmseg_heritage" / ".mim"
@@ -120,6 +121,7 @@ def test_editable_installation_makes_a_fresh_mim_folder(source_tree: Path, tmp_p
     assert (mim / "configs" / "metafile.yml").samefile(source_tree / "configs" / "metafile.yml")
 
 
+@pytest.mark.slow
 def test_sdist_can_be_built_into_the_same_wheel(source_tree: Path, tmp_path: Path) -> None:
     done = subprocess.run(
         [sys.executable, "setup.py", "--quiet", "sdist", "--dist-dir", str(tmp_path)],
@@ -262,11 +264,13 @@ def sample_of_mim(mim: Mim) -> str:
                "--num-images", "12", "--size", "96")  # fmt: skip
 
 
+@pytest.mark.slow
 def test_mim_runs_a_tool_in_an_empty_folder(mim: Mim, sample_of_mim: str) -> None:
     assert str(mim.root / "tools" / "make_sample_data.py") in sample_of_mim
     assert len(list((mim.folder / "data" / "sample" / "images").iterdir())) == 12
 
 
+@pytest.mark.slow
 def test_mim_lists_every_model_of_the_metafile(mim: Mim) -> None:
     metafile = yaml.safe_load((ROOT / "configs" / "metafile.yml").read_text(encoding="utf-8"))
     listed = re.findall(r"config id: (\S+)", mim("search", "mmseg_heritage"))

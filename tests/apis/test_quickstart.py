@@ -22,7 +22,10 @@ def test_without_a_best_the_last_is_taken(tmp_path):
     assert module.best_checkpoint(tmp_path) == tmp_path / "iter_3.pth"
 
 
-def test_it_prints_both_numbers_and_where_everything_is(tiny_config, tmp_path, monkeypatch, capsys):
+@pytest.mark.parametrize("times", [1, pytest.param(2, marks=pytest.mark.slow)])
+def test_it_prints_both_numbers_and_where_everything_is(
+    times, tiny_config, tmp_path, monkeypatch, capsys
+):
     monkeypatch.setattr(module, "config_folder", lambda: tiny_config.parent)
     monkeypatch.setattr(module, "CONFIG", tiny_config.name)
     train, make = module.train, module.make_sample_set
@@ -35,7 +38,7 @@ def test_it_prints_both_numbers_and_where_everything_is(tiny_config, tmp_path, m
         module, "make_sample_set", lambda out, *_, progress: make(out, 12, 96, progress=progress)
     )
     data, work = tmp_path / "data", tmp_path / "work"
-    for _ in range(2):  # a second quickstart replaces the first
+    for _ in range(times):  # a second quickstart replaces the first
         module.quickstart(data, work)
         output = capsys.readouterr().out
         report = output[output.rindex("held-out test images") :]

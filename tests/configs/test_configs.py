@@ -1,4 +1,4 @@
-"""Every shipped config: readable with and without us, consistent, and buildable."""
+"""Every shipped config: readable with mmengine alone, consistent, built, trained and tested."""
 
 import shutil
 from pathlib import Path
@@ -9,11 +9,11 @@ import torch
 import yaml
 from mmengine.config import Config
 
-from mmseg_heritage.runs.config.config_files import load_config
-from mmseg_heritage.runs.prepare import build_model
 from mmseg_heritage.apis.testing import test as run_test
 from mmseg_heritage.apis.training import train
 from mmseg_heritage.evaluation.summary import load_metrics
+from mmseg_heritage.runs.config.config_files import load_config
+from mmseg_heritage.runs.prepare import build_model
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs"
 CONFIGS = sorted(FOLDER.glob("*.py"))
@@ -41,22 +41,59 @@ def switches_of_torch():
     cudnn.deterministic, cudnn.benchmark = before
 
 
-@every
-def test_it_trains_and_tests(path, sample_set, tmp_path, switches_of_torch):
-    """Two deterministic iterations on the sample set, with the model at full width and depth."""
-    cfg = load_config(path)
+def train_and_test(path, sample_set, folder, **options):
+    """Two deterministic iterations on the sample set, then the scores of its test part."""
     options = {**SMALL, "data_root": str(sample_set), "max_iters": 2, "lr": 1e-4,
-               "randomness.deterministic": True}  # fmt: skip
-    if path.stem == "quickstart_artefact":
-        options["split_file"] = ""
-    folder = train(path, str(tmp_path / "run"), cfg_options=options, skip_data_check=True)
+               "randomness.deterministic": True, **options}  # fmt: skip
+    train(path, str(folder), cfg_options=options, skip_data_check=True)
     checkpoint = folder / "iter_2.pth"
     scores = load_metrics(run_test(checkpoint, skip_data_check=True))
-    assert len(scores["levels"]["fine"]["per_class"]) == cfg.model.decode_head.num_classes
+    classes = load_config(path).model.decode_head.num_classes
+    assert len(scores["levels"]["fine"]["per_class"]) == classes
     assert scores["overall"]["aAcc"] is not None
     state = torch.load(checkpoint, weights_only=False)["state_dict"]
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
-    shutil.rmtree(folder)  # half a gigabyte each
+
+
+SMALL_MIT = {"model.backbone.embed_dims": 8, "model.backbone.num_layers": [1, 1, 1, 1]}
+SMALL_TIMM = {"model.backbone.model_name": "test_convnext"}
+NARROW = {"model.decode_head.channels": 16}
+
+
+@pytest.mark.parametrize(
+    ("name", "small"),
+    [
+        ("segformer_mitb3_artefact-binary", SMALL_MIT | NARROW),
+        (
+            "unet_timm_artefact",
+            SMALL_TIMM | {"model.decode_head.decoder_channels": [16, 8, 8, 8, 8]},
+        ),
+        ("upernet_convnext-tiny_artefact-aux", SMALL_TIMM | NARROW),
+        ("upernet_convnext-tiny_artefact-layer-decay", SMALL_TIMM | NARROW),
+        ("hierarchical_convnext-tiny_artefact-6gb", SMALL_TIMM | NARROW),
+        ("deeplabv3plus_resnet50_artefact", {"model.backbone.model_name": "test_resnet"} | NARROW),
+    ],
+)
+def test_each_decoder_trains_and_tests_with_a_small_backbone(
+    name, small, sample_set, tmp_path, switches_of_torch
+):
+    train_and_test(FOLDER / f"{name}.py", sample_set, tmp_path / "run", **small)
+
+
+@pytest.mark.slow
+@every
+def test_it_trains_and_tests(path, sample_set, tmp_path, switches_of_torch):
+    """With the model at full width and depth."""
+    split = {"split_file": ""} if path.stem == "quickstart_artefact" else {}
+    train_and_test(path, sample_set, tmp_path / "run", **split)
+    shutil.rmtree(tmp_path / "run")  # half a gigabyte each
+
+
+@pytest.mark.parametrize("path", {path.stem.split("_")[1]: path for path in CONFIGS}.values(),
+                         ids=lambda path: path.stem)  # fmt: skip
+def test_the_model_of_each_backbone_is_built(path):
+    cfg = load_config(path)
+    assert build_model(cfg).decode_head.num_classes == cfg.model.decode_head.num_classes
 
 
 @pytest.mark.parametrize("name", ["coatnet_nano_rw_224", "resnet10t"])
@@ -117,4 +154,3 @@ def test_the_main_config_has_the_published_settings():
     assert cfg.model.decode_head.num_classes == 16
     assert cfg.model.decode_head.loss_decode.type == "ClassWeightedDiceLoss"
     assert cfg.model.backbone.num_layers == [3, 4, 18, 3]  # MiT-B3
-    assert cfg.pretrained is None

@@ -103,11 +103,9 @@ def _assert_equal(found, expected):
     [
         ("train", {"level": "fine", "num_workers": 0}),
         ("train", {"level": "fine", "num_workers": 2, "augmentation": "film_damage"}),
-        ("train", {"level": "coarse", "num_workers": 2, "augmentation": "heavy"}),
         ("train", {"level": "binary", "num_workers": 2, "rare_class_prob": 0.5}),
         ("val", {"level": "fine", "num_workers": 2}),
         ("val", {"level": "coarse", "num_workers": 0}),
-        ("val", {"level": "binary", "num_workers": 0}),
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else value,
 )

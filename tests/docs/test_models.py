@@ -95,6 +95,7 @@ def test_its_tables_are_those_of_the_models():
     check_tables(MODELS, measure_models(sorted(CONFIGS.glob("*.py"))))
 
 
+@pytest.mark.slow
 def test_the_width_of_upernet_costs_what_it_says():
     path = CONFIGS / "upernet_convnext-tiny_artefact.py"
     sentence = " ".join(TEXT.split("UPerNet's usual width")[1].split("here.")[0].split())

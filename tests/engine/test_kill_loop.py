@@ -17,9 +17,9 @@ def write_config(tiny_config: Path, path: Path, iterations: int) -> Path:
     """The tiny run by iterations: a checkpoint after each, dropout, and a moving average."""
     path.write_text(
         f"_base_ = [{str(tiny_config)!r}]\n"
-        f"train_cfg = dict(_delete_=True, type='IterBasedTrainLoop', max_iters={iterations},\n"
+        f"train_cfg = dict(_delete_=True, type='ResumableIterLoop', max_iters={iterations},\n"
         f"                 val_interval={iterations // 2})\n"
-        "train_dataloader = dict(sampler=dict(_delete_=True, type='InfiniteSampler'))\n"
+        "train_dataloader = dict(sampler=dict(_delete_=True, type='NumberedInfiniteSampler'))\n"
         f"param_scheduler = [dict(type='PolyLR', end={iterations}, by_epoch=False)]\n"
         "default_hooks = dict(checkpoint=dict(by_epoch=False, interval=1),\n"
         "                     logger=dict(interval=1000, log_metric_by_epoch=False))\n"
@@ -44,9 +44,8 @@ def assert_bit_equal(found, expected):
         assert found == expected
 
 
-@pytest.mark.parametrize(
-    ("kills", "iterations"), [(2, 14), pytest.param(25, 60, marks=pytest.mark.slow)]
-)
+@pytest.mark.slow
+@pytest.mark.parametrize(("kills", "iterations"), [(2, 14), (25, 60)])
 def test_a_run_that_is_killed_ends_bit_equal(kills, iterations, tiny_config, tmp_path):
     config = write_config(tiny_config, tmp_path / "killed.py", iterations)
     numbers = map(str, (kills, iterations, 7))

@@ -12,9 +12,9 @@ from PIL import Image
 import mmseg_heritage.plugin  # noqa: F401
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.inference.predictor import BasePredictor, find_device
-from mmseg_heritage.taxonomy import LEVELS
+from mmseg_heritage.taxonomy import ARTEFACT, FINE_LEVEL
 
-FINE = LEVELS["fine"]
+FINE = ARTEFACT.levels[FINE_LEVEL]
 STEPS = ("LoadHeritageImage", "LoadARTeFACTAnnotations", "PackSegInputs")
 
 

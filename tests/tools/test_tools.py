@@ -42,6 +42,7 @@ def test_help_says_what_it_does(name, tmp_path):
     assert COMMANDS[name] in done.stdout
 
 
+@pytest.mark.slow
 def test_training_from_another_folder(tiny_config, tmp_path):
     options = ["--cfg-options", "max_iters=1"]
     done = run_tool("train.py", str(tiny_config), "--work-dir", "run", *options, cwd=tmp_path)

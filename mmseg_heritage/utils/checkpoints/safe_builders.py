@@ -70,9 +70,7 @@ class Reading(Protocol):
     """Bytes of the whole file."""
 
     def copying(self, size: int) -> None:
-        """Accounts for memory, see
-        :class:`mmseg_heritage.utils.checkpoints.safe_unpickler.SafeUnpickler`.
-        """
+        """Accounts for memory, as :class:`.safe_unpickler.SafeUnpickler` does."""
 
 
 def shown(value: Any) -> str:

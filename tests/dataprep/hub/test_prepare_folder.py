@@ -185,7 +185,9 @@ class TestAgain:
 class TestInterrupted:
     """Kills and full disks."""
 
-    @pytest.mark.parametrize("seed", range(3))
+    @pytest.mark.parametrize(
+        "seed", [0, *(pytest.param(seed, marks=pytest.mark.slow) for seed in (1, 2))]
+    )
     def test_a_killed_run_goes_on_to_the_same_folder(self, seed, prepared, hub_folder, tmp_path):
         rng = random.Random(seed)
         out = tmp_path / "out"

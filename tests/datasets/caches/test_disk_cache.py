@@ -164,6 +164,7 @@ fill_disk(cache.plan_cache(pairs), sys.argv[2])
 """
 
 
+@pytest.mark.slow
 def test_a_killed_fill_goes_on_where_it_stopped(sample_set, tmp_path, decoded):
     process = subprocess.Popen(
         [sys.executable, "-c", SLOW_FILL, str(sample_set), str(tmp_path)],

@@ -132,7 +132,7 @@ def shares_in(folder):
     }
 
 
-def test_a_resumed_run_logs_the_epochs_that_are_left(tiny_config, tmp_path):
+def test_a_resumed_run_logs_the_epochs_that_are_left_and_ends_bit_equal(tiny_config, tmp_path):
     options = {"max_epochs": 2, "default_hooks.checkpoint.interval": 1}
     folder = train(tiny_config, work_dir=str(tmp_path / "run"), cfg_options=options)
     whole = shares_in(folder)
@@ -148,6 +148,11 @@ def test_a_resumed_run_logs_the_epochs_that_are_left(tiny_config, tmp_path):
         cfg_options=options,
     )
     assert sorted(shares_in(resumed)) == [2]
+    weights = [
+        torch.load(run / "epoch_2.pth", weights_only=False)["state_dict"]
+        for run in (folder, resumed)
+    ]
+    assert all(torch.equal(weights[0][name], weights[1][name]) for name in weights[0])
     counted = [
         re.findall(r"in the (\d+) crops", log.read_text())
         for log in (*folder.glob("*/*.log"), *resumed.glob("*/*.log"))

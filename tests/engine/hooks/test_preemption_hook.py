@@ -45,7 +45,7 @@ def config(tiny_config, tmp_path):
     path = tmp_path / "all.py"
     path.write_text(
         f"_base_ = [{str(tiny_config)!r}]\n"
-        "num_workers = 2\n"
+        "train_dataloader = dict(num_workers=2, persistent_workers=True)\n"
         "optim_wrapper = dict(accumulative_counts=3, clip_grad=dict(max_norm=0.5))\n"
         "custom_hooks = [dict(type='EMAHook', momentum=0.1)]\n"
         "model = dict(backbone=dict(drop_path_rate=0.2), decode_head=dict(dropout_ratio=0.2))\n"
@@ -131,8 +131,10 @@ class _Slow:
 
 
 @pytest.mark.parametrize("number", preemption_hook.SIGNALS)
-def test_workers_outlive_the_signal(number):
-    loader = DataLoader(_Slow(), num_workers=2, worker_init_fn=preemption_hook.outlive_preemption)
+def test_workers_ignore_the_signal(number):
+    loader = DataLoader(
+        _Slow(), num_workers=2, worker_init_fn=preemption_hook.ignore_preemption_signals
+    )
     batches = iter(loader)
     found = [next(batches), next(batches)]  # one of each worker: both have begun
     for worker in batches._workers:

@@ -31,6 +31,7 @@ def test_two_are_kept_and_the_best(tiny_run):
     assert len([name for name in names if name.startswith("best_")]) == 1
 
 
+@pytest.mark.slow
 def test_a_full_disk_is_said_and_the_last_checkpoint_stays(tiny_config, tmp_path, monkeypatch):
     saved = 0
     real = os.fsync
@@ -55,6 +56,7 @@ def test_a_full_disk_is_said_and_the_last_checkpoint_stays(tiny_config, tmp_path
     assert (run / "iter_5.pth").is_file()
 
 
+@pytest.mark.slow
 def test_a_kill_before_validation_does_not_lose_the_best(tiny_config, tmp_path, monkeypatch):
     options = {"max_iters": 2}
     whole = train(tiny_config, str(tmp_path / "a"), cfg_options=options, skip_data_check=True)

@@ -78,8 +78,9 @@ TIMM = {
 }
 
 
-@pytest.mark.parametrize("wrapped", [False, True])
-@pytest.mark.parametrize("name", list(TIMM))
+@pytest.mark.parametrize(
+    ("name", "wrapped"), [*((name, False) for name in TIMM), ("test_convnext", True)]
+)
 def test_rates_of_timms_networks_rise_from_the_stem_to_the_head(name, wrapped):
     stages, num_layers = TIMM[name]
     model = Segmentor(TimmBackboneAdapter(name), wrapped)

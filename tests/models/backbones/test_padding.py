@@ -39,7 +39,13 @@ def test_what_the_network_takes_is_measured(name, build):
 
 
 @pytest.mark.parametrize(
-    "name", ["test_resnet", "test_efficientnet", "test_mambaout", "poolformer_s12"]
+    "name",
+    [
+        "test_resnet",
+        "test_efficientnet",
+        "test_mambaout",
+        pytest.param("poolformer_s12", marks=pytest.mark.slow),
+    ],
 )
 def test_every_remainder_of_a_size_gives_ceiled_sizes(name, build):
     model = build(name).eval().to("meta")
@@ -114,6 +120,7 @@ def test_coat_sees_the_whole_of_a_larger_image(build, image):
         ("mvitv2_tiny", 224, True),
     ],
 )
+@pytest.mark.slow
 def test_networks_whose_limits_are_hard_to_see(name, multiple, tiled, build, image):
     model = build(name).eval()
     assert (model.input_sizes.multiple, model.input_sizes.tiled) == ((multiple, multiple), tiled)

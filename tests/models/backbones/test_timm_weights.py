@@ -180,6 +180,7 @@ def test_weights_for_other_channels_are_refused(stored, taken, name, tmp_path, l
         load(tmp_path / "w.pth", name, in_channels=taken)
 
 
+@pytest.mark.slow
 def test_a_first_layer_that_rearranges_the_image_is_not_fitted(tmp_path, load):
     torch.save(timm.create_model("tresnet_m").state_dict(), tmp_path / "w.pth")
     with pytest.raises(InputError, match="tresnet_m: its first layer rearranges the image"):

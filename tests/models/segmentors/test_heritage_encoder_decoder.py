@@ -213,17 +213,17 @@ def test_losses_for_another_number_of_classes_are_refused(head, expected):
     aux = {"type": "FCNHead", "in_channels": "auto", "in_index": 2, "channels": 8,
            "num_classes": 16, **BN}  # fmt: skip
     aux["loss_decode"] = {**DICE, "class_weight": [1.0] * 16}
-    build({**FLAT, "loss_decode": {**FOCAL, "alpha": [1.0] * 16}}, auxiliary_head=aux)
+    build({**FLAT, "loss_decode": {**FOCAL, "alpha": [1.0] * 16}}, MIT, auxiliary_head=aux)
     with pytest.raises(InputError, match="do not fit the number of classes") as caught:
-        build({**FLAT, **head})
+        build({**FLAT, **head}, MIT)
     assert len(caught.value.problems) == len(expected)
     for problem, pattern in zip(caught.value.problems, expected, strict=True):
         assert re.search(pattern, problem)
     aux["loss_decode"]["class_weight"] = [1, 2]
     with pytest.raises(InputError, match=r"model\.auxiliary_head, loss_decode, .*2 weights for 16"):
-        build(FLAT, auxiliary_head=aux)
+        build(FLAT, MIT, auxiliary_head=aux)
     with pytest.raises(InputError, match=r"model\.auxiliary_head\.1, loss_decode"):
-        build(FLAT, auxiliary_head=[{**aux, "loss_decode": DICE}, aux])
+        build(FLAT, MIT, auxiliary_head=[{**aux, "loss_decode": DICE}, aux])
 
 
 @pytest.mark.parametrize(

@@ -68,6 +68,7 @@ class TestWhatLoads:
         assert found["optimizer"]["state"]
         assert_same(found, stock)
 
+    @pytest.mark.slow
     def test_a_run_with_moving_average_of_weights(self, tiny_run, tmp_path):
         from mmseg_heritage.apis.training import train
 
