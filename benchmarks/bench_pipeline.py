@@ -60,7 +60,7 @@ def bench_pipeline(folder: Path, images: int, rounds: int) -> None:
     from mmseg.registry import DATASETS
 
     import mmseg_heritage.plugin  # noqa: F401
-    from mmseg_heritage.runs.config_files import load_config
+    from mmseg_heritage.runs.config.config_files import load_config
     from mmseg_heritage.sample_set import make_sample_set
 
     init_default_scope("mmseg")

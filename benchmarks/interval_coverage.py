@@ -11,10 +11,10 @@ from __future__ import annotations
 
 import numpy as np
 
-from mmseg_heritage.evaluation.bootstrap import MIN_GROUPS, percentiles, resample_groups
-from mmseg_heritage.evaluation.levels import derived_levels
+from mmseg_heritage.evaluation.comparing.bootstrap import MIN_GROUPS, percentiles, resample_groups
+from mmseg_heritage.evaluation.comparing.significance import paired_p
+from mmseg_heritage.evaluation.counts.levels import derived_levels
 from mmseg_heritage.evaluation.means import all_means, class_ious, supported
-from mmseg_heritage.evaluation.significance import paired_p
 from mmseg_heritage.evaluation.store import Counts
 from mmseg_heritage.taxonomy import ARTEFACT
 

@@ -98,8 +98,8 @@ def mend_checkpoint_loading() -> None:
 
     mmengine calls ``torch.load`` without ``weights_only``, whose default is True since torch 2.6;
     that refuses the log history in every checkpoint that mmengine writes. Local files that torch
-    refuses are read by :func:`mmseg_heritage.utils.checkpoint.load_checkpoint_file`; everything
-    else stays as it was. The forks have a fallback of their own and are left alone.
+    refuses are read by :func:`mmseg_heritage.utils.checkpoints.checkpoint.load_checkpoint_file`;
+    everything else stays as it was. The forks have a fallback of their own and are left alone.
     """
     import functools
     import pickle
@@ -107,7 +107,7 @@ def mend_checkpoint_loading() -> None:
     import mmengine.runner.checkpoint as mmengine_checkpoint
 
     from mmseg_heritage.errors import InputError
-    from mmseg_heritage.utils.checkpoint import load_checkpoint_file
+    from mmseg_heritage.utils.checkpoints.checkpoint import load_checkpoint_file
 
     loader = mmengine_checkpoint.CheckpointLoader
     stock = loader._schemes[""]

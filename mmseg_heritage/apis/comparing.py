@@ -7,9 +7,9 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.bootstrap import RESAMPLES
-from mmseg_heritage.evaluation.comparison import compare_entries
-from mmseg_heritage.evaluation.comparison_tables import comparison_tables, long_table
+from mmseg_heritage.evaluation.comparing.bootstrap import RESAMPLES
+from mmseg_heritage.evaluation.comparing.comparison import compare_entries
+from mmseg_heritage.evaluation.comparing.comparison_tables import comparison_tables, long_table
 from mmseg_heritage.evaluation.tested_runs import read_entries
 from mmseg_heritage.utils.files import replacing, write_json
 
@@ -32,13 +32,14 @@ def compare(
         runs: See :func:`mmseg_heritage.evaluation.tested_runs.read_entries`.
         reference: Label of the run that the others are compared with; the first if None.
         out: Folder for :data:`FILES` and :data:`FIGURES`; None writes nothing.
-        allow_different: See :func:`mmseg_heritage.evaluation.comparable.require_comparable`.
+        allow_different: See
+            :func:`mmseg_heritage.evaluation.comparing.comparable.require_comparable`.
         resamples: Number of resamples of the bootstrap.
         seed: Of the resamples.
         overwrite: Allows replacing an earlier comparison in ``out``.
 
     Returns:
-        See :func:`mmseg_heritage.evaluation.comparison.compare_entries`.
+        See :func:`mmseg_heritage.evaluation.comparing.comparison.compare_entries`.
 
     Raises:
         InputError: If folders hold no tested run, if runs cannot be compared, if there are too few

@@ -22,10 +22,10 @@ from mmseg_heritage.evaluation.means import pooled_means
 from mmseg_heritage.evaluation.store import Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics, plain
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
-from mmseg_heritage.runs.config_files import load_config
-from mmseg_heritage.runs.iterations import as_list
+from mmseg_heritage.runs.config.config_files import load_config
+from mmseg_heritage.runs.config.iterations import as_list
+from mmseg_heritage.runs.config.variables import innermost_datasets
 from mmseg_heritage.runs.prepare import prepare, work_dir_of
-from mmseg_heritage.runs.variables import innermost_datasets
 from mmseg_heritage.taxonomy import FINE_LEVEL
 from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json

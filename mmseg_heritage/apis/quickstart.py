@@ -9,7 +9,7 @@ from mmseg_heritage.apis.testing import test
 from mmseg_heritage.apis.training import train
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.summary import load_metrics
-from mmseg_heritage.runs.config_files import config_folder
+from mmseg_heritage.runs.config.config_files import config_folder
 from mmseg_heritage.runs.resume import latest_checkpoint
 from mmseg_heritage.sample_set import make_sample_set
 from mmseg_heritage.utils.progress import progress_bar

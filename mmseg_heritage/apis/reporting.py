@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.comparison import compare_entries
+from mmseg_heritage.evaluation.comparing.comparison import compare_entries
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics, summarize
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, Entry, Run, read_entries
 from mmseg_heritage.utils.files import replacing
@@ -31,7 +31,8 @@ def report(
         pictures: Of each run the folder that its test filled with ``--show-dir``, in their order;
             empty for a report without pictures.
         reference: See :func:`mmseg_heritage.apis.comparing.compare`.
-        allow_different: See :func:`mmseg_heritage.evaluation.comparable.require_comparable`.
+        allow_different: See
+            :func:`mmseg_heritage.evaluation.comparing.comparable.require_comparable`.
         overwrite: Allows replacing ``out``.
 
     Returns:

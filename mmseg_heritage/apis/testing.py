@@ -18,12 +18,12 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
-from mmseg_heritage.runs.iterations import as_list
+from mmseg_heritage.runs.config.iterations import as_list
 from mmseg_heritage.runs.origin import check_same_classes, check_unseen, seen_images
 from mmseg_heritage.runs.prepare import build_runner, check_data, output_folder, prepare
 from mmseg_heritage.runs.provenance import run_stamp
 from mmseg_heritage.runs.trained_run import read_trained_run
-from mmseg_heritage.utils.checkpoint import check_weights_fit, checkpoint_reading
+from mmseg_heritage.utils.checkpoints.checkpoint import check_weights_fit, checkpoint_reading
 from mmseg_heritage.utils.distributed import alone, is_main_process
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.visualization.figures.score_figures import write_figures

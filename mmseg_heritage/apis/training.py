@@ -19,7 +19,7 @@ from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_work
 from mmseg_heritage.engine.launch import watching_processes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
-from mmseg_heritage.runs.config_files import load_config
+from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.environment import environment
 from mmseg_heritage.runs.origin import check_same_classes
 from mmseg_heritage.runs.prepare import (
@@ -39,7 +39,7 @@ from mmseg_heritage.runs.resume import (
     read_environment,
     training_config,
 )
-from mmseg_heritage.utils.checkpoint import (
+from mmseg_heritage.utils.checkpoints.checkpoint import (
     check_fits,
     check_resumable,
     checkpoint_reading,
@@ -73,7 +73,8 @@ def train(
             'auto' finds none the run starts again, so that one command serves a job's first start
             and every restart.
         amp: Turns mixed precision on in a config that does not have it.
-        cfg_options: Dotted key -> value, see :func:`mmseg_heritage.runs.config_files.load_config`.
+        cfg_options: Dotted key -> value, see
+            :func:`mmseg_heritage.runs.config.config_files.load_config`.
         launcher: 'none', 'pytorch', 'slurm' or 'mpi'.
         overwrite: Allows a new run in a folder that holds one.
         skip_data_check: Does not decode all images and masks before training.

@@ -18,7 +18,7 @@ from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOL
 from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.runs.shown_images import ShownImages
 from mmseg_heritage.runs.trained_run import read_trained_run
-from mmseg_heritage.utils.checkpoint import missing_checkpoint
+from mmseg_heritage.utils.checkpoints.checkpoint import missing_checkpoint
 from mmseg_heritage.utils.files import sha256, write_json
 from mmseg_heritage.utils.text import require_known
 from mmseg_heritage.visualization.figures import curves, sheets

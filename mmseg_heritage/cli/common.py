@@ -118,7 +118,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
 
     As in mmengine, ``a,b`` is a list, and ``true``, ``false`` and ``none`` may be in lower case.
     Values of paths and names stay as they are written, so that ``data_root=Fotos, Museum`` and
-    ``data_root=2021`` are folders (:data:`mmseg_heritage.runs.variables.TEXT_FIELDS`).
+    ``data_root=2021`` are folders (:data:`mmseg_heritage.runs.config.variables.TEXT_FIELDS`).
 
     Raises:
         InputError: If a pair has no '='.
@@ -126,7 +126,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     problems = [f"'{pair}'" for pair in pairs if "=" not in pair]
     if problems:
         raise InputError("--cfg-options takes KEY=VALUE pairs", problems)
-    from mmseg_heritage.runs.variables import TEXT_FIELDS  # not for --help
+    from mmseg_heritage.runs.config.variables import TEXT_FIELDS  # not for --help
 
     read: dict[str, Any] = {}
     for key, text in (pair.split("=", 1) for pair in pairs):

@@ -39,8 +39,8 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
 
 def run(args: argparse.Namespace) -> None:
     from mmseg_heritage.apis.comparing import compare
-    from mmseg_heritage.evaluation.bootstrap import RESAMPLES
-    from mmseg_heritage.evaluation.comparison_tables import comparison_tables
+    from mmseg_heritage.evaluation.comparing.bootstrap import RESAMPLES
+    from mmseg_heritage.evaluation.comparing.comparison_tables import comparison_tables
 
     content = compare(
         args.runs,

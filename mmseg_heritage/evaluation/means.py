@@ -11,15 +11,15 @@ from typing import Any
 
 import numpy as np
 
-from mmseg_heritage.evaluation.bootstrap import (
+from mmseg_heritage.evaluation.comparing.bootstrap import (
     MIN_GROUPS,
     RESAMPLES,
     Resamples,
     resample_groups,
 )
-from mmseg_heritage.evaluation.boundary import boundary_scores
-from mmseg_heritage.evaluation.calibration import calibration_error
-from mmseg_heritage.evaluation.confusion import (
+from mmseg_heritage.evaluation.counts.boundary import boundary_scores
+from mmseg_heritage.evaluation.counts.calibration import calibration_error
+from mmseg_heritage.evaluation.counts.confusion import (
     class_scores,
     level_counts,
     level_iou,
@@ -94,7 +94,8 @@ def confidence_intervals(
 
     Returns:
         Keys of :func:`all_means` and :func:`class_ious` -> what
-        :meth:`mmseg_heritage.evaluation.bootstrap.Resamples.interval` returns, in percent.
+        :meth:`mmseg_heritage.evaluation.comparing.bootstrap.Resamples.interval` returns, in
+        percent.
     """
     drawn = resample_groups(counts.groups, resamples, seed)
     found = {key: drawn.interval(values) for key, values in all_means(counts, drawn).items()}
@@ -164,7 +165,7 @@ def head_means(own: Mapping[str, np.ndarray]) -> dict[str, np.ndarray]:
 
     Args:
         own: Level name -> pooled counts (..., G + 1, G + 1), in the form of
-            :func:`mmseg_heritage.evaluation.confusion.level_counts`.
+            :func:`mmseg_heritage.evaluation.counts.confusion.level_counts`.
 
     Returns:
         ``<level>_head_mIoU`` -> float64 (...) in percent or NaN.

@@ -14,11 +14,11 @@ from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.boundary import TOLERANCE, boundary_counts, tolerance_pixels
-from mmseg_heritage.evaluation.calibration import BINS, calibration_counts
-from mmseg_heritage.evaluation.components import SIZE_EDGES, component_counts
-from mmseg_heritage.evaluation.confusion import class_scores, confusion_counts
-from mmseg_heritage.evaluation.levels import derived_levels
+from mmseg_heritage.evaluation.counts.boundary import TOLERANCE, boundary_counts, tolerance_pixels
+from mmseg_heritage.evaluation.counts.calibration import BINS, calibration_counts
+from mmseg_heritage.evaluation.counts.components import SIZE_EDGES, component_counts
+from mmseg_heritage.evaluation.counts.confusion import class_scores, confusion_counts
+from mmseg_heritage.evaluation.counts.levels import derived_levels
 from mmseg_heritage.evaluation.store import Counts, save_counts
 from mmseg_heritage.evaluation.summary import (
     CLASSES_FILE,
@@ -235,7 +235,7 @@ def _ids(sample: dict[str, Any], key: str) -> np.ndarray:
 def _own_counts(label: np.ndarray, prediction: np.ndarray, level: Level) -> np.ndarray:
     """Counts the map that a model predicted for a level, in the form of a derived level's counts.
 
-    See :func:`mmseg_heritage.evaluation.confusion.level_counts`.
+    See :func:`mmseg_heritage.evaluation.counts.confusion.level_counts`.
     """
     number = len(level.classes)
     prediction = np.where(prediction == IGNORE_INDEX, number, prediction)

@@ -49,7 +49,7 @@ class Counts:
         own_levels: Level name -> grouping of the C classes that the model has a head for.
         own: Level name of ``own_levels`` -> int64 (N, G + 1, G + 1) pixels of the map that the
             model's own head predicted, in the form of
-            :func:`mmseg_heritage.evaluation.confusion.level_counts`.
+            :func:`mmseg_heritage.evaluation.counts.confusion.level_counts`.
         boundary: int64 (N, C, 4) pixels: predicted boundary, of these within the tolerance of the
             true one, true boundary, of these within the tolerance of the predicted one.
         boundary_tolerance: Share of the image's diagonal.

@@ -15,12 +15,12 @@ from typing import Any
 import numpy as np
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.bootstrap import DEFINITIONS as INTERVAL_DEFINITIONS
-from mmseg_heritage.evaluation.bootstrap import MIN_GROUPS
-from mmseg_heritage.evaluation.boundary import TOLERANCE, boundary_scores
-from mmseg_heritage.evaluation.calibration import calibration_error
-from mmseg_heritage.evaluation.components import FOUND_SHARE
-from mmseg_heritage.evaluation.confusion import (
+from mmseg_heritage.evaluation.comparing.bootstrap import DEFINITIONS as INTERVAL_DEFINITIONS
+from mmseg_heritage.evaluation.comparing.bootstrap import MIN_GROUPS
+from mmseg_heritage.evaluation.counts.boundary import TOLERANCE, boundary_scores
+from mmseg_heritage.evaluation.counts.calibration import calibration_error
+from mmseg_heritage.evaluation.counts.components import FOUND_SHARE
+from mmseg_heritage.evaluation.counts.confusion import (
     all_clean,
     class_scores,
     level_counts,
@@ -46,7 +46,7 @@ COUNTS_FILE = "per_image.npz"
 CLASSES_FILE = "per_class.csv"
 
 SCORES = ("iou", "f1", "precision", "recall", "accuracy")
-"""Of a class, as :func:`mmseg_heritage.evaluation.confusion.class_scores` names them."""
+"""Of a class, as :func:`mmseg_heritage.evaluation.counts.confusion.class_scores` names them."""
 
 DEFINITIONS = {
     "unit": "percent",

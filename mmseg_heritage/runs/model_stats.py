@@ -23,10 +23,10 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
-from mmseg_heritage.runs.config_files import load_config
+from mmseg_heritage.runs.config.config_files import load_config
+from mmseg_heritage.runs.config.variables import VARIABLES
 from mmseg_heritage.runs.prepare import build_model
 from mmseg_heritage.runs.pretrained import mit_name
-from mmseg_heritage.runs.variables import VARIABLES
 from mmseg_heritage.utils.progress import Bar, no_bar
 
 CONVENTION = (
@@ -92,7 +92,7 @@ def measure_model(
         path: Config file.
         size: Side of the image, or (height, width), in pixels; None takes the config's
             training crop.
-        options: See :func:`mmseg_heritage.runs.config_files.load_config`.
+        options: See :func:`mmseg_heritage.runs.config.config_files.load_config`.
 
     Raises:
         InputError: If there is no such config, its model cannot be built, or does not run on an

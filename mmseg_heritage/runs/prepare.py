@@ -40,11 +40,11 @@ from mmseg_heritage.engine.launch import prepare_distributed
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones.timm_weights import RGB
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
-from mmseg_heritage.runs.class_weights import check_weights
-from mmseg_heritage.runs.contradictions import check_classes, check_trees
-from mmseg_heritage.runs.iterations import as_list
+from mmseg_heritage.runs.config.class_weights import check_weights
+from mmseg_heritage.runs.config.contradictions import check_classes, check_trees
+from mmseg_heritage.runs.config.iterations import as_list
+from mmseg_heritage.runs.config.variables import innermost_datasets
 from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders
-from mmseg_heritage.runs.variables import innermost_datasets
 from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.progress import progress_bar
 

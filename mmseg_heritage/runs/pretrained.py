@@ -14,7 +14,7 @@ from mmengine.logging import MMLogger
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones import TimmBackboneAdapter
-from mmseg_heritage.utils.checkpoint import load_checkpoint_file, weights_of
+from mmseg_heritage.utils.checkpoints.checkpoint import load_checkpoint_file, weights_of
 from mmseg_heritage.utils.files import replacing, sha256
 from mmseg_heritage.utils.progress import progress_bar
 

@@ -13,7 +13,7 @@ from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, Split
 from mmseg_heritage.engine.checkpoint_files import LAST, listed, located
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.machine import images_per_step
-from mmseg_heritage.utils.checkpoint import DamagedCheckpoint, load_checkpoint_file
+from mmseg_heritage.utils.checkpoints.checkpoint import DamagedCheckpoint, load_checkpoint_file
 from mmseg_heritage.utils.distributed import is_main_process
 
 ENVIRONMENT = "environment.json"

@@ -14,7 +14,7 @@ from PIL import Image
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.datasets.transforms import LoadARTeFACTAnnotations
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.confusion import class_scores, confusion_counts
+from mmseg_heritage.evaluation.counts.confusion import class_scores, confusion_counts
 from mmseg_heritage.evaluation.means import image_scores
 from mmseg_heritage.evaluation.store import Counts
 from mmseg_heritage.images.photographs import read_image

@@ -19,10 +19,10 @@ from mmengine.utils import import_modules_from_strings
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.runs.checkpoint_config import config_of_checkpoint
-from mmseg_heritage.runs.config_files import load_config, with_options
+from mmseg_heritage.runs.config.checkpoint_config import config_of_checkpoint
+from mmseg_heritage.runs.config.config_files import load_config, with_options
 from mmseg_heritage.runs.origin import check_same_model
-from mmseg_heritage.utils.checkpoint import (
+from mmseg_heritage.utils.checkpoints.checkpoint import (
     checkpoint_reading,
     classes_of,
     load_checkpoint_file,
@@ -70,7 +70,8 @@ def read_trained_run(
     Args:
         checkpoint: Checkpoint file.
         config: Config file, or the name of a shipped one; the config inside the checkpoint if None.
-        cfg_options: Dotted key -> value, see :func:`mmseg_heritage.runs.config_files.load_config`.
+        cfg_options: Dotted key -> value, see
+            :func:`mmseg_heritage.runs.config.config_files.load_config`.
         trust_checkpoint: Lets the checkpoint run code: what it stores, the modules that its config
             imports, and any function that its config names.
 

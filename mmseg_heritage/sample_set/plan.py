@@ -8,8 +8,8 @@ from dataclasses import dataclass
 
 import numpy as np
 
-from mmseg_heritage.sample_set.artworks import MAKERS
-from mmseg_heritage.sample_set.damages import CLASS_IDS, PAINTERS, plausible
+from mmseg_heritage.sample_set.artworks.all_artworks import MAKERS
+from mmseg_heritage.sample_set.damages.all_damages import CLASS_IDS, PAINTERS, plausible
 from mmseg_heritage.sample_set.noise import Shape, child_rng, pick
 
 _PLAN, _SPLIT = 0, 1

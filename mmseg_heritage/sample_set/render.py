@@ -7,10 +7,11 @@ from dataclasses import dataclass
 import numpy as np
 import numpy.typing as npt
 
-from mmseg_heritage.sample_set.artwork import clip
-from mmseg_heritage.sample_set.artworks import MAKERS
-from mmseg_heritage.sample_set.damage import lay
-from mmseg_heritage.sample_set.damages import CLASS_IDS, PAINTERS
+from mmseg_heritage.sample_set.artworks.all_artworks import MAKERS
+from mmseg_heritage.sample_set.artworks.artwork import clip
+from mmseg_heritage.sample_set.artworks.scene import Scene, place
+from mmseg_heritage.sample_set.damages.all_damages import CLASS_IDS, PAINTERS
+from mmseg_heritage.sample_set.damages.damage import lay
 from mmseg_heritage.sample_set.noise import (
     FloatArray,
     blur,
@@ -20,7 +21,6 @@ from mmseg_heritage.sample_set.noise import (
     value_noise,
 )
 from mmseg_heritage.sample_set.plan import ImagePlan
-from mmseg_heritage.sample_set.scene import Scene, place
 
 _OBJECT, _DAMAGE, _CAMERA = 2, 3, 4
 """Purposes of random streams; 0 and 1 belong to :mod:`plan`."""

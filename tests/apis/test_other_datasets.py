@@ -36,7 +36,7 @@ def config(tiny_config, copied_sample_set, tmp_path):
             root=str(copied_sample_set),
             classes=ARTEFACT.names,
             palette=palette,
-        )  # fmt: skip
+        )
     )
     return path
 

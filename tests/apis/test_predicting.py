@@ -12,7 +12,7 @@ from mmseg_heritage.apis import predict, train
 from mmseg_heritage.cli import main
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.photographs import read_image
-from mmseg_heritage.runs.config_files import load_config
+from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.prepare import build_model
 
 

@@ -10,7 +10,7 @@ from mmengine.runner import Runner
 from mmseg_heritage.apis.training import train
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs import prepare
-from mmseg_heritage.runs.config_files import config_folder, load_config
+from mmseg_heritage.runs.config.config_files import config_folder, load_config
 from mmseg_heritage.runs.machine import FITTED_FIELDS
 
 FOLDER = config_folder()

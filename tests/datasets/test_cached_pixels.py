@@ -20,7 +20,7 @@ from mmseg_heritage.apis.training import train
 from mmseg_heritage.datasets import ARTeFACTDataset, LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.datasets.caches import pixel_cache as decoding
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.runs.config_files import load_config
+from mmseg_heritage.runs.config.config_files import load_config
 
 LOAD = [LoadHeritageImage(), LoadARTeFACTAnnotations()]
 CONFIG = Path(__file__).resolve().parents[2] / "configs" / "segformer_mitb3_artefact.py"

@@ -48,7 +48,7 @@ def test_the_commands():
 
 def test_the_variables():
     pytest.importorskip("mmengine")
-    from mmseg_heritage.runs.variables import VARIABLES
+    from mmseg_heritage.runs.config.variables import VARIABLES
 
     page = (DOCS / "reference" / "variables.md").read_text(encoding="utf-8")
     assert rows(page, "variable") == [

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from sklearn.metrics import f1_score, jaccard_score, precision_score, recall_score
 
-from mmseg_heritage.evaluation.bootstrap import Resamples, resample_groups
-from mmseg_heritage.evaluation.confusion import confusion_counts
+from mmseg_heritage.evaluation.comparing.bootstrap import Resamples, resample_groups
+from mmseg_heritage.evaluation.counts.confusion import confusion_counts
 from mmseg_heritage.evaluation.means import (
     all_means,
     class_ious,

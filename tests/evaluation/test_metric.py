@@ -10,8 +10,8 @@ import torch
 pytest.importorskip("mmseg")
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.calibration import calibration_counts
-from mmseg_heritage.evaluation.confusion import confusion_counts
+from mmseg_heritage.evaluation.counts.calibration import calibration_counts
+from mmseg_heritage.evaluation.counts.confusion import confusion_counts
 from mmseg_heritage.evaluation.metric import PARTS, ConfusionMetric, log_key
 from mmseg_heritage.evaluation.store import load_counts
 from mmseg_heritage.evaluation.summary import SCHEMA, SCORES

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.levels import derived_levels
+from mmseg_heritage.evaluation.counts.levels import derived_levels
 from mmseg_heritage.evaluation.store import SCHEMA, load_counts, save_counts
 from mmseg_heritage.taxonomy import ARTEFACT
 

@@ -10,7 +10,7 @@ import numpy as np
 import pytest
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.bootstrap import MIN_GROUPS
+from mmseg_heritage.evaluation.comparing.bootstrap import MIN_GROUPS
 from mmseg_heritage.evaluation.means import all_means
 from mmseg_heritage.evaluation.summary import (
     SCHEMA,

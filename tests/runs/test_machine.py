@@ -88,7 +88,7 @@ def test_a_wrapped_data_set_has_another_number_of_images(upernet):
 
 
 def test_an_epoch_that_would_end_in_one_image_is_trained(tiny_config, sample_set, tmp_path):
-    from mmseg_heritage.runs.config_files import load_config
+    from mmseg_heritage.runs.config.config_files import load_config
     from mmseg_heritage.runs.prepare import build_datasets
 
     [training] = build_datasets(load_config(tiny_config), ("train",))["train"]

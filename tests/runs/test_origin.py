@@ -11,7 +11,7 @@ from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.split import default_split, load_split
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.summary import load_metrics
-from mmseg_heritage.runs.config_files import load_config
+from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.origin import check_same_model, check_unseen, seen_images
 from mmseg_heritage.utils.files import write_json
 

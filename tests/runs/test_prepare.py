@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.runs.config_files import load_config
+from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.prepare import (
     build_datasets,
     build_parts,

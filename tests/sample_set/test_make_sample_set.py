@@ -15,7 +15,7 @@ from PIL import Image
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.sample_set import generate, make_sample_set
-from mmseg_heritage.sample_set.artworks import MAKERS
+from mmseg_heritage.sample_set.artworks.all_artworks import MAKERS
 from mmseg_heritage.taxonomy import ARTEFACT, CONTENTS, IGNORE_INDEX, MATERIALS
 
 REAL_COMBINATIONS = {

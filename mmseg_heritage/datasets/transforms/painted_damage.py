@@ -10,9 +10,9 @@ from mmcv.transforms import BaseTransform
 from mmseg.registry import TRANSFORMS
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.sample_set.damage import lay
-from mmseg_heritage.sample_set.damages import PAINTERS
-from mmseg_heritage.sample_set.scene import Scene
+from mmseg_heritage.sample_set.artworks.scene import Scene
+from mmseg_heritage.sample_set.damages.all_damages import PAINTERS
+from mmseg_heritage.sample_set.damages.damage import lay
 from mmseg_heritage.taxonomy import ARTEFACT, CLEAN, IGNORE_INDEX, ClassList
 
 PAINTABLE = ("Dust", "Scratch", "Hair")

@@ -18,7 +18,11 @@ from safetensors.torch import load_file
 from torch import Tensor, nn
 
 from mmseg_heritage.errors import MAX_LISTED, InputError
-from mmseg_heritage.utils.checkpoint import checkpoint_reading, load_checkpoint_file, weights_of
+from mmseg_heritage.utils.checkpoints.checkpoint import (
+    checkpoint_reading,
+    load_checkpoint_file,
+    weights_of,
+)
 from mmseg_heritage.utils.distributed import is_main_process
 
 _Result = TypeVar("_Result")

@@ -12,8 +12,8 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from mmseg_heritage.evaluation.comparison import is_class
-from mmseg_heritage.evaluation.comparison_tables import class_name, verdict
+from mmseg_heritage.evaluation.comparing.comparison import is_class
+from mmseg_heritage.evaluation.comparing.comparison_tables import class_name, verdict
 from mmseg_heritage.visualization.figures.style import (
     BLUE,
     FEW_GROUPS,
@@ -44,7 +44,7 @@ def draw_comparison(folder: Path, content: Mapping[str, Any]) -> list[Path]:
     Args:
         folder: Where to write ``class_iou.png``; ``accuracy_speed.png`` where a test tells its
             speed; ``differences.png`` where there is something to compare.
-        content: See :func:`mmseg_heritage.evaluation.comparison.compare_entries`.
+        content: See :func:`mmseg_heritage.evaluation.comparing.comparison.compare_entries`.
 
     Returns:
         The pictures.

@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 from matplotlib.axes import Axes
 
-from mmseg_heritage.evaluation.bootstrap import MIN_GROUPS
+from mmseg_heritage.evaluation.comparing.bootstrap import MIN_GROUPS
 from mmseg_heritage.evaluation.means import damage_classes, support
 from mmseg_heritage.evaluation.store import Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics

@@ -20,7 +20,7 @@ from matplotlib.axes import Axes
 from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
-from mmseg_heritage.evaluation.bootstrap import MIN_GROUPS
+from mmseg_heritage.evaluation.comparing.bootstrap import MIN_GROUPS
 from mmseg_heritage.taxonomy import GROUP_COLORS
 from mmseg_heritage.utils.files import replacing
 

@@ -17,7 +17,7 @@ from typing import Any
 
 from jinja2 import Environment, PackageLoader, StrictUndefined
 
-from mmseg_heritage.evaluation.comparison_tables import comparison_tables
+from mmseg_heritage.evaluation.comparing.comparison_tables import comparison_tables
 from mmseg_heritage.evaluation.score_tables import Cell, Estimate, Table
 from mmseg_heritage.evaluation.store import Counts
 from mmseg_heritage.evaluation.tested_runs import Entry, Run
@@ -153,7 +153,8 @@ def comparison_page(
 
     Args:
         entries: What is compared.
-        content: What :func:`mmseg_heritage.evaluation.comparison.compare_entries` says of them.
+        content: What :func:`mmseg_heritage.evaluation.comparing.comparison.compare_entries` says of
+            them.
         panels: Of each entry, image id -> picture; empty without any.
 
     Raises:

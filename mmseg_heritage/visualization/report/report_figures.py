@@ -157,7 +157,8 @@ def comparison_figures(content: Mapping[str, Any]) -> list[Picture]:
     """Draws a comparison.
 
     Args:
-        content: What :func:`mmseg_heritage.evaluation.comparison.compare_entries` returns.
+        content: What :func:`mmseg_heritage.evaluation.comparing.comparison.compare_entries`
+            returns.
     """
     with TemporaryDirectory() as folder:
         return [

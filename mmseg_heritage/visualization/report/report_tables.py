@@ -7,8 +7,8 @@ from typing import Any
 
 import numpy as np
 
-from mmseg_heritage.evaluation.bootstrap import MIN_GROUPS
-from mmseg_heritage.evaluation.confusion import class_scores, level_counts, level_iou
+from mmseg_heritage.evaluation.comparing.bootstrap import MIN_GROUPS
+from mmseg_heritage.evaluation.counts.confusion import class_scores, level_counts, level_iou
 from mmseg_heritage.evaluation.means import damage_classes, image_scores
 from mmseg_heritage.evaluation.score_tables import Cell, Column, Estimate, Table
 from mmseg_heritage.evaluation.store import Counts

@@ -6,7 +6,7 @@ from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from typing import Any
 
-from mmseg_heritage.evaluation.comparison_tables import verdict
+from mmseg_heritage.evaluation.comparing.comparison_tables import verdict
 
 _MEANINGS = {
     "damage_IoU": (
@@ -114,7 +114,8 @@ def compared_findings(content: Mapping[str, Any]) -> list[str]:
     """Says in sentences which runs can be told apart by the main scores.
 
     Args:
-        content: What :func:`mmseg_heritage.evaluation.comparison.compare_entries` returns.
+        content: What :func:`mmseg_heritage.evaluation.comparing.comparison.compare_entries`
+            returns.
     """
     return [
         _compared(label, content["reference"], key, found["scores"][key])

@@ -132,7 +132,9 @@ class _Slow:
 
 @pytest.mark.parametrize("number", preemption_hook.SIGNALS)
 def test_workers_ignore_the_signal(number):
-    loader = DataLoader(_Slow(), num_workers=2, worker_init_fn=preemption_hook.ignore_preemption_signals)
+    loader = DataLoader(
+        _Slow(), num_workers=2, worker_init_fn=preemption_hook.ignore_preemption_signals
+    )
     batches = iter(loader)
     found = [next(batches), next(batches)]  # one of each worker: both have begun
     for worker in batches._workers:

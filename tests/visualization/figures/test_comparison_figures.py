@@ -8,7 +8,7 @@ import pytest
 from matplotlib.figure import Figure
 from PIL import Image
 
-from mmseg_heritage.evaluation.comparison import compare_entries
+from mmseg_heritage.evaluation.comparing.comparison import compare_entries
 from mmseg_heritage.evaluation.tested_runs import Entry, Run
 from mmseg_heritage.visualization.figures import comparison_figures as module
 from mmseg_heritage.visualization.figures.comparison_figures import draw_comparison

@@ -6,7 +6,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_heritage.evaluation.levels import derived_levels
+from mmseg_heritage.evaluation.counts.levels import derived_levels
 from mmseg_heritage.images.writing import color_table
 from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.visualization.figures import sheets as module

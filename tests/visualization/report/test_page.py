@@ -12,7 +12,7 @@ import pytest
 from PIL import Image
 
 from mmseg_heritage.apis.reporting import scores_of
-from mmseg_heritage.evaluation.comparison import compare_entries
+from mmseg_heritage.evaluation.comparing.comparison import compare_entries
 from mmseg_heritage.evaluation.tested_runs import read_entries
 from mmseg_heritage.visualization.report.page import comparison_page, render, run_page
 

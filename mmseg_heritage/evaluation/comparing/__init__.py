@@ -1,0 +1,1 @@
+"""Tested runs beside each other, with intervals and tests."""

@@ -1,0 +1,1 @@
+"""Counts of one image, as pure functions of its label and prediction."""

@@ -1,0 +1,1 @@
+"""Configs: files, short variables, what they contradict, what a checkpoint holds of them."""

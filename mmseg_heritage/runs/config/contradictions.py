@@ -1,0 +1,112 @@
+"""Values of a config that cannot be used, or not together, found before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator, Sequence
+from typing import Any
+
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.runs.config.iterations import as_list
+from mmseg_heritage.runs.config.variables import VARIABLES, heads
+from mmseg_heritage.taxonomy import ARTEFACT
+
+
+def contradictions(cfg: Any) -> list[str]:
+    """Lists values of a config that cannot be used, or that contradict each other.
+
+    Args:
+        cfg: The config.
+
+    Returns:
+        One line each, naming the fields and what to do.
+    """
+    return [*_wrong_values(cfg), *_wrong_schedules(cfg)]
+
+
+def _wrong_values(cfg: Any) -> Iterator[str]:
+    """Yields the fields of the variables whose values cannot be used."""
+    for name, variable in VARIABLES.items():
+        for node, key in variable.places(cfg):
+            if key in node and not variable.allows(node[key]):
+                yield f"{name} must be {variable.expected}, found {node[key]!r}"
+                break
+
+
+def _wrong_schedules(cfg: Any) -> Iterator[str]:
+    """Yields what does not fit between the length of the training, its rate and its schedules."""
+    train_cfg = cfg.get("train_cfg") or {}
+    lr = (cfg.get("optim_wrapper") or {}).get("optimizer", {}).get("lr")
+    for i, schedule in enumerate(as_list(cfg.get("param_scheduler"))):
+        place = f"param_scheduler[{i}] ({schedule.get('type')})"
+        by_epoch = schedule.get("by_epoch", True)
+        unit = "max_epochs" if by_epoch else "max_iters"
+        length = train_cfg.get(unit)
+        steps = schedule.get("total_steps")
+        if steps is not None and length is not None and steps != length:
+            yield (
+                f"{place}.total_steps is {steps}, train_cfg.{unit} {length}: the cycle would not "
+                "end with the training. Give both one value, or use PerGroupOneCycleLR, which "
+                "lasts as long as the training"
+            )
+        peak = schedule.get("eta_max")
+        if peak is not None and lr is not None and peak != lr:
+            yield (
+                f"{place}.eta_max is {peak}, optim_wrapper.optimizer.lr {lr}: the schedule would "
+                "take the place of the rate. Give both one value, or use PerGroupOneCycleLR, "
+                "whose peak is the optimizer's rate"
+            )
+        begin = schedule.get("begin", 0)
+        if length is not None and begin >= length:
+            yield (
+                f"{place}.begin is {begin}, but the training has {unit}={length}; a warm-up must "
+                "be shorter than the training (warmup_epochs)"
+            )
+
+
+def check_classes(cfg: Any, num_classes: int) -> None:
+    """Verifies that every head predicts as many classes as the data set has.
+
+    Args:
+        cfg: The run's config.
+        num_classes: Number of classes of the data set.
+
+    Raises:
+        InputError: With every head that disagrees.
+    """
+    problems = [
+        f"model.{name}.num_classes is {head['num_classes']}"
+        for name, head in heads(cfg).items()
+        if head.get("num_classes") not in (None, num_classes)
+    ]
+    if problems:
+        raise InputError(
+            f"the data set has {num_classes} classes; set num_classes={num_classes}, or change the "
+            "classes of the data set",
+            problems,
+        )
+
+
+def check_trees(cfg: Any, classes: Sequence[str]) -> None:
+    """Verifies that hierarchical heads group the classes of the data set, and not other ones.
+
+    Args:
+        cfg: The run's config.
+        classes: Names of the trained classes, in order of their ids.
+
+    Raises:
+        InputError: With every head that groups others.
+    """
+    problems = []
+    for name, head in heads(cfg).items():
+        if head.get("type") != "HierarchicalUPerHead":
+            continue
+        listed = head.get("classes") or ARTEFACT.names
+        names = [entry if isinstance(entry, str) else entry.get("name") for entry in listed]
+        if names != list(classes):
+            problems.append(f"model.{name}.classes: {', '.join(map(str, names))}")
+    if problems:
+        raise InputError(
+            f"the data set's classes are {', '.join(classes)}; list them, with their groups, in "
+            "'classes' of the head that has a tree of classes",
+            problems,
+        )

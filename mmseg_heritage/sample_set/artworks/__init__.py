@@ -1,0 +1,1 @@
+"""The artworks of the sample set before they are damaged."""

@@ -1,0 +1,1 @@
+"""The damages of the sample set, one drawing for each class."""

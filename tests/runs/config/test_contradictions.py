@@ -1,0 +1,23 @@
+"""What does not fit between the parts of a config is said."""
+
+import pytest
+from mmengine.config import Config
+
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.runs.config.contradictions import check_trees
+from mmseg_heritage.taxonomy import ARTEFACT
+
+OWN = ("Clean", "Mold")
+
+
+def config(**head):
+    return Config({"model": {"decode_head": {"type": "HierarchicalUPerHead", **head}}})
+
+
+def test_a_tree_over_other_classes_than_those_of_the_data_set_is_refused():
+    for cfg in (config(), config(classes=["Mold", "Clean"])):
+        with pytest.raises(InputError, match="the data set's classes are Clean, Mold; list them"):
+            check_trees(cfg, OWN)
+    check_trees(config(classes=["Clean", {"name": "Mold", "group": "Biological"}]), OWN)
+    check_trees(config(), ARTEFACT.names)
+    check_trees(config(type="UPerHead"), OWN)
