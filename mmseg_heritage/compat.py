@@ -93,7 +93,7 @@ def install_ops_stub() -> None:
         sys.meta_path.append(OpsStubFinder())
 
 
-def mend_checkpoint_loading() -> None:
+def fix_checkpoint_loading() -> None:
     """Lets mmengine 0.10 read its own checkpoints again on torch 2.6 and later.
 
     mmengine calls ``torch.load`` without ``weights_only``, whose default is True since torch 2.6;

@@ -21,9 +21,9 @@ if _missing:
 with warnings.catch_warnings():  # of the forks' mmcv; nothing here needs the op
     warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention")
     from mmseg_heritage import datasets, engine, models  # registration
-from mmseg_heritage.compat import mend_checkpoint_loading  # noqa: E402
+from mmseg_heritage.compat import fix_checkpoint_loading  # noqa: E402
 from mmseg_heritage.evaluation import metric  # noqa: E402  registration
 
-mend_checkpoint_loading()
+fix_checkpoint_loading()
 
 __all__ = ["datasets", "engine", "metric", "models"]

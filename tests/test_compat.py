@@ -14,7 +14,7 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmseg_heritage.compat import OpsStubFinder, _OpsStub, mend_checkpoint_loading
+from mmseg_heritage.compat import OpsStubFinder, _OpsStub, fix_checkpoint_loading
 from mmseg_heritage.errors import InputError
 
 
@@ -125,8 +125,8 @@ class TestMendedLoading:
         schemes = OrderedDict(CheckpointLoader._schemes)
         schemes[""] = mmengine_checkpoint.load_from_local  # as before the plugin was imported
         monkeypatch.setattr(CheckpointLoader, "_schemes", schemes)
-        mend_checkpoint_loading()
-        mend_checkpoint_loading()  # which changes nothing more
+        fix_checkpoint_loading()
+        fix_checkpoint_loading()  # which changes nothing more
 
     def test_checkpoints_of_mmengine_can_be_read_again(self, tmp_path):
         path = str(tmp_path / "own.pth")

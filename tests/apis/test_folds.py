@@ -178,7 +178,7 @@ def test_runs_are_neither_replaced_nor_mixed_unasked(
         ("0", None, {}, "no fold '0'"),
         ("fold", None, {}, "no fold 'fold'"),
         ("1", "epoch_3.pth", {}, "--resume without 'epoch_3.pth'"),
-        ("1", None, {"split_file": ""}, "needs the variables data_root and split_file"),
+        ("1", None, {"split_file": ""}, "--fold needs data_root and split_file"),
         ("1", None, {"split_file": "splits/holdout.json"}, "expected a folder of split manifests"),
         ("1", None, {"split_file": "images"}, "expected a folder of split manifests"),
         ("1", None, {"test_evaluator.type": "IoUMetric"}, "what ConfusionMetric writes"),

@@ -123,7 +123,9 @@ def test_a_checkpoint_of_other_classes_is_refused(tiny_run, tmp_path):
     classes[2:4] = classes[3], classes[2]
     checkpoint["meta"]["dataset_meta"]["classes"] = classes
     torch.save(checkpoint, tmp_path / "other.pth")
-    with pytest.raises(InputError, match="trained on other classes than it is tested on") as caught:
+    with pytest.raises(
+        InputError, match="trained on other classes than the data set has"
+    ) as caught:
         run_test(tmp_path / "other.pth", work_dir=str(tmp_path / "run"))
     assert caught.value.problems == [
         "id 2: 'Dust' in the checkpoint, 'Peel' in the data set",

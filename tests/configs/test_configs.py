@@ -69,7 +69,6 @@ NARROW = {"model.decode_head.channels": 16}
             SMALL_TIMM | {"model.decode_head.decoder_channels": [16, 8, 8, 8, 8]},
         ),
         ("upernet_convnext-tiny_artefact-aux", SMALL_TIMM | NARROW),
-        ("upernet_convnext-tiny_artefact-layer-decay", SMALL_TIMM | NARROW),
         ("hierarchical_convnext-tiny_artefact-6gb", SMALL_TIMM | NARROW),
         ("deeplabv3plus_resnet50_artefact", {"model.backbone.model_name": "test_resnet"} | NARROW),
     ],

@@ -132,6 +132,6 @@ def test_the_messages_are_those_of_the_package(message):
         pytest.skip("a message of torch")
     message = message.removeprefix("ImportError: ")
     # What a message fills in (numbers, names, modes) is an expression in the source.
-    pieces = re.split(r"\d+|RGB|'[\w.]+'|mit_b3_\S+", message)
+    pieces = re.split(r"\d+|, (?=found)|RGB|'[\w.]+'|mit_b3_\S+", message)
     for piece in (piece.strip(" ;,") for piece in pieces):
         assert piece in SOURCE, f"nowhere in the package: {piece!r}"

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Sequence
-from typing import Any
+from collections.abc import Callable, Collection, Sequence
+from typing import Any, TypeVar
 
 import timm
 from mmengine.logging import MMLogger
@@ -33,6 +33,10 @@ _FIXED_ARGUMENTS = {
     "in_chans": "it is called in_channels here",
     "num_classes": "there is no classifier",
 }
+
+
+_T = TypeVar("_T")
+_MEASUREMENTS: dict[tuple[str, str, str, tuple[int, ...]], Any] = {}
 
 
 @MODELS.register_module()
@@ -134,8 +138,11 @@ class TimmBackboneAdapter(BaseModule):
         self.img_size = (height, width)
         self.pixel_mean = tuple(255 * value for value in cfg["mean"])
         self.pixel_std = tuple(255 * value for value in cfg["std"])
-        self.input_sizes = measure_input_sizes(
-            self.timm_model, model_name, self.out_strides, in_channels, self.img_size
+        self.input_sizes = self._measured(
+            "input sizes",
+            lambda: measure_input_sizes(
+                self.timm_model, model_name, self.out_strides, in_channels, self.img_size
+            ),
         )
         self._size_change_logged = False  # whether an image that is much changed has been logged
         self._frozen_modules = self._freeze(frozen_stages)
@@ -212,11 +219,25 @@ class TimmBackboneAdapter(BaseModule):
         """
         if self.with_cp:
             self._turn_checkpointing(False)  # see the constructor
-        used = measure_dependence(self.timm_model, self.in_channels, self.img_size, maps)
+        used = self._measured(
+            f"used by {sorted(maps)}",
+            lambda: measure_dependence(self.timm_model, self.in_channels, self.img_size, maps),
+        )
         if self.with_cp:
             self._turn_checkpointing(True)
         for name, parameter in self.timm_model.named_parameters():
             parameter.requires_grad_(name in used)
+
+    def _measured(self, what: str, measure: Callable[[], _T]) -> _T:
+        """Returns what was measured on a network of the same name and arguments in this process.
+
+        A run builds its model several times, and a measurement takes as long as some iterations.
+        """
+        arguments = repr(sorted(self._arguments.items()))
+        key = (what, self.model_name, arguments, self.out_indices)
+        if key not in _MEASUREMENTS:
+            _MEASUREMENTS[key] = measure()
+        return _MEASUREMENTS[key]
 
     def layer_ids(self) -> dict[str, int]:
         """Returns the depth of each parameter: 0 in the stem, then counting up.

@@ -6,7 +6,6 @@ test and a training wrote; a config is read as text and never run.
 
 from __future__ import annotations
 
-import ast
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -15,6 +14,7 @@ from typing import Any
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, load_split
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, Run
+from mmseg_heritage.utils.config_text import plain_values
 
 _SHOWN = 6  # of several different values, as folds have them
 _UNKNOWN = "not recorded"
@@ -63,37 +63,15 @@ def training_config(run: Run) -> dict[str, Any]:
 
 
 def read_dump(path: Path) -> dict[str, Any]:
-    """Reads a config as mmengine writes it, ``name = literal or dict(...)``, without running it.
+    """Reads a config as mmengine writes it, without running it.
 
     Returns:
         Name -> value; what is not written so is left out, such as a config with code in it.
     """
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"))
-    except (OSError, SyntaxError, ValueError, RecursionError):
+        return plain_values(path.read_text(encoding="utf-8"))
+    except (OSError, ValueError):
         return {}
-    values = {}
-    for statement in tree.body:
-        if isinstance(statement, ast.Assign) and isinstance(statement.targets[0], ast.Name):
-            try:
-                values[statement.targets[0].id] = _literal(statement.value)
-            except (ValueError, TypeError, SyntaxError, RecursionError):
-                continue
-    return values
-
-
-def _literal(node: ast.expr) -> Any:
-    """Evaluates literals and ``dict(key=...)``, inside each other."""
-    if isinstance(node, ast.Call) and isinstance(node.func, ast.Name) and node.func.id == "dict":
-        if node.args or any(word.arg is None for word in node.keywords):
-            raise ValueError("no plain dict")
-        return {word.arg: _literal(word.value) for word in node.keywords}
-    if isinstance(node, (ast.List, ast.Tuple)):
-        return [_literal(element) for element in node.elts]
-    if isinstance(node, ast.Dict):
-        pairs = zip(node.keys, node.values, strict=True)
-        return {ast.literal_eval(key): _literal(value) for key, value in pairs if key is not None}
-    return ast.literal_eval(node)
 
 
 def _model(stamps: Sequence[Mapping[str, Any]], config: Mapping[str, Any]) -> list[tuple[str, str]]:
@@ -173,7 +151,7 @@ def _training(
         if _at(cycle, key) is not None
     ]
     head = _at(config, "model", "decode_head")
-    heads = head if isinstance(head, list) else [head]
+    heads = head if isinstance(head, (list, tuple)) else [head]
     optimizer = _at(config, "optim_wrapper", "optimizer")
     rows = {
         "config": _distinct(Path(str(path)).name for path in _each(stamps, "config")),
@@ -231,7 +209,9 @@ def _of_type(node: Any, part: str, key: str) -> Any:
         if part in str(node.get("type")) and key in node:
             return node[key]
         node = list(node.values())
-    found = (_of_type(inner, part, key) for inner in node) if isinstance(node, list) else ()
+    found = (
+        (_of_type(inner, part, key) for inner in node) if isinstance(node, (list, tuple)) else ()
+    )
     return next((value for value in found if value is not None), None)
 
 
@@ -279,7 +259,7 @@ def _distinct(values: Iterable[Any]) -> str:
 
 def _types(part: Any) -> str:
     """Names the type of a part of a config, or of each in a list, with its timm model."""
-    parts = part if isinstance(part, list) else [part]
+    parts = part if isinstance(part, (list, tuple)) else [part]
     names = []
     for one in parts:
         name, model = _at(one, "type"), _at(one, "model_name")

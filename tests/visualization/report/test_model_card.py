@@ -111,7 +111,7 @@ def test_a_config_is_read_and_never_run(folder, tmp_path):
         "g = [x for x in range(3)]\n"
         "h = dict(b)\n"
     )
-    assert read_dump(path) == {"b": {"c": [{"d": 1}, [2, None]], "e": {"f": -1.5}}}
+    assert read_dump(path) == {"b": {"c": [{"d": 1}, (2, None)], "e": {"f": -1.5}}}
     assert not (tmp_path / "ran").exists()
     assert training_config(read_run(folder)) == read_dump(path)
     path.write_text("not python (")
