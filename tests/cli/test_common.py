@@ -94,3 +94,25 @@ def test_options_may_stand_between_what_is_given():
         with pytest.raises(SystemExit) as raised:
             _parse(wrong)
         assert raised.value.code == 2
+
+
+@pytest.mark.parametrize("text", ["Fotos, Museum", "2021", "a,b", "[x]", "1e3", "True"])
+def test_paths_and_names_stay_text(text):
+    names = ("data_root", "split_file", "pretrained", "train_dataloader.dataset.data_root",
+             "load_from", "work_dir", "experiment_name")  # fmt: skip
+    assert parse_options([f"{name}={text}" for name in names]) == dict.fromkeys(names, text)
+
+
+def test_none_stays_none():
+    assert parse_options(["pretrained=none", "load_from=None"]) == {
+        "pretrained": None, "load_from": None,
+    }  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [("[1, 2.5]", [1, 2.5]), ("1,2", [1, 2]), ("none", None), ("a, b/w.json", "a, b/w.json"),
+     ("weights.json", "weights.json")],
+)  # fmt: skip
+def test_class_weights_are_numbers_or_a_file(text, expected):
+    assert parse_options([f"class_weights={text}"]) == {"class_weights": expected}

@@ -104,6 +104,18 @@ class TestAnotherRun:
         }
         assert sorted(path.name for path in run.iterdir()) == before
 
+    def test_class_weights_that_were_edited_since(self, tiny_run, tmp_path):
+        file = tmp_path / "weights.json"
+        file.write_text(str([2] + [1] * 15))
+        options = {"max_iters": 1, "class_weights": str(file)}
+        folder = train(tiny_run.config, str(tmp_path / "run"), cfg_options=options)
+        file.write_text(str([3] + [1] * 15))
+        with pytest.raises(InputError, match="holds a run of another config") as caught:
+            train(tiny_run.config, str(folder), resume="auto", cfg_options=options)
+        assert "model.decode_head.loss_decode.0.class_weight.0: the run has 2.0, now 3.0" in str(
+            caught.value
+        )
+
     def test_another_split(self, tiny_run, run):
         options = {"max_iters": 3, "split_file": ""}
         with pytest.raises(InputError, match="split: the run has 'holdout', now"):

@@ -15,7 +15,7 @@ from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 from PIL import Image
 
-import mmseg_heritage.plugin  # noqa: F401  with mmcv-lite before mmseg.apis
+from mmseg_heritage import Predictor
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
 from mmseg_heritage.images.photographs import read_image
@@ -77,12 +77,16 @@ def test_test_with_augmentation_merges_the_views(mmseg_tool, tiny_run, tmp_path)
     assert 0 <= json.loads(scores.read_text())["aAcc"] <= 100
 
 
-def test_a_path_and_an_array_give_one_map(tiny_run, photographs):
+def test_a_path_and_an_array_give_the_map_of_our_predictor(tiny_run, photographs):
     model = init_model(str(tiny_run.config), str(tiny_run.checkpoint), device="cpu")
     by_path = [ids_of(inference_model(model, str(path))) for path in photographs]
     by_array = [ids_of(inference_model(model, read_image(p)[..., ::-1])) for p in photographs]
     assert all(np.array_equal(a, b) for a, b in zip(by_path, by_array, strict=True))
     assert len({ids.tobytes() for ids in by_path}) > 1
+    ours = Predictor(tiny_run.checkpoint, device="cpu")
+    assert all(
+        np.array_equal(ids, ours(p).class_map) for ids, p in zip(by_path, photographs, strict=True)
+    )
 
 
 def test_the_inferencer_gives_the_same_maps(tiny_run, photographs, tmp_path):
