@@ -103,7 +103,7 @@ CHILDREN = {
     ),
     "decoder": (
         "model = dict(decode_head=dict(_delete_=True, type='UNetHead', in_channels='auto', "
-        "in_strides='auto', image_channels='auto', decoder_channels=(16, 8), num_classes=16, "
+        "in_strides='auto', image_channels='auto', decoder_channels=(16, 8, 8, 8, 8), num_classes=16, "
         "loss_decode=dict(type='MaskedCrossEntropyLoss')))",
         "model.decode_head.type", "UNetHead",
     ),

@@ -51,8 +51,8 @@ def test_levels_follow_from_clean_and_from_groups(write):
     ("entry", "problem"),
     [
         (
-            {"name": "B", "color": "#000000"},
-            "'B': unknown key 'color'; did you mean color",
+            {"name": "B", "colr": "#000000"},
+            "'B': unknown key 'colr'; did you mean color",
         ),
         ({"name": "B", "id": 255}, "class 1 'B': id: expected a mask value 0..254, found 255"),
         ({"name": "B", "id": True}, "id: expected a mask value 0..254, found True"),

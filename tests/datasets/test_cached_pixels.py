@@ -219,10 +219,9 @@ def test_parts_that_do_not_fit_together_are_refused_before_anything_is_written(
     tiny_config, tmp_path, monkeypatch
 ):
     """Each part alone would fit: 8 and 2 of 12 photographs."""
-    cfg = load_config(tiny_config)
-    cfg.train_dataloader.dataset.pipeline = cfg.val_dataloader.dataset.pipeline = []
+    dataset = load_config(tiny_config).train_dataloader.dataset
     parts = [
-        ARTeFACTDataset(data_root=cfg.data_root, split=split).cache_items()
+        ARTeFACTDataset(dataset.data_root, split, dataset.ann_file).cache_items()
         for split in ("train", "val")
     ]
     monkeypatch.setattr(decoding, "_DECODING_BYTES", 0)
