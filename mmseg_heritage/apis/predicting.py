@@ -53,7 +53,8 @@ def predict(
             reported after the others are done.
     """
     given = [photographs] if isinstance(photographs, (str, os.PathLike)) else photographs
-    files, out = _photographs([Path(path) for path in given]), output_folder(out_dir)
+    files, clashes = _photographs([Path(path) for path in given])
+    out = output_folder(out_dir)
     if any(out == Path(path).resolve() for path in given):
         raise InputError(
             f"{out}: results among the photographs would be taken for photographs next time; "
@@ -62,7 +63,7 @@ def predict(
     if not overwrite:
         _check_output(out, files)
     predictor = Predictor(checkpoint, config, device, cfg_options, trust_checkpoint)
-    written, problems = [], []
+    written, problems = [], list(clashes)
     with progress_bar("predicting") as report:
         for done, photograph in enumerate(files, start=1):
             try:
@@ -70,12 +71,14 @@ def predict(
             except InputError as error:
                 problems.append(str(error))
             report(done, len(files))
-    if problems and len(files) == 1:
+    if len(problems) == 1 and not written and not clashes:
         raise InputError(problems[0])
     if problems:
         others = f"; the results of the others are in {out}" if written else ""
         raise InputError(
-            f"{len(problems)} of {len(files)} photographs could not be predicted{others}", problems
+            f"{len(problems)} of {len(files) + len(clashes)} photographs could not be predicted"
+            f"{others}",
+            problems,
         )
     return written
 
@@ -109,8 +112,11 @@ def _predict_one(predictor: Predictor, photograph: Path, out: Path) -> Path:
     return out / f"{name}.json"
 
 
-def _photographs(paths: Sequence[Path]) -> list[Path]:
-    """Returns the photographs to predict, and refuses two of one name, which would share files."""
+def _photographs(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
+    """Returns the photographs to predict, and a line for each that shares its name with another.
+
+    The results of these would be the same files, so that none of them is predicted.
+    """
     files: list[Path] = []
     problems = []
     for path in paths:
@@ -128,14 +134,17 @@ def _photographs(paths: Sequence[Path]) -> list[Path]:
         files += found
     if problems or not files:
         raise InputError("there is nothing to predict", problems)
-    names: dict[str, Path] = {}
+    of_name: dict[str, list[Path]] = {}
     for file in files:
-        other = names.setdefault(file.stem, file)
-        if other is not file:
-            problems.append(f"{file} and {other}")
-    if problems:
-        raise InputError("photographs of one name would share their results", problems)
-    return files
+        of_name.setdefault(file.stem, []).append(file)
+    clashes = [
+        f"{file}: has the name of {', '.join(str(other) for other in same if other is not file)}, "
+        "and their results would be the same files; rename it, or give another --out"
+        for same in of_name.values()
+        if len(same) > 1
+        for file in same
+    ]
+    return [same[0] for same in of_name.values() if len(same) == 1], clashes
 
 
 def _check_output(out: Path, photographs: Sequence[Path]) -> None:

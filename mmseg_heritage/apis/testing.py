@@ -11,6 +11,7 @@ from mmengine.dataset import BaseDataset
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.visualizing import visualize as draw
+from mmseg_heritage.dataprep.splits.split import SPLIT_FILE
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.hooks import InferenceTimeHook
 from mmseg_heritage.engine.launch import watching_processes
@@ -131,6 +132,11 @@ def _seen_images(
     split, samples = dataset.read_split()
     tested = [dataset.get_data_info(i)["sample_id"] for i in range(len(dataset))]
     seen = seen_images(samples, tested, checkpoint)
+    if seen is None and is_main_process():
+        print(
+            f"warning: {Path(checkpoint).parent} holds no {SPLIT_FILE}, so that nobody can tell "
+            "whether the tested images were trained on. Keep it beside the checkpoint"
+        )
     if not allow_seen:
         check_unseen(seen, split, checkpoint)
     return seen

@@ -196,7 +196,9 @@ def open_image(source: Source, label: str, what: str = "image") -> Iterator[Open
     """
     max_pixels()  # a wrong environment is no fault of the file
     if not isinstance(source, bytes) and not Path(source).is_file():
-        raise ImageFault(f"{label}: no such file", "missing")
+        is_folder = Path(source).is_dir()
+        found = "a folder, where one image file is expected" if is_folder else "no such file"
+        raise ImageFault(f"{label}: {found}", "missing")
     try:
         with _PILLOW_LIMIT_LIFTED, _file_of(source) as file:
             suffix = "" if isinstance(source, bytes) else Path(source).suffix

@@ -14,8 +14,8 @@ from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.launch import without_sync_bn
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.inference.predictor import BasePredictor, find_device
+from mmseg_heritage.runs.build import build_model, config_errors
 from mmseg_heritage.runs.config.variables import innermost_datasets
-from mmseg_heritage.runs.prepare import build_model, config_errors
 from mmseg_heritage.runs.trained_run import TrainedRun, read_trained_run
 from mmseg_heritage.utils.checkpoints.checkpoint import check_weights_fit
 

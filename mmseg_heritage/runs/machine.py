@@ -19,6 +19,9 @@ options):
 
 from __future__ import annotations
 
+from collections.abc import Mapping
+from typing import Any
+
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
@@ -80,6 +83,33 @@ def images_per_step(cfg: Config) -> int | None:
     return batch_size and batch_size * get_world_size()
 
 
+def training_length(cfg: Config, num_samples: int) -> int | None:
+    """Returns how many iterations a training by epochs has.
+
+    Args:
+        cfg: The run's config.
+        num_samples: Number of training images.
+
+    Returns:
+        None for a training by iterations, and where a sampler or a wrapper of the data set decides
+        how many images an epoch has.
+    """
+    loader, epochs = cfg.train_dataloader, cfg.train_cfg.get("max_epochs")
+    batch, known = loader.get("batch_size"), ("DefaultSampler", "NumberedSampler")
+    plain = loader.get("sampler", {}).get("type") in known and not _repeats(loader.dataset)
+    if not (epochs and batch and plain):
+        return None
+    of_process = -(-num_samples // get_world_size())  # round_up of the samplers
+    return epochs * (of_process // batch if loader.get("drop_last") else -(-of_process // batch))
+
+
+def _repeats(dataset: Mapping[str, Any]) -> bool:
+    """Whether a wrapper can change the number of images."""
+    if dataset.get("type") == "SeededDataset":
+        return _repeats(dataset["dataset"])
+    return "dataset" in dataset or "datasets" in dataset
+
+
 def fit_last_batch(cfg: Config, model: nn.Module, num_samples: int) -> None:
     """Sees to it that no training batch of one image meets a head that needs two.
 
@@ -107,8 +137,7 @@ def fit_last_batch(cfg: Config, model: nn.Module, num_samples: int) -> None:
             "norm_cfg.type=GN model.decode_head.norm_cfg.num_groups=32"
         )
     endless = "Infinite" in str(loader.get("sampler"))
-    # RepeatDataset and its like change the number.
-    wrapped = "dataset" in loader.dataset or "datasets" in loader.dataset
+    wrapped = _repeats(loader.dataset)
     if endless or loader.get("drop_last"):
         return
     if wrapped or num_samples % loader.batch_size == 1:

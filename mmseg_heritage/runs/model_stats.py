@@ -23,9 +23,9 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
+from mmseg_heritage.runs.build import build_model
 from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.config.variables import VARIABLES
-from mmseg_heritage.runs.prepare import build_model
 from mmseg_heritage.runs.pretrained import mit_name
 from mmseg_heritage.utils.progress import Bar, no_bar
 

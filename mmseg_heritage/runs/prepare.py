@@ -2,49 +2,36 @@
 
 from __future__ import annotations
 
-import contextlib
-import inspect
-import logging
 import os
-import warnings
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.dist import broadcast_object_list
-from mmengine.optim import build_optim_wrapper
-from mmengine.registry import init_default_scope
 from mmengine.runner import Runner
 from mmseg.registry import (
     DATASETS,
-    HOOKS,
-    METRICS,
-    MODELS,
-    OPTIMIZERS,
-    PARAM_SCHEDULERS,
-    TRANSFORMS,
 )
-from torch.utils.data import DataLoader
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.dataprep.checks.sample_check import check_pixels
 from mmseg_heritage.dataprep.splits.split import Split
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.datasets.caches.pixel_cache import check_memory
-from mmseg_heritage.datasets.transforms import LoadHeritageImage
 from mmseg_heritage.engine.launch import prepare_distributed
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.models.backbones.timm_weights import RGB
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
+from mmseg_heritage.runs.build import build_parts, config_errors, gathered, raise_all
 from mmseg_heritage.runs.config.class_weights import check_weights
-from mmseg_heritage.runs.config.contradictions import check_classes, check_trees
-from mmseg_heritage.runs.config.iterations import as_list
+from mmseg_heritage.runs.config.contradictions import (
+    check_classes,
+    check_iterations,
+    check_trees,
+)
 from mmseg_heritage.runs.config.variables import innermost_datasets
-from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders
+from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders, training_length
 from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.progress import progress_bar
 
@@ -68,114 +55,6 @@ def output_folder(path: str | Path) -> Path:
                 raise InputError(f"{place}: expected a folder to write to, found a file")
             break
     return folder
-
-
-@contextlib.contextmanager
-def config_errors(part: str) -> Iterator[None]:
-    """Turns what registries and constructors raise for a bad config into an :class:`InputError`.
-
-    Args:
-        part: Key of the config that is built inside the block.
-    """
-    try:
-        yield
-    except InputError:
-        raise
-    except (KeyError, TypeError, ValueError, AssertionError, AttributeError) as error:
-        # KeyError quotes its message; the rest of mmengine's is a link to its tutorial.
-        reason = str(error.args[0] if error.args else type(error).__name__)
-        reason = reason.split(". Please check whether", 1)[0]
-        raise InputError(f"the config's '{part}' cannot be built: {reason}") from error
-
-
-def build_model(cfg: Config) -> torch.nn.Module:
-    """Builds the model of a config on the CPU, without loading weights into it.
-
-    Raises:
-        InputError: If the config describes no model.
-    """
-    quiet_known_warnings()
-    init_default_scope(cfg.get("default_scope") or "mmseg")
-    with config_errors("model"):
-        return MODELS.build(cfg.model)
-
-
-def build_parts(cfg: Config, parts: Sequence[str]) -> torch.nn.Module:
-    """Builds once, to throw away, what the Runner would build after it has made the run's folder.
-
-    Args:
-        cfg: The run's config.
-        parts: Of 'train', 'val', 'test'.
-
-    Returns:
-        The model, for more checks.
-
-    Raises:
-        InputError: Naming the key that cannot be built.
-    """
-    model = build_model(cfg)
-    for part in parts:
-        _check_loader(cfg, part)
-        key = f"{part}_dataloader.dataset.pipeline"
-        with config_errors(key):
-            pipeline = innermost_datasets(cfg, f"{part}_dataloader")[0].get("pipeline") or []
-            _check_channels(key, [TRANSFORMS.build(step) for step in pipeline], model)
-        for evaluator in as_list(cfg.get(f"{part}_evaluator")):
-            with config_errors(f"{part}_evaluator"):
-                METRICS.build(evaluator)
-    for hook in [*(cfg.get("default_hooks") or {}).values(), *as_list(cfg.get("custom_hooks"))]:
-        if isinstance(hook, Mapping):
-            _check_hook(hook, model)
-    if "train" in parts:
-        with config_errors("optim_wrapper"):
-            name = cfg.optim_wrapper.optimizer.type
-            if isinstance(name, str) and OPTIMIZERS.get(name) is None:
-                raise KeyError(f"there is no optimizer {name}")
-            optimizer = build_optim_wrapper(model, ConfigDict(cfg.optim_wrapper))
-        for scheduler in as_list(cfg.get("param_scheduler")):
-            with config_errors("param_scheduler"):
-                options = {k: v for k, v in scheduler.items() if k != "convert_to_iter_based"}
-                length = "max_epochs" if options.get("by_epoch", True) else "max_iters"
-                options.setdefault("end", cfg.train_cfg.get(length, 1))
-                PARAM_SCHEDULERS.build(options, default_args={"optimizer": optimizer})
-    return model
-
-
-def _check_hook(hook: Mapping[str, Any], model: torch.nn.Module) -> None:
-    """Builds a hook of this package; of others only the name is looked up.
-
-    They may need what only a Runner has, as mmseg's SegVisualizationHook does a visualizer.
-    """
-    with config_errors("default_hooks or custom_hooks"):
-        kind = HOOKS.get(hook["type"]) if isinstance(hook["type"], str) else hook["type"]
-        if kind is None:
-            raise KeyError(f"there is no hook {hook['type']}")
-        if not kind.__module__.startswith("mmseg_heritage."):
-            return
-        built = HOOKS.build(hook)
-    if hasattr(built, "check_model"):
-        built.check_model(model)
-
-
-def _check_channels(key: str, steps: Sequence[object], model: torch.nn.Module) -> None:
-    """Refuses to load color images for a backbone that takes more or fewer channels."""
-    backbone = getattr(model, "backbone", None)
-    channels = RGB if backbone is None else image_channels(backbone)
-    if channels != RGB and any(type(step) is LoadHeritageImage for step in steps):
-        raise InputError(
-            f"{key}: LoadHeritageImage gives images of {RGB} channels, but model.backbone takes "
-            f"{channels}; put a loading step of your own there, or set in_channels={RGB}"
-        )
-
-
-def _check_loader(cfg: Config, part: str) -> None:
-    """Refuses settings that neither torch's DataLoader nor mmengine knows."""
-    known = {*inspect.signature(DataLoader).parameters, "dataset", "num_batch_per_epoch"}
-    unknown = [f"{key}: no such setting" for key in cfg[f"{part}_dataloader"] if key not in known]
-    if unknown:
-        raise InputError(
-            f"the config's '{part}_dataloader' takes {', '.join(sorted(known))}", unknown
-        )
 
 
 @dataclass(frozen=True)
@@ -213,14 +92,20 @@ def prepare(cfg: Config, parts: Sequence[str]) -> Prepared:
     """
     prepare_distributed(cfg)
     fit_loaders(cfg)
-    datasets = build_datasets(cfg, parts)
-    own = [d for found in datasets.values() for d in found if isinstance(d, ARTeFACTDataset)]
-    split = own[0].read_split()[0] if own else None
-    if split is not None:
-        check_weights(cfg, split)
-    model = build_parts(cfg, parts)
+    errors: list[InputError] = []
+    with gathered(errors):
+        datasets = build_datasets(cfg, parts)
+        own = [d for found in datasets.values() for d in found if isinstance(d, ARTeFACTDataset)]
+        split = own[0].read_split()[0] if own else None
+        if split is not None:
+            check_weights(cfg, split)
+    with gathered(errors):
+        model = build_parts(cfg, parts)
+    raise_all(errors)
     if "train" in parts:
         fit_last_batch(cfg, model, sum(map(len, datasets["train"])))
+        if iterations := training_length(cfg, sum(map(len, datasets["train"]))):
+            check_iterations(cfg, iterations)
     return Prepared(cfg, datasets, split, model)
 
 
@@ -246,16 +131,9 @@ def build_datasets(cfg: Config, parts: Sequence[str]) -> dict[str, list[BaseData
         if not found:
             errors.append(InputError(f"the config's '{key}' has no data set"))
         for options in found:
-            try:
-                with config_errors(f"{key}.dataset"):
-                    datasets[part].append(DATASETS.build({**options, "pipeline": []}))
-            except InputError as error:
-                if str(error) not in map(str, errors):  # all parts fail alike on a missing folder
-                    errors.append(error)
-    if len(errors) == 1:
-        raise errors[0]
-    if errors:
-        raise InputError("the data sets of this run cannot be read", map(str, errors))
+            with gathered(errors), config_errors(f"{key}.dataset"):
+                datasets[part].append(DATASETS.build({**options, "pipeline": []}))
+    raise_all(errors)
     numbers = {part: len(d.metainfo["classes"]) for part in parts for d in datasets[part]}
     if len(set(numbers.values())) > 1:
         raise InputError(
@@ -348,19 +226,3 @@ def build_runner(cfg: Config) -> Runner:
     if deterministic and torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
     return runner
-
-
-def quiet_known_warnings() -> None:
-    """Hides warnings of the stack that say nothing about the user's run."""
-    # torch.optim's order is checked before a GradScaler may skip the first step.
-    warnings.filterwarnings("ignore", message="Detected call of `lr_scheduler.step")
-    # mmengine's file client is deprecated by mmengine itself.
-    warnings.filterwarnings("ignore", message=".*HardDiskBackend.*", category=DeprecationWarning)
-    # mmseg's heads call their own deprecated build_loss.
-    warnings.filterwarnings("ignore", message="``build_loss`` would be deprecated")
-    # Two classes have two channels here, as all other numbers of classes do.
-    warnings.filterwarnings("ignore", message="For binary segmentation, we suggest")
-    warnings.filterwarnings("ignore", message=".*pkg_resources is deprecated.*")
-    # mmseg's hook draws for mmseg's own --show-dir only.
-    warnings.filterwarnings("ignore", message="The draw is False")
-    logging.getLogger("matplotlib").setLevel(logging.WARNING)

@@ -13,7 +13,7 @@ from mmseg_heritage.apis.testing import test as run_test
 from mmseg_heritage.apis.training import train
 from mmseg_heritage.evaluation.summary import load_metrics
 from mmseg_heritage.runs.config.config_files import load_config
-from mmseg_heritage.runs.prepare import build_model
+from mmseg_heritage.runs.build import build_model
 
 FOLDER = Path(__file__).resolve().parents[2] / "configs"
 CONFIGS = sorted(FOLDER.glob("*.py"))

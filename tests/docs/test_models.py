@@ -7,11 +7,11 @@ import pytest
 
 pytest.importorskip("mmseg")
 
+from mmseg_heritage.runs.build import build_parts
 from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.config.variables import VARIABLES
 from mmseg_heritage.runs.model_stats import CONVENTION, measure_model, measure_models
 from mmseg_heritage.runs.model_tables import backbone_table, check_tables, config_table
-from mmseg_heritage.runs.prepare import build_parts
 
 ROOT = Path(__file__).resolve().parents[2]
 CONFIGS = ROOT / "configs"

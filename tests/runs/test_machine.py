@@ -10,7 +10,7 @@ import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.training import train
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs import machine
-from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders
+from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders, training_length
 
 
 def build(head, **kwargs):
@@ -140,3 +140,16 @@ def test_a_hook_that_is_none_is_left_out_where_mmengine_would_stop():
     cfg = Config({"default_hooks": hooks})
     fit_loaders(cfg)
     assert cfg.default_hooks == {"logger": None, "timer": {"type": "IterTimerHook"}}
+
+
+@pytest.mark.parametrize("drop_last", [False, True])
+@pytest.mark.parametrize("num_samples", range(3, 12))
+def test_the_length_of_a_training_is_that_of_its_loader(num_samples, drop_last):
+    cfg = loader(3, drop_last=drop_last, sampler={"type": "NumberedSampler"})
+    cfg.train_cfg = {"max_epochs": 5}
+    batches = torch.utils.data.DataLoader(range(num_samples), 3, drop_last=drop_last)
+    assert training_length(cfg, num_samples) == 5 * len(batches)
+    cfg.train_dataloader.dataset = {"type": "SeededDataset", "dataset": {"type": "A"}}
+    assert training_length(cfg, num_samples) == 5 * len(batches)
+    cfg.train_dataloader.dataset.dataset = {"type": "RepeatDataset", "dataset": {"type": "A"}}
+    assert training_length(cfg, num_samples) is None

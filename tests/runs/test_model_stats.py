@@ -11,13 +11,13 @@ from torch import nn
 from torch.nn import functional
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.runs.build import build_model
 from mmseg_heritage.runs.model_stats import (
     count_flops,
     count_parameters,
     measure_model,
     measure_models,
 )
-from mmseg_heritage.runs.prepare import build_model
 
 REPOSITORY = Path(__file__).resolve().parents[2]
 

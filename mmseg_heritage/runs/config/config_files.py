@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
@@ -12,7 +12,7 @@ from mmengine.config import Config
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.config.class_weights import weights_as_numbers
 from mmseg_heritage.runs.config.contradictions import contradictions
-from mmseg_heritage.runs.config.unread_names import check_names
+from mmseg_heritage.runs.config.unread_names import unread_names
 from mmseg_heritage.runs.config.variables import (
     VARIABLES,
     missing_place,
@@ -90,17 +90,19 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         raise
     except Exception as error:  # a config is a program: it can fail in any way
         raise InputError(f"{path}: the config cannot be read ({error})") from error
-    check_names(path)
-    return with_options(cfg, options or {}, str(path))
+    return with_options(cfg, options or {}, str(path), unread_names(path))
 
 
-def with_options(cfg: Config, options: Mapping[str, Any], origin: str) -> Config:
+def with_options(
+    cfg: Config, options: Mapping[str, Any], origin: str, problems: Sequence[str] = ()
+) -> Config:
     """Applies ``--cfg-options`` to a config, and verifies that its values go together.
 
     Args:
         cfg: The config, changed in place.
         options: See :func:`load_config`.
         origin: What the config was read from, for messages.
+        problems: What is already known to be wrong, to be told together with the rest.
 
     Returns:
         ``cfg``.
@@ -113,18 +115,18 @@ def with_options(cfg: Config, options: Mapping[str, Any], origin: str) -> Config
     if wrong:
         raise InputError(f"{origin}: these values cannot be used", wrong)
     short = {key: value for key, value in options.items() if key.split(".")[0] in VARIABLES}
-    if problems := [p for key in short if (p := missing_place(cfg, key.split(".")[0]))]:
+    if missing := [p for key in short if (p := missing_place(cfg, key.split(".")[0]))]:
         raise InputError(
             f"{origin}: variables of --cfg-options reach only what the config has; set the fields "
             "of other parts by their full names",
-            problems,
+            missing,
         )
     for key, value in short.items():
         set_variable(cfg, key, value)
     cfg.merge_from_dict({key: value for key, value in options.items() if key not in short})
     weights_as_numbers(cfg)
-    if found := contradictions(cfg):
-        raise InputError(f"{origin}: these values cannot be used together", found)
+    if found := [*problems, *contradictions(cfg)]:
+        raise InputError(f"{origin}: the config has no effect or no meaning in these places", found)
     return cfg
 
 

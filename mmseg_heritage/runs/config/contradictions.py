@@ -35,6 +35,12 @@ def _wrong_values(cfg: Any) -> Iterator[str]:
 def _wrong_schedules(cfg: Any) -> Iterator[str]:
     """Yields what does not fit between the length of the training, its rate and its schedules."""
     train_cfg = cfg.get("train_cfg") or {}
+    lengths = [unit for unit in ("max_epochs", "max_iters") if train_cfg.get(unit) is not None]
+    if len(lengths) > 1:
+        yield (
+            f"train_cfg has max_epochs={train_cfg['max_epochs']} and max_iters="
+            f"{train_cfg['max_iters']}; a training lasts for one of them"
+        )
     lr = (cfg.get("optim_wrapper") or {}).get("optimizer", {}).get("lr")
     for i, schedule in enumerate(as_list(cfg.get("param_scheduler"))):
         place = f"param_scheduler[{i}] ({schedule.get('type')})"
@@ -61,6 +67,31 @@ def _wrong_schedules(cfg: Any) -> Iterator[str]:
                 f"{place}.begin is {begin}, but the training has {unit}={length}; a warm-up must "
                 "be shorter than the training (warmup_epochs)"
             )
+
+
+def check_iterations(cfg: Any, iterations: int) -> None:
+    """Verifies schedules that count iterations in a training that counts epochs.
+
+    Args:
+        cfg: The run's config.
+        iterations: Of the whole training.
+
+    Raises:
+        InputError: With every schedule of another length, which would stop the training, or not
+            end with it.
+    """
+    problems = [
+        f"param_scheduler[{i}] ({schedule.get('type')}).total_steps is {schedule['total_steps']}"
+        for i, schedule in enumerate(as_list(cfg.get("param_scheduler")))
+        if not schedule.get("by_epoch", True)
+        and schedule.get("total_steps", iterations) != iterations
+    ]
+    if problems:
+        raise InputError(
+            f"the training has {iterations} iterations; give the schedule as many steps, or use "
+            "PerGroupOneCycleLR, which lasts as long as the training",
+            problems,
+        )
 
 
 def check_classes(cfg: Any, num_classes: int) -> None:

@@ -203,6 +203,7 @@ def _is_rate(value: Any) -> bool:
 
 _COUNT: dict[str, Any] = {"allows": _is_positive, "expected": "a positive integer"}
 _DATASET = "train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict({}=...))"
+_STEP = "_base_.train_dataloader.dataset.pipeline[N].{} = ..., where N is the place of that step"
 
 VARIABLES: dict[str, Variable] = {
     "data_root": Variable(
@@ -223,19 +224,19 @@ VARIABLES: dict[str, Variable] = {
     ),
     "crop_size": Variable(
         "side of the training crops in pixels; backbones of a fixed size are built for it",
-        _crop_sizes, "train_dataloader = dict(dataset=dict(pipeline=[...]))",
+        _crop_sizes, _STEP.format("size"),
         needs="a step RareClassCrop or RandomSquareCrop in train_dataloader", **_COUNT,
     ),
     "rare_class_prob": Variable(
         "share of the training crops that are placed on a rare class, 0..1",
         _in_steps("rare_class_prob", ("RareClassCrop",), "train_dataloader"),
-        "train_dataloader = dict(dataset=dict(pipeline=[...]))",
+        _STEP.format("rare_class_prob"),
         needs="a step RareClassCrop in train_dataloader",
     ),
     "augmentation": Variable(
         "none, light, medium, heavy, heritage or film_damage",
         _in_steps("tier", ("HeritageAugmentation",), "train_dataloader"),
-        "train_dataloader = dict(dataset=dict(pipeline=[...]))",
+        _STEP.format("tier"),
         needs="a step HeritageAugmentation in train_dataloader",
     ),
     "max_edge": Variable(

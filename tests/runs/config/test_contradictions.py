@@ -4,7 +4,7 @@ import pytest
 from mmengine.config import Config
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.runs.config.contradictions import check_trees
+from mmseg_heritage.runs.config.contradictions import check_iterations, check_trees
 from mmseg_heritage.taxonomy import ARTEFACT
 
 OWN = ("Clean", "Mold")
@@ -21,3 +21,13 @@ def test_a_tree_over_other_classes_than_those_of_the_data_set_is_refused():
     check_trees(config(classes=["Clean", {"name": "Mold", "group": "Biological"}]), OWN)
     check_trees(config(), ARTEFACT.names)
     check_trees(config(type="UPerHead"), OWN)
+
+
+@pytest.mark.parametrize("steps", [2, 500])
+def test_schedules_of_iterations_last_as_long_as_the_training(steps):
+    schedule = {"type": "OneCycleLR", "by_epoch": False, "total_steps": steps}
+    cfg = {"param_scheduler": [{"type": "LinearLR", "by_epoch": False}, schedule]}
+    check_iterations(cfg, steps)
+    with pytest.raises(InputError, match="the training has 40 iterations") as caught:
+        check_iterations(cfg, 40)
+    assert caught.value.problems == [f"param_scheduler[1] (OneCycleLR).total_steps is {steps}"]
