@@ -91,3 +91,11 @@ def test_another_split_is_refused_unless_seen_images_are_wanted(tiny_run, tmp_pa
     assert main([*arguments, "--allow-seen", *options]) == 0
     metrics = load_metrics(tmp_path / "out" / "evaluation" / "metrics.json")
     assert metrics["run"]["seen_images"] == {"train": len(parts["train"]), "val": 0}
+
+
+def test_a_checkpoint_without_its_split_says_what_nobody_can_tell(tiny_run, tmp_path, capsys):
+    alone = shutil.copy(tiny_run.checkpoint, tmp_path / "alone.pth")
+    assert main(["test", str(alone), "--work-dir", str(tmp_path), "--skip-data-check"]) == 0
+    assert f"warning: {tmp_path} holds no split.json" in capsys.readouterr().out
+    metrics = load_metrics(tmp_path / "evaluation" / "metrics.json")
+    assert metrics["run"]["seen_images"] is None

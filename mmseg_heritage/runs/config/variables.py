@@ -203,7 +203,7 @@ def _is_rate(value: Any) -> bool:
 
 _COUNT: dict[str, Any] = {"allows": _is_positive, "expected": "a positive integer"}
 _DATASET = "train_dataloader = val_dataloader = test_dataloader = dict(dataset=dict({}=...))"
-_STEP = "_base_.train_dataloader.dataset.pipeline[N].{} = ..., where N is the place of that step"
+_STEP = "_base_.train_dataloader.dataset.pipeline[N].{} = ..."  # N: place of the step
 
 VARIABLES: dict[str, Variable] = {
     "data_root": Variable(
