@@ -3,6 +3,7 @@
 import csv
 import hashlib
 import json
+import os
 import shutil
 import subprocess
 import sys
@@ -148,6 +149,7 @@ def test_two_processes_find_what_one_finds(tiny_run, tmp_path):
              "--skip-data-check", "--allow-seen", "--cfg-options", *options],
             capture_output=True,
             text=True,
+            env={**os.environ, "OMP_NUM_THREADS": "1"},  # torchrun's choice for two, not for one
         )  # fmt: skip
         assert done.returncode == 0, done.stderr
         content = load_metrics(folder / "evaluation" / "metrics.json")
