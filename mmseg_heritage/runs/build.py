@@ -64,18 +64,27 @@ def _innermost_class(error: Exception) -> str:
     return name
 
 
+class _SeveralErrors(InputError):
+    """What :func:`raise_all` raises for more than one error."""
+
+    def __init__(self, errors: Sequence[InputError]) -> None:
+        super().__init__("several things of this run cannot be used", map(str, errors))
+        self.errors = errors
+
+
 @contextlib.contextmanager
 def gathered(errors: list[InputError]) -> Iterator[None]:
     """Keeps an :class:`InputError` for later, unless the same one is kept already.
 
     Args:
-        errors: What was found so far; see :func:`raise_all`.
+        errors: What was found so far; see :func:`raise_all`. Several errors in one are taken apart.
     """
     try:
         yield
-    except InputError as error:
-        if str(error) not in map(str, errors):  # all parts fail alike on a missing folder
-            errors.append(error)
+    except InputError as found:
+        for error in found.errors if isinstance(found, _SeveralErrors) else [found]:
+            if str(error) not in map(str, errors):  # all parts fail alike on a missing folder
+                errors.append(error)
 
 
 def raise_all(errors: Sequence[InputError]) -> None:
@@ -87,7 +96,7 @@ def raise_all(errors: Sequence[InputError]) -> None:
     if len(errors) == 1:
         raise errors[0]
     if errors:
-        raise InputError("several things of this run cannot be used", map(str, errors))
+        raise _SeveralErrors(errors)
 
 
 def build_model(cfg: Config) -> torch.nn.Module:

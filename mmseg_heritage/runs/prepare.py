@@ -75,8 +75,11 @@ class Prepared:
 
     def own_datasets(self) -> list[ARTeFACTDataset]:
         """Returns the data sets of this package's own kind, of all parts."""
-        everything = (dataset for found in self.datasets.values() for dataset in found)
-        return [dataset for dataset in everything if isinstance(dataset, ARTeFACTDataset)]
+        return _own(self.datasets)
+
+
+def _own(datasets: Mapping[str, Sequence[BaseDataset]]) -> list[ARTeFACTDataset]:
+    return [d for found in datasets.values() for d in found if isinstance(d, ARTeFACTDataset)]
 
 
 def prepare(cfg: Config, parts: Sequence[str]) -> Prepared:
@@ -95,7 +98,7 @@ def prepare(cfg: Config, parts: Sequence[str]) -> Prepared:
     errors: list[InputError] = []
     with gathered(errors):
         datasets = build_datasets(cfg, parts)
-        own = [d for found in datasets.values() for d in found if isinstance(d, ARTeFACTDataset)]
+        own = _own(datasets)
         split = own[0].read_split()[0] if own else None
         if split is not None:
             check_weights(cfg, split)
@@ -103,8 +106,9 @@ def prepare(cfg: Config, parts: Sequence[str]) -> Prepared:
         model = build_parts(cfg, parts)
     raise_all(errors)
     if "train" in parts:
-        fit_last_batch(cfg, model, sum(map(len, datasets["train"])))
-        if iterations := training_length(cfg, sum(map(len, datasets["train"]))):
+        num_samples = sum(map(len, datasets["train"]))
+        fit_last_batch(cfg, model, num_samples)
+        if iterations := training_length(cfg, num_samples):
             check_iterations(cfg, iterations)
     return Prepared(cfg, datasets, split, model)
 
@@ -143,7 +147,7 @@ def build_datasets(cfg: Config, parts: Sequence[str]) -> dict[str, list[BaseData
         )
     check_classes(cfg, numbers[parts[0]])
     check_trees(cfg, datasets[parts[0]][0].metainfo["classes"])
-    own = [d for found in datasets.values() for d in found if isinstance(d, ARTeFACTDataset)]
+    own = _own(datasets)
     kept = [item for d in own if d.cache == "ram" for item in d.cache_items()]
     if kept:
         check_memory(kept)

@@ -8,6 +8,7 @@ from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.prepare import (
     build_datasets,
     output_folder,
+    prepare,
     work_dir_of,
 )
 
@@ -62,3 +63,15 @@ def test_parts_with_other_numbers_of_classes(tiny_config):
         "val_dataloader.dataset has 16",
         "test_dataloader.dataset has 16",
     ]
+
+
+def test_faults_of_data_and_model_are_one_list(tiny_config):
+    cfg = load_config(tiny_config, {"data_root": "/nowhere"})
+    cfg.launcher = "none"
+    cfg.val_dataloader.dataset.data_root = "/elsewhere"
+    cfg.model.decode_head.channels = "big"
+    cfg.train_dataloader.batchsize = 2
+    with pytest.raises(InputError, match="several things") as caught:
+        prepare(cfg, ("train", "val"))
+    assert len(caught.value.problems) == 4
+    assert str(caught.value).count("several things") == 1
