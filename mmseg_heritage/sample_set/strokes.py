@@ -81,12 +81,6 @@ class Stencil:
         _fill(self._sheet, self._scaled(points).reshape(-1, 2), 0)
         return self
 
-    def erase_line(self, points: Points, width: float) -> Stencil:
-        """Takes a polyline away again."""
-        thickness = max(1, round(width * self._factor))
-        cv2.polylines(self._sheet, [self._scaled(points)], False, 0, thickness)
-        return self
-
     def alpha(self) -> FloatArray:
         """Returns the coverage of each pixel: (H, W) float32 in 0..1."""
         f = self._factor

@@ -76,8 +76,9 @@ def convert_annotation(
     wanted = None if image_size is None else (image_size[0], image_size[1])
     mask = read_mask(content, wanted, label)
     size = shrunk_size(header.size, max_side)
-    counts = class_pixels(mask)[:-1]
-    expected = expected_pixels(counts, mask.size, size[0] * size[1])
+    if max_side is not None:
+        counts = class_pixels(mask)[:-1]
+        expected = expected_pixels(counts, mask.size, size[0] * size[1])
     if size != header.size:
         mask = shrink_mask(mask, size)
     content = encode_png(Image.fromarray(mask))

@@ -19,6 +19,7 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
+from mmseg_heritage.dataprep.json_files import read_json
 from mmseg_heritage.dataprep.layout import Sample
 from mmseg_heritage.dataprep.splits.groups import split_units, unit_name
 from mmseg_heritage.errors import InputError
@@ -137,20 +138,11 @@ def load_split(path: str | Path) -> Split:
             "of them with: train.py CONFIG --fold all"
         )
     try:
-        content = json.loads(path.read_text(encoding="utf-8-sig"))
+        content = read_json(path, SCHEMA, "a split manifest")
     except FileNotFoundError as error:
         raise _no_such_manifest(path) from error
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
-        raise InputError(f"{path}: expected a split manifest in JSON ({error})") from error
-    if not isinstance(content, dict) or content.get("schema") != SCHEMA:
-        found = content.get("schema") if isinstance(content, dict) else type(content).__name__
-        raise InputError(
-            f'{path}: expected a split manifest with "schema": "{SCHEMA}", found {found}'
-        )
     parts = content.get("parts")
-    if not isinstance(parts, dict) or not all(
-        isinstance(ids, list) and all(isinstance(i, str) for i in ids) for ids in parts.values()
-    ):
+    if not isinstance(parts, dict) or not all(map(_is_ids, parts.values())):
         raise InputError(f'{path}: expected "parts" to map names to lists of ids')
     problems = _overlaps(parts)
     if problems:
@@ -234,19 +226,19 @@ def _divided(unit: Sequence[Sample], placed: Mapping[str, str]) -> str:
     return f"near-duplicates of one group are in several parts: {where}{more}"
 
 
+def _is_ids(value: object) -> bool:
+    return isinstance(value, list) and all(isinstance(i, str) for i in value)
+
+
 def _bad_details(details: Mapping[str, Any]) -> list[str]:
     """Names the keys that are obeyed and are not of the form that :mod:`split_makers` writes."""
-
-    def is_ids(value: object) -> bool:
-        return isinstance(value, list) and all(isinstance(i, str) for i in value)
-
     near = details.get("near_duplicates", {})
     groups = near.get("groups", []) if isinstance(near, dict) else None
     held_out = details.get("held_out", {})
     right = {
         'near_duplicates": {"groups": lists of ids}': isinstance(groups, list)
-        and all(map(is_ids, groups)),
-        'left_out": list of ids': is_ids(details.get("left_out", [])),
+        and all(map(_is_ids, groups)),
+        'left_out": list of ids': _is_ids(details.get("left_out", [])),
         'folds": number of folds': type(details.get("folds", 1)) is int,
         'held_out": {"material" or "content": value}': isinstance(held_out, dict)
         and held_out.keys() <= {"material", "content"},

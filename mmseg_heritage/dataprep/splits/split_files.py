@@ -112,15 +112,8 @@ def find_near_duplicates(
 def _write(folder: Path, made: Mapping[str, Split], overwrite: bool) -> list[Path]:
     """Writes manifests, and leaves those alone that are there and equal."""
     paths = {folder / f"{name}.json": split for name, split in made.items()}
-    problems = []
-    ahead = []
-    for path, split in paths.items():
-        if not path.exists():
-            ahead.append(path)
-        elif not _holds(path, split):
-            ahead.append(path)
-            if not overwrite:
-                problems.append(f"{path}: holds another split")
+    ahead = [path for path, split in paths.items() if not (path.exists() and _holds(path, split))]
+    problems = [f"{path}: holds another split" for path in ahead if path.exists() and not overwrite]
     families = {path.parent for path in paths} - {folder}
     problems += [
         f"{path}: is no fold of this family; move it away"

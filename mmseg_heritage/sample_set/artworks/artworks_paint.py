@@ -179,10 +179,9 @@ def plate(shape: Shape, rng: np.random.Generator) -> Artwork:
     dy, dx = (ys - shape[0] / 2) / (shape[0] / 2), (xs - shape[1] / 2) / (shape[1] / 2)
     r = np.sqrt(dx * dx + dy * dy)
     well = one_of(rng, bird, bouquet)(shape, rng)
-    yy, xx = grid(shape)
     grow = 1.45  # the picture is made smaller to fit the well
     well = resample(
-        well, shape[0] / 2 + grow * (yy - shape[0] / 2), shape[1] / 2 + grow * (xx - shape[1] / 2)
+        well, shape[0] / 2 + grow * (ys - shape[0] / 2), shape[1] / 2 + grow * (xs - shape[1] / 2)
     )
     inner = smoothstep(0.68, 0.66, r)
     image = over(over(flat(shape, glaze), smoothstep(0.71, 0.73, r), rim), inner, well)
