@@ -7,7 +7,7 @@ arXiv:2412.04580). The grouping into levels is ours. Needs neither torch nor mms
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
@@ -155,6 +155,11 @@ def own_classes(classes: Sequence[DamageClass]) -> ClassList:
     return ClassList(tuple(classes), groupings)
 
 
+def are_artefact(names: Iterable[str]) -> bool:
+    """Whether all names are of ARTeFACT's classes, or Background."""
+    return set(names) <= {*ARTEFACT.names, BACKGROUND.name}
+
+
 def named_classes(names: Sequence[str]) -> ClassList:
     """Returns classes of which nothing but the names is known.
 
@@ -162,7 +167,7 @@ def named_classes(names: Sequence[str]) -> ClassList:
         names: All of ARTeFACT, which brings their ids, colors and groups; or, where one is not,
             own classes, whose ids are their positions.
     """
-    if set(names) <= {*ARTEFACT.names, BACKGROUND.name}:
+    if are_artefact(names):
         return ARTEFACT.subset(names)
     colors = fill_colors([CLEAN_COLOR if name == CLEAN else None for name in names])
     return own_classes([DamageClass(i, name, colors[i]) for i, name in enumerate(names)])

@@ -2,15 +2,13 @@
 
 from __future__ import annotations
 
-import contextlib
 import csv
 import hashlib
 import io
 import json
 import os
-import random
 import shutil
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -33,6 +31,7 @@ from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.utils.files import replacing, write_json
 from mmseg_heritage.utils.progress import Bar, no_bar
+from mmseg_heritage.utils.seeding import seeded
 from mmseg_heritage.version import __version__
 
 SCHEMA = "mmseg_heritage/augment/1"
@@ -268,24 +267,14 @@ def _write_copies(
     }
     read = LoadARTeFACTAnnotations()(LoadHeritageImage()(read))
     for name in missing:
-        with _seeded(f"{seed}/{name}"):
+        with seeded(_seed_of(seed, name)):
             made = augmentation(dict(read))
         image_path, mask_path = paths[name]
         write_image(image_path, np.ascontiguousarray(made["img"][..., ::-1]))
         write_image(mask_path, made["gt_seg_map"])
 
 
-@contextlib.contextmanager
-def _seeded(key: str) -> Iterator[None]:
-    """Makes the generators that transforms draw from depend on a key inside the block only."""
-    number = int.from_bytes(
-        hashlib.sha256(key.encode(errors="surrogateescape")).digest()[:4], "big"
-    )
-    numpy_state, python_state = np.random.get_state(), random.getstate()
-    np.random.seed(number)
-    random.seed(number)
-    try:
-        yield
-    finally:
-        np.random.set_state(numpy_state)
-        random.setstate(python_state)
+def _seed_of(seed: int, name: str) -> int:
+    """Returns the seed of everything that is random in a copy."""
+    key = f"{seed}/{name}".encode(errors="surrogateescape")
+    return int.from_bytes(hashlib.sha256(key).digest()[:4], "big")

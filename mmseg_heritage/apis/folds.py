@@ -21,7 +21,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import pooled_means
 from mmseg_heritage.evaluation.store import Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics, plain
-from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
+from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FOLDS_FILE
 from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.config.iterations import as_list
 from mmseg_heritage.runs.config.variables import innermost_datasets
@@ -111,7 +111,7 @@ def run_folds(
         unguarded = {**shared, "overwrite": True}
         test(best_checkpoint(folder), config, str(folder), cfg_options=tested, **unguarded)
         gc.collect()  # a Runner refers to itself, and its model would stay on the GPU
-    results = base / "folds.json"
+    results = base / FOLDS_FILE
     if is_main_process():
         write_json(results, collect(base, digests, str(config)))
     barrier()

@@ -18,6 +18,7 @@ from mmseg_heritage.engine.checkpoint_files import LAST, LIST
 from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_workers
 from mmseg_heritage.engine.launch import watching_processes
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.evaluation.summary import METRICS_FILE
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
 from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.environment import environment
@@ -207,7 +208,7 @@ def _forget_earlier_run(folder: Path, keep: str | None) -> None:
 
     Checkpoints of single epochs stay until the new run writes its own of the same name.
     """
-    scores = folder / EVALUATION_FOLDER / "metrics.json"
+    scores = folder / EVALUATION_FOLDER / METRICS_FILE
     for path in [folder / LAST, folder / LIST, scores, *folder.glob("best_*.pth")]:
         if keep is None or path.resolve() != Path(keep).expanduser().resolve():
             path.unlink(missing_ok=True)

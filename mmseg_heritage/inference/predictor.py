@@ -14,7 +14,7 @@ from mmengine.dataset import pseudo_collate
 from mmseg_heritage.datasets import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.inputs import ImageInput, as_rgb, label_of
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import class_ids, image_channels
 from mmseg_heritage.taxonomy import FINE_LEVEL, Level
 
 _LOADERS = (LoadImageFromFile, LoadAnnotations, LoadHeritageImage, LoadARTeFACTAnnotations)
@@ -185,10 +185,10 @@ class BasePredictor:
                 f"{label_of(image)}: the model's scores are not numbers (NaN); take another "
                 "checkpoint of the run"
             )
-        levels = {name: _ids(sample.get(f"pred_sem_seg_{name}")) for name in self.levels}
+        levels = {name: class_ids(sample.get(f"pred_sem_seg_{name}")) for name in self.levels}
         return Prediction(
             pixels,
-            _ids(sample.pred_sem_seg),
+            class_ids(sample.pred_sem_seg),
             self.classes,
             self.palette,
             self.mask_values,
@@ -210,8 +210,3 @@ def find_device(name: str | None) -> torch.device:
         reason = str(error).splitlines()[0]
         raise InputError(f"--device {name} is not available here ({reason}); try cpu") from error
     return device
-
-
-def _ids(pixel_data: Any) -> np.ndarray:
-    """Returns the ids of a PixelData as uint8 (H, W)."""
-    return pixel_data.data.squeeze(0).cpu().numpy().astype(np.uint8)

@@ -23,7 +23,7 @@ from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
-from mmseg_heritage.runs.build import build_model
+from mmseg_heritage.runs.build import build_model, gathered
 from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.config.variables import VARIABLES
 from mmseg_heritage.runs.pretrained import mit_name
@@ -154,11 +154,8 @@ def measure_models(
     errors: list[InputError] = []
     with bar("measuring models") as report:
         for done, path in enumerate(paths, start=1):
-            try:
+            with gathered(errors):
                 found.append(measure_model(path, size, options))
-            except InputError as error:
-                if str(error) not in map(str, errors):  # a bad size is the same for all
-                    errors.append(error)
             if report is not None:
                 report(done, len(paths))
     if len(errors) == 1:

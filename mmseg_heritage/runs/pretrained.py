@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import http.client
-import os
 import urllib.request
 from pathlib import Path
 from typing import Any
@@ -14,7 +13,11 @@ from mmengine.logging import MMLogger
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones import TimmBackboneAdapter
-from mmseg_heritage.utils.checkpoints.checkpoint import load_checkpoint_file, weights_of
+from mmseg_heritage.utils.checkpoints.checkpoint import (
+    cache_folder,
+    load_checkpoint_file,
+    weights_of,
+)
 from mmseg_heritage.utils.files import replacing, sha256
 from mmseg_heritage.utils.progress import progress_bar
 
@@ -196,12 +199,6 @@ def _advice(name: str | None) -> str:
         f"Fetch {file_name} from {url} on a machine with a network and give its path: "
         f"--cfg-options pretrained=PATH/{file_name}. {without}"
     )
-
-
-def cache_folder() -> Path:
-    """Returns where downloads are kept: torch's hub folder, ``$TORCH_HOME/hub/checkpoints``."""
-    cache = Path(os.environ.get("XDG_CACHE_HOME", "~/.cache")).expanduser()
-    return Path(os.environ.get("TORCH_HOME", cache / "torch")).expanduser() / "hub" / "checkpoints"
 
 
 def _download(name: str) -> Path:

@@ -14,6 +14,7 @@ from mmseg.registry import HOOKS
 
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.images.writing import Palette, write_class_map, write_image
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import class_ids
 from mmseg_heritage.taxonomy import IGNORE_INDEX
 from mmseg_heritage.visualization.figures.panels import panel
 
@@ -50,14 +51,14 @@ class PredictionHook(Hook):
         for index, sample in enumerate(outputs or ()):
             image = None if self.show_dir is None else _photograph(data_batch, index, sample)
             name = f"{Path(sample.img_path).stem}.png"
-            truth = _class_map(sample.gt_sem_seg)
-            prediction = _class_map(sample.pred_sem_seg)
+            truth = class_ids(sample.gt_sem_seg)
+            prediction = class_ids(sample.pred_sem_seg)
             if self.out_dir is not None:
                 values = meta.get("mask_values")
                 write_class_map(self.out_dir / name, prediction, meta["palette"], values)
             self._show(name, image, truth, prediction, meta["classes"], meta["palette"])
             for level_name, level in sample.get("levels", {}).items():
-                of_level = _class_map(sample.get(f"pred_sem_seg_{level_name}"))
+                of_level = class_ids(sample.get(f"pred_sem_seg_{level_name}"))
                 if self.out_dir is not None:
                     write_class_map(self.out_dir / level_name / name, of_level, level.colors)
                 self._show(
@@ -96,8 +97,3 @@ def _photograph(data_batch: Any, index: int, sample: Any) -> np.ndarray:
     if isinstance(inputs, torch.Tensor) and inputs.dtype == torch.uint8 and inputs.shape == shape:
         return inputs.flip(0).permute(1, 2, 0).contiguous().cpu().numpy()  # BGR, as mmcv loads it
     return read_image(sample.img_path)
-
-
-def _class_map(pixel_data: Any) -> np.ndarray:
-    """Returns the ids of a PixelData as uint8 (H, W)."""
-    return pixel_data.data.squeeze(0).cpu().numpy().astype(np.uint8)

@@ -135,7 +135,7 @@ class HierarchyScores(nn.Module):
             return {name: values.softmax(dim=1) for name, values in logits.items()}
         return {name: values.exp() for name, values in logits.items()}
 
-    def maps(self, scores: Tensor) -> dict[str, Tensor]:
+    def choose(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
         """Returns the most probable class and group of each pixel.
 
         At a level that leaves classes out (Clean, at the level "coarse") a pixel is 255 where the
@@ -143,18 +143,10 @@ class HierarchyScores(nn.Module):
         that has no part in it.
 
         Args:
-            scores: As for :meth:`logits`.
+            values: From :meth:`logits` or :meth:`probabilities`, of which the largest is chosen.
 
         Returns:
             Level name -> int64 (N, ...) ids, 255 where the level does not apply.
-        """
-        return self.choose(self.logits(scores))
-
-    def choose(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the maps, as :meth:`maps`, that logits or probabilities give.
-
-        Args:
-            values: Level name -> (N, groups, ...), the largest of which is chosen.
         """
         maps = {name: of_level.argmax(dim=1) for name, of_level in values.items()}
         coarser: str | None = None

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import cached_property
 
 import torch
 from torch import Tensor
@@ -32,6 +33,11 @@ class LabeledPixels:
     reduction: str
     avg_factor: float | None
 
+    @cached_property
+    def takes_part(self) -> Tensor:
+        """Bool (N, ...), which pixels count."""
+        return self.labels != NO_CLASS
+
     def hide_others(self, logits: Tensor) -> Tensor:
         """Sets the logits of pixels that take no part to 0, whatever they are.
 
@@ -43,8 +49,7 @@ class LabeledPixels:
         Returns:
             Logits of the same shape, float64 if they were, else float32.
         """
-        takes_part = (self.labels != NO_CLASS)[:, None]
-        return torch.where(takes_part, working_precision(logits), 0.0)
+        return torch.where(self.takes_part[:, None], working_precision(logits), 0.0)
 
     def average(self, terms: Tensor, normalize: str) -> Tensor:
         """Weighs the terms of the pixels and reduces them.
@@ -54,7 +59,7 @@ class LabeledPixels:
             normalize: 'pixels' divides the sum by the pixels, 'weights' by their class weights;
                 both are multiplied by the pixel weights.
         """
-        mass = (self.labels != NO_CLASS).to(terms.dtype)
+        mass = self.takes_part.to(terms.dtype)
         if self.pixel_weight is not None:
             mass = mass * self.pixel_weight
             terms = terms * self.pixel_weight

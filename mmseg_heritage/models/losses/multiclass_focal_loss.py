@@ -10,7 +10,7 @@ from mmseg.registry import MODELS
 from torch import Tensor
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.models.losses.labeled_pixels import NO_CLASS, LabeledPixels
+from mmseg_heritage.models.losses.labeled_pixels import LabeledPixels
 from mmseg_heritage.models.losses.masked_cross_entropy_loss import check_normalize
 from mmseg_heritage.models.losses.masked_loss import FACTOR, MaskedLoss, is_factor
 
@@ -74,7 +74,7 @@ class MulticlassFocalLoss(MaskedLoss):
         # Near p = 1 the difference 1 - p loses its digits, and a root has no gradient at 0.
         missing = (-torch.expm1(log_p)).clamp(min=torch.finfo(log_p.dtype).tiny)
         factors = (self.alpha * pixels.class_weight).to(log_p)[own]
-        terms = -log_p * missing**self.gamma * factors * (pixels.labels != NO_CLASS)
+        terms = -log_p * missing**self.gamma * factors * pixels.takes_part
         return pixels.average(terms, self.normalize)
 
     def check_classes(self, num_classes: int) -> None:

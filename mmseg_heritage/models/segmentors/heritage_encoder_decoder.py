@@ -7,11 +7,13 @@ from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
+from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmseg_heritage.errors import InputError
@@ -343,10 +345,11 @@ class HeritageEncoderDecoder(EncoderDecoder):
             return samples
         for sample in samples:
             raw = sample.seg_logits.data[None]
-            maps = scores.maps(raw)
+            logits = scores.logits(raw)
+            maps = scores.choose(logits)
             sample.set_data(
                 {
-                    "seg_logits": PixelData(data=scores.logits(raw)[FINE_LEVEL][0]),
+                    "seg_logits": PixelData(data=logits[FINE_LEVEL][0]),
                     "pred_sem_seg": PixelData(data=maps.pop(FINE_LEVEL)),
                     **{f"pred_sem_seg_{name}": PixelData(data=m) for name, m in maps.items()},
                 }
@@ -355,3 +358,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
             if self.keeps_scores:
                 sample.set_data({"scores": PixelData(data=raw[0])})
         return samples
+
+
+def class_ids(pixel_data: PixelData) -> NDArray[np.uint8]:
+    """Returns the ids of a map in a sample as uint8 (H, W)."""
+    return pixel_data.data.squeeze(0).cpu().numpy().astype(np.uint8)

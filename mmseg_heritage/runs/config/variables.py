@@ -184,11 +184,6 @@ def _set_pretrained(cfg: Any, value: Any) -> None:
     set_pretrained(cfg, value)
 
 
-def _set_class_weights(cfg: Any, value: Any) -> None:
-    for loss, key in _in_losses(cfg):
-        loss[key] = value
-
-
 def _is_whole(value: Any) -> bool:
     return isinstance(value, int) and not isinstance(value, bool)
 
@@ -284,7 +279,7 @@ VARIABLES: dict[str, Variable] = {
     "class_weights": Variable(
         "weights of the classes in the losses: a file of class_weights.py, a list, or none",
         _in_losses, "class_weight=[...] in each loss of model.decode_head",
-        needs="a loss with class_weight in model.decode_head", apply=_set_class_weights,
+        needs="a loss with class_weight in model.decode_head",
     ),
     "lr": Variable(
         "peak learning rate",

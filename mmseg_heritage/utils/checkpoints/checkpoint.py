@@ -99,6 +99,11 @@ def load_from_elsewhere(filename: str, map_location: Any = None) -> Any:
     raise InputError(f"{filename}: fetch this checkpoint first and give the path of the local file")
 
 
+def cache_folder() -> Path:
+    """Returns where downloads are kept: torch's hub folder, ``$TORCH_HOME/hub/checkpoints``."""
+    return Path(torch.hub.get_dir()) / "checkpoints"
+
+
 def _load_url(
     url: str,
     model_dir: str | None = None,
@@ -107,7 +112,7 @@ def _load_url(
     **_: Any,
 ) -> Any:
     """Loads addresses in :func:`checkpoint_reading`: torch's cache of downloads, safe loading."""
-    folder = Path(model_dir) if model_dir else Path(torch.hub.get_dir()) / "checkpoints"
+    folder = Path(model_dir) if model_dir else cache_folder()
     path = folder / url.rsplit("/", 1)[-1].split("?", 1)[0]
     if not path.is_file():
         try:

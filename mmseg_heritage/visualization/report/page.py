@@ -21,7 +21,7 @@ from mmseg_heritage.evaluation.comparing.comparison_tables import comparison_tab
 from mmseg_heritage.evaluation.score_tables import Cell, Estimate, Table
 from mmseg_heritage.evaluation.store import Counts
 from mmseg_heritage.evaluation.tested_runs import Entry, Run
-from mmseg_heritage.taxonomy import ARTEFACT, BACKGROUND, FINE_LEVEL
+from mmseg_heritage.taxonomy import ARTEFACT, FINE_LEVEL, are_artefact
 from mmseg_heritage.version import __version__
 from mmseg_heritage.visualization.report.model_card import Facts, model_card
 from mmseg_heritage.visualization.report.report_figures import (
@@ -259,10 +259,7 @@ def _gallery(ranked: Sequence[str]) -> dict[str, list[str]]:
 
 def _has_material_loss(counts: Counts) -> bool:
     """Whether ARTeFACT's class Material loss is among the classes, and not an own one."""
-    return _MATERIAL_LOSS in counts.classes and set(counts.classes) <= {
-        *ARTEFACT.names,
-        BACKGROUND.name,
-    }
+    return _MATERIAL_LOSS in counts.classes and are_artefact(counts.classes)
 
 
 def _swatches(counts: Sequence[Counts]) -> dict[str, str]:

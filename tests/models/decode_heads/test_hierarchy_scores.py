@@ -128,7 +128,7 @@ def test_maps_choose_the_most_probable_group_where_the_level_applies(mode):
         raw[1, 17] += 20
     else:
         raw[1, 0] -= 50
-    maps = scores.maps(raw)
+    maps = scores.choose(scores.logits(raw))
     probabilities = scores.probabilities(raw)
     assert (maps["binary"][0] == 0).all()
     assert (maps["binary"][1] == 1).all()
@@ -143,7 +143,7 @@ def test_a_partial_level_without_a_coarser_one_follows_the_classes():
     )
     scores = HierarchyScores({"coarse": levels["coarse"]}, 4, "marginal")
     raw = torch.tensor([[5.0, 1, 0, 0], [0, 0, 5, 0]]).T[None, ..., None]
-    assert scores.maps(raw)["coarse"].flatten().tolist() == [255, 0]
+    assert scores.choose(scores.logits(raw))["coarse"].flatten().tolist() == [255, 0]
 
 
 def test_consistency_is_zero_exactly_where_the_levels_agree():
