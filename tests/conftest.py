@@ -11,6 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_heritage.dataprep.splits.split_files import make_split_files
+from mmseg_heritage.dataprep.weights.weight_files import make_weight_files
 from mmseg_heritage.evaluation.counts.components import SIZE_EDGES
 from mmseg_heritage.evaluation.counts.levels import derived_levels
 from mmseg_heritage.evaluation.store import Counts, save_counts
@@ -39,6 +41,15 @@ def copied_sample_set(sample_set: Path, tmp_path: Path) -> Path:
     """Folder of a copy of the sample set that a test may change; no check has verified it yet."""
     unverified = shutil.ignore_patterns("verified.json")
     return Path(shutil.copytree(sample_set, tmp_path / "sample_copy", ignore=unverified))
+
+
+@pytest.fixture(scope="session")
+def fold_set(sample_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Folder of a sample set with two folds and their class weights. Read only."""
+    root = Path(shutil.copytree(sample_set, tmp_path_factory.mktemp("folds") / "data"))
+    make_split_files(root, None, ("kfold",), folds=2)
+    make_weight_files(root, "splits/kfold-2")
+    return root
 
 
 OWN_CLASSES = {

@@ -13,20 +13,10 @@ from mmseg_heritage.apis.folds import fold_table, run_folds
 from mmseg_heritage.cli import main
 from mmseg_heritage.dataprep.splits.split import load_split
 from mmseg_heritage.dataprep.splits.split_files import make_split_files
-from mmseg_heritage.dataprep.weights.weight_files import make_weight_files
 from mmseg_heritage.dataprep.weights.weight_formulas import load_class_weights
 from mmseg_heritage.errors import InputError
 
 FOLDS = ("fold-1", "fold-2")
-
-
-@pytest.fixture(scope="module")
-def data(sample_set, tmp_path_factory):
-    """A sample set with two folds and their class weights. Read only."""
-    root = shutil.copytree(sample_set, tmp_path_factory.mktemp("folds") / "data")
-    make_split_files(root, None, ("kfold",), folds=2)
-    make_weight_files(root, "splits/kfold-2")
-    return root
 
 
 def _options(root):
@@ -41,10 +31,10 @@ def _options(root):
 
 
 @pytest.fixture(scope="module")
-def finished(tiny_config, data, tmp_path_factory):
+def finished(tiny_config, fold_set, tmp_path_factory):
     """The work folder of two folds that were run from the command line. Read only."""
     work = tmp_path_factory.mktemp("runs")
-    pairs = [f"{key}={value}" for key, value in _options(data).items()]
+    pairs = [f"{key}={value}" for key, value in _options(fold_set).items()]
     arguments = ["train", str(tiny_config), "--work-dir", str(work), "--fold", "all"]
     assert main([*arguments, "--skip-data-check", "--cfg-options", *pairs]) == 0
     return work / "kfold-2"
@@ -55,16 +45,16 @@ def _scores(folder, fold):
 
 
 @pytest.mark.slow
-def test_each_fold_is_trained_and_tested_on_its_own_parts(finished, data):
+def test_each_fold_is_trained_and_tested_on_its_own_parts(finished, fold_set):
     for fold in FOLDS:
-        manifest = load_split(data / "splits" / "kfold-2" / f"{fold}.json")
+        manifest = load_split(fold_set / "splits" / "kfold-2" / f"{fold}.json")
         assert load_split(finished / fold / "split.json").parts == manifest.parts
         scores = _scores(finished, fold)
         assert scores["run"]["split"]["sha256"] == manifest.digest()
         assert scores["images"] == len(manifest.part("test"))
         assert f"kfold-2/{fold}.json" in (finished / fold / "tiny.py").read_text()
         weights = Config.fromfile(finished / fold / "tiny.py").model.decode_head.loss_decode[1]
-        file = data / "class_weights" / "kfold-2" / f"{fold}.json"
+        file = fold_set / "class_weights" / "kfold-2" / f"{fold}.json"
         assert weights.class_weight == load_class_weights(file).tolist()
         # Each fold has its own log, also where both began in one second.
         assert len(list((finished / fold).glob("*/*.log"))) == 1
@@ -72,7 +62,7 @@ def test_each_fold_is_trained_and_tested_on_its_own_parts(finished, data):
 
 
 @pytest.mark.slow
-def test_mean_and_spread_are_those_of_the_folds(finished, capsys):
+def test_mean_and_spread_are_those_of_the_folds(finished):
     content = json.loads((finished / "folds.json").read_text())
     assert list(content["folds"]) == list(FOLDS)
     assert content["not_tested"] == []
@@ -111,14 +101,14 @@ def _forbid(monkeypatch):
 
 
 @pytest.mark.slow
-def test_going_on_leaves_out_what_is_tested(finished, tiny_config, data, tmp_path, monkeypatch):
+def test_going_on_leaves_out_what_is_tested(finished, tiny_config, fold_set, tmp_path, monkeypatch):
     work = tmp_path / "kfold-2"
     shutil.copytree(finished, work)
     scores = work / "fold-2" / "evaluation" / "metrics.json"
     unfinished = {k: v for k, v in json.loads(scores.read_text()).items() if k != "run"}
     scores.write_text(json.dumps(unfinished))  # killed at the end of the test
     before = (work / "fold-1" / "last_checkpoint").stat().st_mtime_ns
-    run_folds(tiny_config, "all", str(tmp_path), "auto", _options(data), skip_data_check=True)
+    run_folds(tiny_config, "all", str(tmp_path), "auto", _options(fold_set), skip_data_check=True)
     assert (work / "fold-1" / "last_checkpoint").stat().st_mtime_ns == before
     again = json.loads((work / "folds.json").read_text())
     first = json.loads((finished / "folds.json").read_text())
@@ -126,21 +116,21 @@ def test_going_on_leaves_out_what_is_tested(finished, tiny_config, data, tmp_pat
 
     _forbid(monkeypatch)
     (work / "folds.json").unlink()
-    run_folds(tiny_config, "all", str(tmp_path), "auto", _options(data))
+    run_folds(tiny_config, "all", str(tmp_path), "auto", _options(fold_set))
     assert json.loads((work / "folds.json").read_text())["folds"] == again["folds"]
     (work / "fold-1" / "evaluation" / "metrics.json").unlink()
-    results = run_folds(tiny_config, "2", str(tmp_path), "auto", _options(data))
+    results = run_folds(tiny_config, "2", str(tmp_path), "auto", _options(fold_set))
     assert json.loads(results.read_text())["not_tested"] == ["fold-1"]
     (work / "fold-1" / "evaluation" / "metrics.json").write_text("{}")  # of an older version
     with pytest.raises(InputError, match="test the checkpoint again"):
-        run_folds(tiny_config, "2", str(tmp_path), "auto", _options(data))
+        run_folds(tiny_config, "2", str(tmp_path), "auto", _options(fold_set))
     (work / "fold-1" / "evaluation" / "metrics.json").unlink()
     assert "not tested: fold-1" in fold_table(results)
 
 
 @pytest.mark.slow
 def test_scores_of_a_replaced_run_are_not_taken_for_the_new_one(
-    finished, tiny_config, data, tmp_path, monkeypatch
+    finished, tiny_config, fold_set, tmp_path, monkeypatch
 ):
     shutil.copytree(finished / "fold-1", tmp_path / "kfold-2" / "fold-1")
 
@@ -149,21 +139,23 @@ def test_scores_of_a_replaced_run_are_not_taken_for_the_new_one(
 
     monkeypatch.setattr(module, "test", killed)
     with pytest.raises(KeyboardInterrupt):
-        run_folds(tiny_config, "1", str(tmp_path), None, _options(data), True, skip_data_check=True)
+        run_folds(
+            tiny_config, "1", str(tmp_path), None, _options(fold_set), True, skip_data_check=True
+        )
     assert not (tmp_path / "kfold-2" / "fold-1" / "evaluation" / "metrics.json").exists()
 
 
 @pytest.mark.slow
 def test_runs_are_neither_replaced_nor_mixed_unasked(
-    finished, tiny_config, data, tmp_path, monkeypatch
+    finished, tiny_config, fold_set, tmp_path, monkeypatch
 ):
     _forbid(monkeypatch)
     work = finished.parent
     with pytest.raises(InputError, match="Go on with --resume") as caught:
-        run_folds(tiny_config, "all", str(work), None, _options(data))
+        run_folds(tiny_config, "all", str(work), None, _options(fold_set))
     assert caught.value.problems == [f"{finished / fold}: holds a run" for fold in FOLDS]
 
-    other = shutil.copytree(data, tmp_path / "data")
+    other = shutil.copytree(fold_set, tmp_path / "data")
     make_split_files(other, None, ("kfold",), folds=2, seed=5, overwrite=True)
     with pytest.raises(InputError, match="Go on with --resume") as caught:
         run_folds(tiny_config, "fold-1", str(work), "auto", _options(other))
@@ -184,17 +176,17 @@ def test_runs_are_neither_replaced_nor_mixed_unasked(
         ("1", None, {"test_evaluator.type": "IoUMetric"}, "what ConfusionMetric writes"),
     ],
 )
-def test_bad_input_is_named(fold, resume, options, message, tiny_config, data, tmp_path):
+def test_bad_input_is_named(fold, resume, options, message, tiny_config, fold_set, tmp_path):
     with pytest.raises(InputError, match=message):
-        run_folds(tiny_config, fold, str(tmp_path), resume, {**_options(data), **options})
+        run_folds(tiny_config, fold, str(tmp_path), resume, {**_options(fold_set), **options})
     assert not list(tmp_path.iterdir())
 
 
 def test_what_is_wrong_with_a_later_fold_is_said_before_the_first(
-    tiny_config, data, tmp_path, monkeypatch
+    tiny_config, fold_set, tmp_path, monkeypatch
 ):
     _forbid(monkeypatch)
-    other = shutil.copytree(data, tmp_path / "data")
+    other = shutil.copytree(fold_set, tmp_path / "data")
     path = other / "splits" / "kfold-2" / "fold-2.json"
     content = json.loads(path.read_text())
     content["parts"]["test"].append("gone")

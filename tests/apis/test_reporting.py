@@ -78,7 +78,7 @@ def test_folders_that_are_no_run_or_of_an_older_version(run, tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
-def test_pictures_that_are_missing(run, counts, tmp_path, tested_run):
+def test_pictures_that_are_missing(run, counts, tmp_path):
     out = tmp_path / "report.html"
     some = _pictures(tmp_path / "some", counts.ids[:3])
     none = _pictures(tmp_path / "none", ["other"])

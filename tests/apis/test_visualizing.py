@@ -70,7 +70,7 @@ def test_everything_the_run_has_is_drawn(draw, run, counts, tmp_path):
     assert not list(tmp_path.glob(".figures-*"))
 
 
-def test_the_model_is_run_where_no_maps_are_given(draw, run, counts, tiny_run):
+def test_the_model_is_run_where_no_maps_are_given(run, counts):
     read = partial(read_trained_run, run / "iter_3.pth")
     shown = ShownImages(read, counts, device="cpu")
     saved = ShownImages(read, counts, maps=run / "maps")
@@ -203,7 +203,7 @@ def test_nothing_is_left_behind_by_a_failure(draw, run, monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
-def test_an_activation_of_an_image_and_a_class(draw, run, counts, tmp_path):
+def test_an_activation_of_an_image_and_a_class(draw, counts, tmp_path):
     pytest.importorskip("captum")
     index = int(counts.confusion[0].sum(axis=1).argmax())
     name, image = counts.classes[index], counts.ids[0]

@@ -49,7 +49,7 @@ def test_an_earlier_report_is_kept_unless_asked(sample_set, tmp_path, capsys):
     assert json.loads(report.read_text())["num_images"] == 12
 
 
-def test_max_distance_minus_1_looks_for_no_near_duplicates(copied_sample_set, capsys):
+def test_max_distance_minus_1_looks_for_no_near_duplicates(copied_sample_set):
     for folder in ("images", "annotations"):
         with Image.open(copied_sample_set / folder / "sample_0003.png") as image:
             mirrored = image.transpose(Image.Transpose.FLIP_LEFT_RIGHT)

@@ -119,7 +119,7 @@ def test_a_fault_that_a_data_loading_worker_meets_is_one_line(tmp_path, monkeypa
 
 
 @pytest.mark.slow
-def test_a_killed_run_goes_on_where_it_was(tiny_config, tmp_path, capsys):
+def test_a_killed_run_goes_on_where_it_was(tiny_config, tmp_path):
     run = tmp_path / "run"
     arguments = ["train", str(tiny_config), "--work-dir", str(run), "--resume",
                  "--cfg-options", "max_iters=80"]  # fmt: skip

@@ -76,7 +76,7 @@ def test_bad_input_ends_with_code_2_and_writes_nothing(
     assert sorted(hub_folder.iterdir()) == before
 
 
-def test_without_sources_the_files_are_downloaded(hub_folder, tmp_path, monkeypatch, capsys):
+def test_without_sources_the_files_are_downloaded(hub_folder, tmp_path, monkeypatch):
     asked = []
 
     def snapshot_download(name, revision, **options):

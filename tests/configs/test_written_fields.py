@@ -64,7 +64,7 @@ def leaves(node, place=""):
 
 
 @pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
-def test_every_field_of_the_file_is_what_runs(path, what_runs, monkeypatch, sample_set):
+def test_every_field_of_the_file_is_what_runs(path, what_runs, sample_set):
     split = {} if path.stem != "quickstart_artefact" else {"split_file": ""}
     found = what_runs(path, **split)
     cfg = Config.fromfile(path)

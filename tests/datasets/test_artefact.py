@@ -45,7 +45,7 @@ def test_each_part_lists_its_ids_in_order(sample_set):
     assert len(_dataset(sample_set, split="all")) == sum(map(len, split.parts.values()))
 
 
-def test_the_parts_of_a_data_set_share_one_reading_of_its_folder(copied_sample_set, monkeypatch):
+def test_the_parts_of_a_data_set_share_one_reading_of_its_folder(copied_sample_set):
     for path in (copied_sample_set, *copied_sample_set.rglob("*")):
         os.utime(path, (1e9, 1e9))  # as it is for long
     train, val = _dataset(copied_sample_set), _dataset(copied_sample_set, split="val")

@@ -77,10 +77,14 @@ def test_the_tiers_of_augmentation():
 
 def test_the_groups_of_levels():
     coarse = dict(row[:2] for row in rows(DATA, "level"))["`coarse`"]
-    for group, members in re.findall(r"(\w+): ([^.]+)\.", coarse):
-        index = ARTEFACT.levels["coarse"].classes.index(group)
-        lookup = ARTEFACT.levels["coarse"].fine_to_group
-        assert members.split(", ") == [c.name for c in ARTEFACT.classes if lookup[c.id] == index]
+    level = ARTEFACT.levels["coarse"]
+    found = {
+        group: members.split(", ") for group, members in re.findall(r"(\w+): ([^.]+)\.", coarse)
+    }
+    assert found == {
+        group: [c.name for c in ARTEFACT.classes if level.fine_to_group[c.id] == index]
+        for index, group in enumerate(level.classes)
+    }
 
 
 def test_the_shipped_mappings():

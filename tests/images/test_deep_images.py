@@ -146,26 +146,21 @@ def test_deep_photographs_are_turned(tmp_path, deep, orientation, upright):
 
 @pytest.mark.parametrize("orientation", [1, 3, 6])
 @pytest.mark.parametrize("channels", [3, 4])
-def test_png_keeps_all_its_bits(tmp_path, deep, alpha, channels, orientation, upright):
+def test_png_keeps_all_its_bits(tmp_path, deep, alpha, channels, orientation, upright, png_chunk):
     path = tmp_path / "a.png"
     array = np.concatenate([deep[..., ::-1], alpha], -1)[..., :channels]
     content = cv2.imencode(".png", array)[1].tobytes()
     exif = Image.Exif()
     exif[0x0112] = orientation
     tags = exif.tobytes().removeprefix(b"Exif\0\0")
-    chunk = b"eXIf" + tags
     head = content[:33]  # signature and IHDR
-    path.write_bytes(head + len(tags).to_bytes(4, "big") + chunk + _crc(chunk) + content[33:])
+    path.write_bytes(head + png_chunk(b"eXIf", tags) + content[33:])
     assert image_header(path).is_deep
     np.testing.assert_array_equal(read_image(path), upright(_rounded(deep), orientation))
     path.write_bytes(path.read_bytes()[:-5000])
     with pytest.raises(ImageFault, match=r"a\.png: the image is truncated") as caught:
         read_image(path)
     assert caught.value.kind == "truncated"
-
-
-def _crc(chunk):
-    return zlib.crc32(chunk).to_bytes(4, "big")
 
 
 class TestAlpha:
@@ -231,16 +226,10 @@ def test_truncated_tiffs_are_named(tmp_path, deep, share):
         read_image(path)
 
 
-def test_gray_and_alpha_of_16_bits(tmp_path, deep):
+def test_gray_and_alpha_of_16_bits(png_file, deep):
     gray_alpha = deep[..., :2]
     rows = b"".join(b"\0" + row.astype(">u2").tobytes() for row in gray_alpha)
-    content = b"\x89PNG\r\n\x1a\n"
-    for kind, data in (
-        (b"IHDR", struct.pack(">IIBBBBB", 53, 37, 16, 4, 0, 0, 0)),
-        (b"IDAT", zlib.compress(rows)),
-        (b"IEND", b""),
-    ):
-        content += struct.pack(">I", len(data)) + kind + data + _crc(kind + data)
+    content = png_file((53, 37), 16, 4, rows)
     expected = _rounded(gray_alpha[..., :1]).repeat(3, 2)
     np.testing.assert_array_equal(read_image(content), expected)
 

@@ -138,7 +138,7 @@ def test_a_module_that_the_config_would_import_is_imported_only_for_trusted_chec
     assert Path(tmp_path, "marker").exists()
 
 
-def test_classes_and_palette_are_those_of_the_checkpoint(changed, tiny_run):
+def test_classes_and_palette_are_those_of_the_checkpoint(changed):
     names = [f"Class {i}" for i in range(16)]
     meta = {"classes": names, "palette": [[i, i, i] for i in range(16)]}
     path = changed(lambda content: content["meta"].update(dataset_meta=meta))

@@ -133,7 +133,7 @@ def test_another_size_and_16_bits_per_color_are_refused(coder, tmp_path):
         read_coded_mask(tmp_path / "deep.png", None, coder(COLORS))
 
 
-def test_mat_files(coder, tmp_path):
+def test_mat_files(tmp_path):
     savemat = pytest.importorskip("scipy.io").savemat
     values = random_values([1, 2, 3, 4])
     path = tmp_path / "001.mat"

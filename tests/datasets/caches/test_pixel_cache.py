@@ -120,7 +120,7 @@ def test_copies_open_the_same_memory_and_the_last_one_frees_it(sample_set):
 
 @linux_only
 @pytest.mark.slow
-def test_a_process_that_was_not_forked_sees_the_same(sample_set, tmp_path):
+def test_a_process_that_was_not_forked_sees_the_same(sample_set):
     [(image, mask), *_] = _pairs(sample_set)
     cache = fill_memory(plan_cache([(image, mask)]))
     code = (

@@ -1,14 +1,11 @@
 """Class weights are numbers in a config from the start, and of the split that is trained on."""
 
 import json
-import shutil
 
 import pytest
 from mmengine.config import Config
 
 from mmseg_heritage.dataprep.splits.split import Split, load_split
-from mmseg_heritage.dataprep.splits.split_files import make_split_files
-from mmseg_heritage.dataprep.weights.weight_files import make_weight_files
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.config.class_weights import FIELD, check_weights, weights_as_numbers
 from mmseg_heritage.utils.files import sha256
@@ -19,16 +16,8 @@ def config_with(*sources):
     return Config({"model": {"decode_head": {"loss_decode": losses}}})
 
 
-@pytest.fixture
-def data(sample_set, tmp_path):
-    root = shutil.copytree(sample_set, tmp_path / "data")
-    make_split_files(root, None, ("kfold",), folds=2)
-    make_weight_files(root, "splits/kfold-2")
-    return root
-
-
-def test_a_file_becomes_numbers_with_its_hash(data):
-    file = data / "class_weights" / "kfold-2" / "fold-1.json"
+def test_a_file_becomes_numbers_with_its_hash(fold_set):
+    file = fold_set / "class_weights" / "kfold-2" / "fold-1.json"
     cfg = config_with(str(file), None, str(file))
     weights_as_numbers(cfg)
     numbers = json.loads(file.read_text())["class_weights"]
@@ -37,12 +26,12 @@ def test_a_file_becomes_numbers_with_its_hash(data):
     assert cfg[FIELD].sha256 == sha256(file)
 
 
-def test_weights_counted_on_another_split_are_refused(data):
-    cfg = config_with(str(data / "class_weights" / "kfold-2" / "fold-1.json"))
+def test_weights_counted_on_another_split_are_refused(fold_set):
+    cfg = config_with(str(fold_set / "class_weights" / "kfold-2" / "fold-1.json"))
     weights_as_numbers(cfg)
-    check_weights(cfg, load_split(data / "splits" / "kfold-2" / "fold-1.json"))
+    check_weights(cfg, load_split(fold_set / "splits" / "kfold-2" / "fold-1.json"))
     with pytest.raises(InputError, match="counted on the training part of split 'fold-1'"):
-        check_weights(cfg, load_split(data / "splits" / "kfold-2" / "fold-2.json"))
+        check_weights(cfg, load_split(fold_set / "splits" / "kfold-2" / "fold-2.json"))
     with pytest.raises(InputError, match="'fold-1', but the run's split of this name"):
         check_weights(cfg, Split("fold-1", {"train": ("another",)}))
 

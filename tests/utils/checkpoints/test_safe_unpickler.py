@@ -4,7 +4,6 @@ import pickle
 import random
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator
-from pathlib import Path
 
 import numpy as np
 import pytest
@@ -253,7 +252,7 @@ def test_text_that_cannot_be_printed_is_refused(where, write_file):
         load_checkpoint_file(write_file(pickle.dumps(content, 2), True))
 
 
-def test_a_state_dict_takes_its_metadata_and_no_other_attribute(write_file, tmp_path: Path):
+def test_a_state_dict_takes_its_metadata_and_no_other_attribute(write_file):
     state = OrderedDict(a=1)
     state.items_ = 5
     with pytest.raises(InputError, match="the state of OrderedDict"):
