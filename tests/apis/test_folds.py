@@ -55,7 +55,7 @@ def test_each_fold_is_trained_and_tested_on_its_own_parts(finished, fold_set):
         assert f"kfold-2/{fold}.json" in (finished / fold / "tiny.py").read_text()
         weights = Config.fromfile(finished / fold / "tiny.py").model.decode_head.loss_decode[1]
         file = fold_set / "class_weights" / "kfold-2" / f"{fold}.json"
-        assert weights.class_weight == load_class_weights(file).tolist()
+        assert weights.class_weight == load_class_weights(file)
         # Each fold has its own log, also where both began in one second.
         assert len(list((finished / fold).glob("*/*.log"))) == 1
         assert len(list((finished / fold / "evaluation").glob("*/*.log"))) == 1

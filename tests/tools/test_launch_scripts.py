@@ -208,7 +208,7 @@ def test_a_task_of_an_array_takes_its_config_and_fold(task, expected, tmp_path):
     [
         (75, True, "RUNNING", True),
         (143, True, "RUNNING", True),  # the signal came while Python was starting
-        (75, True, "CANCELED", False),
+        (75, True, "CANCELLED", False),
         (75, False, "RUNNING", False),  # srun ended it because another process died
         (1, True, "RUNNING", False),
         (0, True, "RUNNING", False),

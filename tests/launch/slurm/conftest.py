@@ -91,7 +91,7 @@ class Cluster:
 
     def wait_for(self, number: str, timeout: float = 240) -> dict[str, str]:
         """Waits until a job has ended for good."""
-        over = ("COMPLETED", "FAILED", "CANCELED", "TIMEOUT", "NODE_FAIL")
+        over = ("COMPLETED", "FAILED", "CANCELLED", "TIMEOUT", "NODE_FAIL")
         _wait(
             lambda: self.job(number)["JobState"] in over,
             timeout,

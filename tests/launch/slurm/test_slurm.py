@@ -116,9 +116,9 @@ def test_a_canceled_run_stays_canceled(submit, cluster, tiny_config):
     wait_until(lambda: cluster.job(job)["JobState"] == "RUNNING", 30)
     time.sleep(1)  # until the batch script has set its traps
     cluster.run("scancel", job)
-    assert cluster.wait_for(job, 60)["JobState"] == "CANCELED"
+    assert cluster.wait_for(job, 60)["JobState"] == "CANCELLED"
     time.sleep(3)  # time in which it could come back
-    assert cluster.job(job)["JobState"] == "CANCELED"
+    assert cluster.job(job)["JobState"] == "CANCELLED"
 
 
 def test_bad_input_is_said_once_and_the_job_fails(submit, cluster):
