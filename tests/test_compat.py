@@ -39,6 +39,7 @@ def run_python(code: str, *arguments: str) -> str:
     return done.stdout
 
 
+@pytest.mark.slow
 def test_mmseg_can_be_imported_first_and_nobody_is_told_of_compiled_ops():
     printed = run_python(
         "import mmseg_heritage\n"

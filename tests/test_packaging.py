@@ -308,12 +308,12 @@ def test_mim_trains_and_tests_a_shipped_config_with_the_tools_of_mmsegmentation(
 
 
 @pytest.mark.slow
-def test_what_mim_searches_over_is_trained_with(
-    mim: Mim, sample_of_mim: str
-) -> None:
+def test_what_mim_searches_over_is_trained_with(mim: Mim, sample_of_mim: str) -> None:
     mim("gridsearch", "mmseg_heritage", mim.config, "--work-dir", "grid",
         "--search-args", "--optim_wrapper.optimizer.lr 0.02 0.03", *SMALL)  # fmt: skip
     for rate in ("0.02", "0.03"):
-        (path,) = (mim.folder / f"grid_search_optim_wrapper.optimizer.lr_{rate}").glob("*/vis_data/config.py")
+        (path,) = (mim.folder / f"grid_search_optim_wrapper.optimizer.lr_{rate}").glob(
+            "*/vis_data/config.py"
+        )
         text = path.read_text(encoding="utf-8")
         assert re.search(rf"\blr={rate}, type='AdamW'", text)

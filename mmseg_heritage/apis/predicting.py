@@ -10,13 +10,14 @@ from typing import Any
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files
 from mmseg_heritage.images.writing import write_class_map, write_image
+from mmseg_heritage.inference.predictor import Prediction
 from mmseg_heritage.runs.load_predictor import Predictor
 from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.utils.progress import progress_bar
 from mmseg_heritage.visualization.figures.panels import overlay, panel
 
-SCHEMA = "mmseg_heritage/prediction/1"
+SCHEMA = "mmseg_heritage/prediction/2"
 
 
 def predict(
@@ -63,14 +64,22 @@ def predict(
     if not overwrite:
         _check_output(out, files)
     predictor = Predictor(checkpoint, config, device, cfg_options, trust_checkpoint)
-    written, problems = [], list(clashes)
+    written, problems, shrunk = [], list(clashes), list[float]()
     with progress_bar("predicting") as report:
         for done, photograph in enumerate(files, start=1):
             try:
-                written.append(_predict_one(predictor, photograph, out))
+                found = predictor(photograph)
+                written.append(_write(found, photograph, out))
+                shrunk += [found.thinnest_line] if found.thinnest_line > 1 else []
             except InputError as error:
                 problems.append(str(error))
             report(done, len(files))
+    if shrunk:
+        print(
+            f"{len(shrunk)} of {len(files)} photographs were shrunk for the network, by up to "
+            f"{max(shrunk):.1f}: lines thinner than {max(shrunk):.1f} px are likely to be lost. "
+            "--inference scales=native looks at them at full size"
+        )
     if len(problems) == 1 and not written and not clashes:
         raise InputError(problems[0])
     if problems:
@@ -83,9 +92,8 @@ def predict(
     return written
 
 
-def _predict_one(predictor: Predictor, photograph: Path, out: Path) -> Path:
+def _write(found: Prediction, photograph: Path, out: Path) -> Path:
     """Writes the files of one photograph."""
-    found = predictor(photograph)
     name, clean = photograph.stem, None
     if "Clean" in found.classes:
         clean = found.classes.index("Clean")
@@ -103,6 +111,8 @@ def _predict_one(predictor: Predictor, photograph: Path, out: Path) -> Path:
         "image": str(photograph),
         "width": width,
         "height": height,
+        "seen_at": [{"width": w, "height": h} for h, w in found.seen_at],
+        "thinnest_line_px": round(found.thinnest_line, 2),
         "area_share": found.shares(),
         "levels": {level: found.shares(level) for level in found.groups},
         "note": "shares of all pixels of the photograph, 0 to 1, as predicted by a model; "

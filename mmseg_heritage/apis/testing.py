@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config
+from mmengine.config import Config, ConfigDict
 from mmengine.dataset import BaseDataset
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
@@ -187,6 +187,8 @@ def _write_results_to(cfg: Config, results: Path, outputs: Mapping[str, Path]) -
         if evaluator.type == "ConfusionMetric":
             evaluator.results_dir = str(results)
             evaluator.setdefault("parts", list(PARTS))
+            if cfg.model.type == "HeritageEncoderDecoder" and "calibration" in evaluator.parts:
+                cfg.model.setdefault("inference", ConfigDict()).confidence = True
     if outputs:
         folders = {name: str(folder) for name, folder in outputs.items()}
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), {"type": "PredictionHook", **folders}]

@@ -104,16 +104,33 @@ def add_config_options(parser: argparse.ArgumentParser) -> None:
     )
 
 
+def add_inference_options(parser: argparse.ArgumentParser) -> None:
+    """Adds what test and predict share."""
+    parser.add_argument(
+        "--inference",
+        nargs="+",
+        action="extend",
+        default=[],
+        metavar="KEY=VALUE",
+        help="how the network is applied to a photograph: mode=window or whole, crop, overlap, "
+        "batch, scales=native,fit:1024, tta=horizontal",
+    )
+
+
 def shared_options(args: argparse.Namespace) -> dict[str, Any]:
     """Returns what :func:`add_shared_arguments` added, as the apis take it."""
+    inference = parse_options(getattr(args, "inference", []), "--inference")
     return {
-        "cfg_options": parse_options(args.cfg_options),
+        "cfg_options": {
+            **{f"inference.{key}": value for key, value in inference.items()},
+            **parse_options(args.cfg_options),
+        },
         "overwrite": args.overwrite,
         "trust_checkpoint": args.trust_checkpoint,
     }
 
 
-def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
+def parse_options(pairs: Sequence[str], option: str = "--cfg-options") -> dict[str, Any]:
     """Reads ``KEY=VALUE`` pairs; values are Python literals, and strings where they are not.
 
     As in mmengine, ``a,b`` is a list, and ``true``, ``false`` and ``none`` may be in lower case.
@@ -125,7 +142,7 @@ def parse_options(pairs: Sequence[str]) -> dict[str, Any]:
     """
     problems = [f"'{pair}'" for pair in pairs if "=" not in pair]
     if problems:
-        raise InputError("--cfg-options takes KEY=VALUE pairs", problems)
+        raise InputError(f"{option} takes KEY=VALUE pairs", problems)
     from mmseg_heritage.runs.config.variables import TEXT_FIELDS  # not for --help
 
     read: dict[str, Any] = {}

@@ -6,6 +6,7 @@ import argparse
 
 from mmseg_heritage.cli.common import (
     add_checkpoint_arguments,
+    add_inference_options,
     add_shared_arguments,
     require_stack,
     shared_options,
@@ -19,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint_arguments(parser, _MORE)
     parser.add_argument("--out", metavar="DIR", required=True, help="where to write")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
+    add_inference_options(parser)
     add_shared_arguments(parser)
 
 

@@ -6,6 +6,7 @@ import argparse
 
 from mmseg_heritage.cli.common import (
     add_checkpoint_arguments,
+    add_inference_options,
     add_run_arguments,
     require_stack,
     shared_options,
@@ -31,6 +32,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         action="store_true",
         help="score images that the run was trained on or chosen by too",
     )
+    add_inference_options(parser)
     add_run_arguments(parser)
 
 

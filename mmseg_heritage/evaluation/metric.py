@@ -51,8 +51,9 @@ class ConfusionMetric(BaseMetric):
     undefined. Needs ``sample_id``, ``group``, ``material`` and ``content`` among the ``meta_keys``
     of the pipeline for what is said by image, source group, material and content.
 
-    Confidence, for the calibration error, is the softmax of ``seg_logits`` at the predicted class;
-    of a head with one channel it is the sigmoid that mmsegmentation leaves there.
+    Confidence, for the calibration error, is ``confidence`` of the sample, in steps of 1/255; where
+    there is none, the softmax of ``seg_logits`` at the predicted class (of a head with one channel
+    the sigmoid that mmsegmentation leaves there).
 
     Args:
         results_dir: Where to write ``metrics.json``, ``per_class.csv`` and ``per_image.npz``; None
@@ -135,7 +136,7 @@ class ConfusionMetric(BaseMetric):
                 "set must have the same classes"
             ) from error
         # All ids are known to be below 256 now.
-        label, prediction = label.astype(np.uint8), prediction.astype(np.uint8)
+        label, prediction = (ids.astype(np.uint8, copy=False) for ids in (label, prediction))
         if self.output_dir is not None:
             file = self.output_dir / f"{Path(found['path']).stem}.png"
             palette = _palette(self.dataset_meta, number).tolist()
@@ -245,14 +246,18 @@ def _own_counts(label: np.ndarray, prediction: np.ndarray, level: Level) -> np.n
 def _calibration(sample: dict[str, Any], label: np.ndarray, prediction: np.ndarray) -> np.ndarray:
     """Counts the confidences of an image in strips of rows; zeros where the model gives none."""
     counts = np.zeros((BINS, 3))
-    if "seg_logits" not in sample:
+    given = _ids(sample, "confidence") if "confidence" in sample else None
+    if given is None and "seg_logits" not in sample:
         return counts
-    scores: torch.Tensor = sample["seg_logits"]["data"]
     rows = max(_ROWS // max(label.shape[1], 1), 1)
     for start in range(0, len(label), rows):
         strip = slice(start, start + rows)
-        chosen = torch.from_numpy(prediction[strip]).long()
-        confidence = _confidence(scores[:, strip], chosen.to(scores.device)).cpu().numpy()
+        if given is not None:
+            confidence = given[strip] / np.float32(255)
+        else:
+            scores: torch.Tensor = sample["seg_logits"]["data"]
+            chosen = torch.from_numpy(prediction[strip]).long()
+            confidence = _confidence(scores[:, strip], chosen.to(scores.device)).cpu().numpy()
         counts += calibration_counts(label[strip], prediction[strip], confidence)
     return counts
 

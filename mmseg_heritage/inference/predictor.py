@@ -10,11 +10,17 @@ import numpy as np
 import torch
 from mmcv.transforms import LoadAnnotations, LoadImageFromFile
 from mmengine.dataset import pseudo_collate
+from mmseg.datasets.transforms import PackSegInputs
 
 from mmseg_heritage.datasets import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.inputs import ImageInput, as_rgb, label_of
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import class_ids, image_channels
+from mmseg_heritage.inference.sources import PhotographSource
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
+    HeritageEncoderDecoder,
+    class_ids,
+    image_channels,
+)
 from mmseg_heritage.taxonomy import FINE_LEVEL, Level
 
 _LOADERS = (LoadImageFromFile, LoadAnnotations, LoadHeritageImage, LoadARTeFACTAnnotations)
@@ -35,6 +41,7 @@ class Prediction:
             uint8 (H, W): the position in ``groups[name].classes``, or 255 where the level does not
             apply. Empty for other models.
         groups: Name of each of these levels -> its groups.
+        seen_at: Height and width of the photograph at each scale at which the network saw it.
     """
 
     image: np.ndarray
@@ -44,6 +51,16 @@ class Prediction:
     mask_values: tuple[int, ...]
     level_maps: Mapping[str, np.ndarray]
     groups: Mapping[str, Level]
+    seen_at: tuple[tuple[int, int], ...]
+
+    @property
+    def thinnest_line(self) -> float:
+        """Width in pixels of the photograph that is one pixel of what the network saw, 1 or more.
+
+        Thinner lines are likely to be lost.
+        """
+        edge = max(self.class_map.shape)
+        return max(1.0, edge / max(max(size) for size in self.seen_at))
 
     def shares(self, level: str = FINE_LEVEL) -> dict[str, float]:
         """Returns the share of each class in all pixels of the photograph, 0 to 1.
@@ -155,7 +172,7 @@ class BasePredictor:
         """
         size = pixels.shape[:2]
         results: dict[str, Any] | None = {
-            "img": np.ascontiguousarray(pixels[..., ::-1]),  # BGR, as all steps of mmcv expect it
+            "img": pixels[..., ::-1],  # BGR, as all steps of mmcv expect it
             "img_path": path,
             "img_shape": size,
             "ori_shape": size,
@@ -177,24 +194,45 @@ class BasePredictor:
     @torch.inference_mode()
     def _predict(self, pixels: np.ndarray, image: ImageInput) -> Prediction:
         """Runs the model on a photograph that was read."""
+        own = isinstance(self.model, HeritageEncoderDecoder)
+        only_packs = len(self._steps) == 1 and isinstance(self._steps[0], PackSegInputs)
+        if own and only_packs and image_channels(self.model.backbone) == 3:
+            maps, size = self._of_windows(pixels, image), pixels.shape[:2]
+        else:
+            maps, size = self._of_pipeline(pixels, image)
+        return Prediction(
+            pixels,
+            maps.pop(FINE_LEVEL),
+            self.classes,
+            self.palette,
+            self.mask_values,
+            maps,
+            self.levels,
+            tuple(self.model.windows.sizes(*size)) if own else (tuple(size),),
+        )
+
+    def _of_windows(self, pixels: np.ndarray, image: ImageInput) -> dict[str, np.ndarray]:
+        """Predicts windows that are cut from the photograph itself; no copy of it is made."""
+        try:
+            found = self.model.windows(self.model, PhotographSource(pixels))
+        except InputError as error:
+            raise InputError(f"{label_of(image)}: {error}") from error
+        return {name: ids.numpy() for name, ids in found.ids.items()}
+
+    def _of_pipeline(
+        self, pixels: np.ndarray, image: ImageInput
+    ) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
+        """Predicts what the test pipeline makes of the photograph; returns its size too."""
         path = None if isinstance(image, np.ndarray) else label_of(image)
         sample = self.model.test_step(self.batch(pixels, path))[0]
-        # The largest score is NaN if any is; looking at all of them would take memory for each.
-        if torch.isnan(sample.seg_logits.data.amax()):
+        # The largest score is NaN if any is; our own segmentor sees to that itself.
+        if "seg_logits" in sample and torch.isnan(sample.seg_logits.data.amax()):
             raise InputError(
                 f"{label_of(image)}: the model's scores are not numbers (NaN); take another "
                 "checkpoint of the run"
             )
-        levels = {name: class_ids(sample.get(f"pred_sem_seg_{name}")) for name in self.levels}
-        return Prediction(
-            pixels,
-            class_ids(sample.pred_sem_seg),
-            self.classes,
-            self.palette,
-            self.mask_values,
-            levels,
-            self.levels,
-        )
+        maps = {name: class_ids(sample.get(f"pred_sem_seg_{name}")) for name in self.levels}
+        return {FINE_LEVEL: class_ids(sample.pred_sem_seg), **maps}, sample.img_shape[:2]
 
 
 def find_device(name: str | None) -> torch.device:

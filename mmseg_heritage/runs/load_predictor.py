@@ -34,7 +34,7 @@ class Predictor(BasePredictor):
         checkpoint: Checkpoint file.
         config: Config file to use in place of the one inside the checkpoint.
         device: 'cuda', 'cuda:1', 'cpu', or None for a GPU where there is one.
-        cfg_options: Dotted key -> value, such as ``{'max_edge': 2048}``.
+        cfg_options: Dotted key -> value, such as ``{'inference.scales': ['fit:2048']}``.
         trust_checkpoint: Lets the checkpoint run code.
 
     Raises:

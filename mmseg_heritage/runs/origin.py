@@ -21,7 +21,7 @@ from mmseg_heritage.runs.resume import differences
 _OF_TRAINING = frozenset({
     "loss_decode", "level_losses", "level_weights", "consistency_weight", "dropout_ratio",
     "drop_path_rate", "drop_path", "init_cfg", "pretrained", "checkpoint_path", "with_cp",
-    "frozen_stages", "norm_eval", "auxiliary_head", "train_cfg", "test_cfg", "size",
+    "frozen_stages", "norm_eval", "auxiliary_head", "train_cfg", "test_cfg", "inference", "size",
 })  # fmt: skip
 
 

@@ -18,6 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import mmseg_heritage
 import mmseg_heritage.plugin
 from mmseg_heritage.datasets import ARTeFACTDataset
+from mmseg_heritage.inference import WindowInference
 from mmseg_heritage.utils.files import sha256
 from mmseg_heritage.version import __version__
 
@@ -51,11 +52,21 @@ def run_stamp(
         "data_root": str(dataset.data_root),
         "parameters": sum(parameter.numel() for parameter in model.parameters()),
         "model": {"flops": flops(model), "flops_side": FLOPS_SIDE},
+        "inference": inference_settings(model),
         "device": device_stamp(device),
         "processes": get_world_size(),
         "git": git_commit(),
         "versions": versions(),
     }
+
+
+def inference_settings(model: torch.nn.Module) -> dict[str, Any] | None:
+    """Returns how a model is applied to photographs; None where it is not in our windows."""
+    windows = getattr(model.module if is_model_wrapper(model) else model, "windows", None)
+    if not isinstance(windows, WindowInference):
+        return None
+    names = ("mode", "crop", "overlap", "scales", "tta")
+    return {name: getattr(windows, name) for name in names}
 
 
 def versions() -> dict[str, str]:

@@ -41,6 +41,7 @@ def config(tiny_config, copied_sample_set, tmp_path):
     return path
 
 
+@pytest.mark.slow
 def test_it_trains_and_tests_and_says_what_it_goes_without(config, tmp_path):
     folder = train(config, str(tmp_path / "run"), cfg_options={"max_iters": 2})
     [log] = folder.glob("*/*.log")

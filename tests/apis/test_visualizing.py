@@ -50,6 +50,7 @@ def _names(folder: Path):
     return sorted(str(path.relative_to(folder)) for path in folder.rglob("*") if path.is_file())
 
 
+@pytest.mark.slow
 def test_everything_the_run_has_is_drawn(draw, run, counts, tmp_path):
     figures = draw(maps=run / "maps")
     assert set(figures.left_out) == {"levels"}

@@ -147,6 +147,7 @@ def test_a_killed_run_goes_on_where_it_was(tiny_config, tmp_path):
     assert f"resumed epoch: 0, iter: {reached}" in logs
 
 
+@pytest.mark.slow
 def test_a_finished_run_is_not_replaced_without_being_asked(tiny_run, tmp_path, capsys):
     copy = Path(shutil.copytree(tiny_run.folder, tmp_path / "copy"))
     (copy / "best_mIoU_iter_999.pth").write_bytes(b"of the earlier run")

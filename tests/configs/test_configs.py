@@ -57,20 +57,24 @@ def train_and_test(path, sample_set, folder, **options):
 
 SMALL_MIT = {"model.backbone.embed_dims": 8, "model.backbone.num_layers": [1, 1, 1, 1]}
 SMALL_TIMM = {"model.backbone.model_name": "test_convnext"}
+SMALL_RESNET = {"model.backbone.model_name": "test_resnet"}
 NARROW = {"model.decode_head.channels": 16}
+NARROW_UNET = {"model.decode_head.decoder_channels": [16, 8, 8, 8, 8]}
 
 
 @pytest.mark.parametrize(
     ("name", "small"),
     [
         ("segformer_mitb3_artefact-binary", SMALL_MIT | NARROW),
-        (
-            "unet_timm_artefact",
-            SMALL_TIMM | {"model.decode_head.decoder_channels": [16, 8, 8, 8, 8]},
+        *(
+            pytest.param(name, small, marks=pytest.mark.slow)
+            for name, small in (
+                ("unet_timm_artefact", SMALL_TIMM | NARROW_UNET),
+                ("upernet_convnext-tiny_artefact-aux", SMALL_TIMM | NARROW),
+                ("hierarchical_convnext-tiny_artefact-6gb", SMALL_TIMM | NARROW),
+                ("deeplabv3plus_resnet50_artefact", SMALL_RESNET | NARROW),
+            )
         ),
-        ("upernet_convnext-tiny_artefact-aux", SMALL_TIMM | NARROW),
-        ("hierarchical_convnext-tiny_artefact-6gb", SMALL_TIMM | NARROW),
-        ("deeplabv3plus_resnet50_artefact", {"model.backbone.model_name": "test_resnet"} | NARROW),
     ],
 )
 def test_each_decoder_trains_and_tests_with_a_small_backbone(
@@ -88,6 +92,7 @@ def test_it_trains_and_tests(path, sample_set, tmp_path, switches_of_torch):
     shutil.rmtree(tmp_path / "run")  # half a gigabyte each
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("path", {path.stem.split("_")[1]: path for path in CONFIGS}.values(),
                          ids=lambda path: path.stem)  # fmt: skip
 def test_the_model_of_each_backbone_is_built(path):

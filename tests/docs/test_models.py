@@ -46,6 +46,7 @@ def build_snippet(snippet, folder):
     return cfg, build_parts(cfg, ("train", "val", "test"))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("number", range(len(SNIPPETS)))
 def test_its_configs_build(number, tmp_path):
     build_snippet(SNIPPETS[number], tmp_path)

@@ -132,6 +132,7 @@ def test_cards_on_the_bus(tmp_path):
     assert found == {"card", "server_card"}
 
 
+@pytest.mark.slow
 def test_this_environment_is_sound_and_the_facts_are_json():
     pytest.importorskip("mmseg")
     facts = collect()

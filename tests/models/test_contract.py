@@ -12,7 +12,6 @@ pytest.importorskip("mmseg")
 import mmseg_heritage.plugin  # noqa: F401
 
 # isort: split
-from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -77,7 +76,7 @@ def build(backbone, decoder):
                 "num_classes": NUM_CLASSES, "norm_cfg": {"type": "BN"},
                 "loss_decode": {"type": "ClassWeightedDiceLoss"}, **DECODERS[decoder],
             },
-            "test_cfg": ConfigDict(mode="whole"),
+            "inference": {"logits": True},
         }
     )  # fmt: skip
 

@@ -7,11 +7,10 @@ __meta_keys = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape'
                'flip', 'flip_direction', 'reduce_zero_label', 'sample_id', 'group', 'material',
                'content')
 # mmcv's own loading step with a reader for photographs of every kind, under the type that mmseg's
-# inferencers look for. The labels are loaded after the image is shrunk: scores are those of the
-# original pixels. A photograph that is predicted has none.
+# inferencers look for. Nothing is resized here: model.inference says at which sizes the network
+# looks at a photograph. A photograph that is predicted has no labels.
 test_pipeline = [
     dict(type='LoadImageFromFile', backend_args=dict(backend='mmseg_heritage.photographs')),
-    dict(type='LimitLongEdge', max_edge=1024),
     dict(type='LoadARTeFACTAnnotations'),
     dict(type='PackSegInputs', meta_keys=__meta_keys),
 ]
@@ -46,7 +45,11 @@ val_dataloader = dict(
     dataset=dict(
         type='ARTeFACTDataset', data_root='data/artefact', ann_file='', split='val', level='fine',
         cache='none', cache_dir='', test_mode=True,
-        pipeline=[dict(type='LoadHeritageImage'), *test_pipeline[1:]]))
+        # Validation is cheaper than the test: it sees photographs shrunk. Labels are loaded after
+        # that, so that its scores are of original pixels too.
+        pipeline=[dict(type='LoadHeritageImage'),
+                  dict(type='LimitLongEdge', max_edge=1024),
+                  *test_pipeline[1:]]))
 test_dataloader = dict(
     batch_size=1,
     num_workers=4,

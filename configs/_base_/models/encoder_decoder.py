@@ -11,5 +11,7 @@ model = dict(
         norm_cfg=dict(type='SyncBN', requires_grad=True),
         align_corners=False,
         loss_decode=dict(type='ClassWeightedDiceLoss', class_weight=None, loss_weight=1.0)),
+    # How a photograph of any size is predicted, by mmseg's tools too (docs/how-to/predict.md).
+    inference=dict(mode='window', crop=1024, overlap=0.25, scales=['native']),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))

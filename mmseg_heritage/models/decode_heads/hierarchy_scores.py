@@ -135,27 +135,27 @@ class HierarchyScores(nn.Module):
             return {name: values.softmax(dim=1) for name, values in logits.items()}
         return {name: values.exp() for name, values in logits.items()}
 
-    def choose(self, values: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the most probable class and group of each pixel.
+    def is_partial(self, level: str) -> bool:
+        """Whether a level leaves classes out."""
+        return level != FINE_LEVEL and IGNORE_INDEX in self.levels[level].fine_to_group
 
-        At a level that leaves classes out (Clean, at the level "coarse") a pixel is 255 where the
-        map of the next coarser level, or where there is none the map of the classes, chooses one
-        that has no part in it.
+    def restricted(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
+        """Returns the maps of all levels with 255 where a level does not apply.
+
+        At a level that leaves classes out (Clean, at the level "coarse") that is where the map of
+        the next coarser level, or where there is none the map of the classes, chooses one that has
+        no part in it.
 
         Args:
-            values: From :meth:`logits` or :meth:`probabilities`, of which the largest is chosen.
-
-        Returns:
-            Level name -> int64 (N, ...) ids, 255 where the level does not apply.
+            maps: Level name, and "fine" -> ids of the most probable group or class, any shape.
         """
-        maps = {name: of_level.argmax(dim=1) for name, of_level in values.items()}
+        maps = dict(maps)
         coarser: str | None = None
         for name, level in self.levels.items():
-            partial = IGNORE_INDEX in level.fine_to_group
-            if partial:
+            if self.is_partial(name):
                 chosen = maps[FINE_LEVEL if coarser is None else coarser]
                 applies = self._applies(level, coarser).to(chosen.device)
-                maps[name] = torch.where(applies[chosen], maps[name], IGNORE_INDEX)
+                maps[name] = torch.where(applies[chosen.long()], maps[name], IGNORE_INDEX)
             else:
                 coarser = name
         return maps

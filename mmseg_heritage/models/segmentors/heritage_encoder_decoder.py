@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
@@ -12,19 +13,20 @@ import torch
 import torch.nn.functional as F
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
-from mmseg.registry import MODELS
+from mmseg.registry import MODELS, TASK_UTILS
+from mmseg.structures import SegDataSample
 from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones import TimmBackboneAdapter
 from mmseg_heritage.models.decode_heads import HierarchicalUPerHead
+from mmseg_heritage.models.decode_heads.head_scores import HeadScores
 from mmseg_heritage.models.losses.masked_loss import MaskedLoss
-from mmseg_heritage.taxonomy import FINE_LEVEL
+from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX
 
 AUTO = "auto"
 _PROBE = 64  # pixels; strides up to 32 give whole feature maps
-_ODD_PROBE = 65
 
 
 @dataclass(frozen=True)
@@ -34,12 +36,10 @@ class Pyramid:
     Attributes:
         channels: Channels of each feature map.
         strides: Pixels of the image for each step in it.
-        rounds_up: Whether a side of L pixels becomes ceil(L / stride) steps.
     """
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
-    rounds_up: bool = True
 
 
 def image_channels(backbone: nn.Module) -> int:
@@ -128,30 +128,44 @@ class HeritageEncoderDecoder(EncoderDecoder):
       frozen, since distributed training would wait for their gradients.
     - A head with an attribute ``uses_image`` gets the normalized image (N, C, H, W) after the
       feature maps, as their last entry.
-    - With a head that has levels, such as :class:`HierarchicalUPerHead`, predictions carry
-      ``pred_sem_seg_<level>`` (ids of the groups, 255 where the level does not apply) beside
-      ``pred_sem_seg``, and ``levels`` in their meta information. ``seg_logits`` then holds the
-      logits of the classes only.
+    - Maps lie exactly over the image. Images are padded at the right and the bottom to whole steps
+      of the coarsest feature map, in training, in tests and in windows, so that neither a part of a
+      decoder nor the enlarging of its scores stretches a map.
+    - Photographs of any size and number are predicted as ``inference`` says. Samples carry
+      ``pred_sem_seg``, uint8 (1, H, W) at the size of the photograph; with a head that has levels,
+      such as :class:`HierarchicalUPerHead`, also ``pred_sem_seg_<level>`` (ids of the groups, 255
+      where the level does not apply) and ``levels`` in their meta information. Scores of every
+      pixel are kept only where ``inference`` asks for them: ``confidence``, or ``seg_logits`` of
+      the classes and ``log_probabilities`` of all channels.
 
     Args:
         data_preprocessor: As in :class:`mmseg.models.segmentors.EncoderDecoder`, or with 'auto'.
+        inference: Arguments of :class:`~mmseg_heritage.inference.window_inference.WindowInference`.
+        test_cfg: Nothing, or ``dict(mode='whole')``, which mmsegmentation's configs hold:
+            ``inference`` takes its place.
         **kwargs: See :class:`mmseg.models.segmentors.EncoderDecoder`.
 
     Raises:
         InputError: If a head, a loss or the normalization does not fit, naming both sides.
     """
 
-    keeps_scores = False
-    """Whether samples keep the decoder's scores of all levels as ``scores``, to be merged."""
-    _strides: tuple[int, ...] = ()  # of a backbone that does not round up
+    stride: int
+    """Pixels of the image for each step of the coarsest feature map."""
 
     def __init__(
         self,
         backbone: Mapping[str, Any],
         decode_head: Mapping[str, Any],
         data_preprocessor: Mapping[str, Any] | nn.Module | None = None,
+        inference: Mapping[str, Any] | None = None,
+        test_cfg: Mapping[str, Any] | None = None,
         **kwargs: Any,
     ) -> None:
+        if dict(test_cfg or {}) not in ({}, {"mode": "whole"}):
+            raise InputError(
+                f"model.test_cfg={dict(test_cfg or {})} has no effect in a HeritageEncoderDecoder; "
+                "give its windows as model.inference=dict(mode='window', crop=512, overlap=0.25)"
+            )
         given = data_preprocessor if isinstance(data_preprocessor, Mapping) else {}
         automatic = [name for name in ("mean", "std") if given.get(name) == AUTO]
         if automatic:  # the base class builds it before there is a backbone to ask
@@ -160,8 +174,10 @@ class HeritageEncoderDecoder(EncoderDecoder):
             backbone=backbone,
             decode_head=decode_head,
             data_preprocessor=data_preprocessor,
+            test_cfg={"mode": "whole"},
             **kwargs,
         )
+        self.windows = TASK_UTILS.build({"type": "WindowInference", **(inference or {})})
         if automatic:
             filled = {**given, **{name: self._expected(name) for name in automatic}}
             self.data_preprocessor = MODELS.build(filled)
@@ -236,8 +252,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
         """Fills what is 'auto' in a head's config, and verifies what is not."""
         head = dict(head)
         pyramid = self._pyramid()
-        if not pyramid.rounds_up:
-            self._strides = pyramid.strides
+        self.stride = max(pyramid.strides)
         given = head.get("in_channels")
         if head.get("in_index") is None and not isinstance(given, int):
             head["in_index"] = list(range(len(pyramid.channels)))
@@ -293,73 +308,145 @@ class HeritageEncoderDecoder(EncoderDecoder):
         was_training = self.training
         self.eval()
         with torch.no_grad():
-            features, odd = (
-                super(HeritageEncoderDecoder, self).extract_feat(
-                    torch.zeros(1, in_channels, side, side)
-                )
-                for side in (_PROBE, _ODD_PROBE)
-            )
+            features = super().extract_feat(torch.zeros(1, in_channels, _PROBE, _PROBE))
         self.train(was_training)
-        strides = tuple(_PROBE // feature.shape[-1] for feature in features)
-        sides = tuple(-(-_ODD_PROBE // stride) for stride in strides)
         return Pyramid(
             tuple(feature.shape[1] for feature in features),
-            strides,
-            tuple(feature.shape[-1] for feature in odd) == sides,
+            tuple(_PROBE // feature.shape[-1] for feature in features),
         )
 
-    def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
-        """Returns the feature maps, and after them the image for a head that uses it.
+    @property
+    def input_multiple(self) -> int:
+        """Pixels of which a window's sides are a multiple, so that the backbone pads nothing."""
+        sizes = getattr(self.backbone, "input_sizes", None)
+        return math.lcm(self.stride, *(sizes.multiple if sizes else ()))
 
-        A map of stride s of an image (N, C, H, W) has ceil(H / s) x ceil(W / s) steps. For a
-        backbone that leaves out the last pixels where they do not fill a step (mmpretrain's
-        ConvNeXt) the image is filled up with zeros, the mean color of a normalized image.
-        """
-        height, width = inputs.shape[2:]
-        if self._strides:
-            most = max(self._strides)
-            filled = F.pad(inputs, (0, -width % most, 0, -height % most))
-            features = tuple(
-                feature[..., : -(-height // stride), : -(-width // stride)]
-                for feature, stride in zip(super().extract_feat(filled), self._strides, strict=True)
-            )
-        else:
-            features = super().extract_feat(inputs)
+    def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
+        """Returns the feature maps, and after them the image for a head that uses it."""
+        features = super().extract_feat(inputs)
         if getattr(getattr(self, "decode_head", None), "uses_image", False):
             return (*features, inputs)
         return features
 
-    def postprocess_result(self, seg_logits: Tensor, data_samples: Any = None) -> Any:
-        """Brings scores to the size of the photograph and turns them into maps.
+    def filled(self, inputs: Tensor, value: int = 0) -> Tensor:
+        """Fills images (N, C, H, W) up at the right and the bottom to whole steps of all maps.
+
+        Then every map of stride s has exactly H / s steps, so that no part of any head stretches
+        one. Zero is the mean color of a normalized image, and what training pads with.
 
         Args:
-            seg_logits: (N, K, H, W) scores of the decoder.
-            data_samples: Samples to fill, or None.
+            inputs: (N, C, H, W), normalized images; or labels.
+            value: Of the pixels that are added.
+        """
+        below, right = (-side % self.stride for side in inputs.shape[2:])
+        return F.pad(inputs, (0, right, 0, below), value=value) if below or right else inputs
+
+    def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
+        """Computes the losses; images that do not fill whole steps are padded, their labels by 255.
+
+        Args:
+            inputs: (N, C, H, W).
+            data_samples: With ``gt_sem_seg``, int64 (1, H, W).
+        """
+        filled = self.filled(inputs)
+        if filled is not inputs:
+            data_samples = [copy.copy(sample) for sample in data_samples]
+            for sample in data_samples:
+                label = self.filled(sample.gt_sem_seg.data[None], IGNORE_INDEX)[0]
+                sample.gt_sem_seg = PixelData(data=label)
+        found: dict[str, Tensor] = super().loss(filled, data_samples)
+        return found
+
+    def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict[str, Any]]) -> Tensor:
+        """Returns the decoder's scores of every pixel, (N, K, H, W), of images (N, C, H, W)."""
+        filled = self.filled(inputs)
+        metas = [{**meta, "img_shape": filled.shape[2:]} for meta in batch_img_metas]
+        scores: Tensor = super().encode_decode(filled, metas)
+        return scores[..., : inputs.shape[2], : inputs.shape[3]]
+
+    def _forward(self, inputs: Tensor, data_samples: Any = None) -> Any:
+        """Returns the scores at the decoder's resolution, (N, K, ceil(H / s), ceil(W / s))."""
+        filled = self.filled(inputs)
+        scores = super()._forward(filled, data_samples)
+        if not isinstance(scores, Tensor) or filled is inputs:
+            return scores
+        rows, columns = (
+            math.ceil(side * steps / whole)
+            for side, steps, whole in zip(
+                inputs.shape[2:], scores.shape[2:], filled.shape[2:], strict=True
+            )
+        )
+        return scores[..., :rows, :columns]
+
+    def test_step(self, data: Mapping[str, Any]) -> list[Any]:
+        """Predicts photographs of any sizes.
+
+        Args:
+            data: 'inputs', a list of images (C, H, W) as the pipeline packs them, or a tensor of
+                several; 'data_samples', one for each.
 
         Returns:
-            The samples, see the class.
+            The samples with predictions, see the class.
         """
-        samples = super().postprocess_result(seg_logits, data_samples)
-        scores = getattr(self.decode_head, "scores", None)
-        if scores is None:
-            return samples
-        for sample in samples:
-            raw = sample.seg_logits.data[None]
-            logits = scores.logits(raw)
-            maps = scores.choose(logits)
-            sample.set_data(
-                {
-                    "seg_logits": PixelData(data=logits[FINE_LEVEL][0]),
-                    "pred_sem_seg": PixelData(data=maps.pop(FINE_LEVEL)),
-                    **{f"pred_sem_seg_{name}": PixelData(data=m) for name, m in maps.items()},
-                }
-            )
+        return [
+            self._predicted(image, sample, None)
+            for image, sample in zip(data["inputs"], data["data_samples"], strict=True)
+        ]
+
+    val_step = test_step
+
+    def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> list[Any]:
+        """Predicts images that are normalized already.
+
+        Args:
+            inputs: (N, C, H, W).
+            data_samples: One for each image, or None.
+
+        Returns:
+            The samples with predictions, see the class.
+        """
+        samples = data_samples or [SegDataSample() for _ in inputs]
+        return [
+            self._predicted(_without_padding(image, sample), sample, lambda part: part)
+            for image, sample in zip(inputs, samples, strict=True)
+        ]
+
+    def _predicted(self, image: Tensor, sample: Any, prepare: Any) -> Any:
+        """Returns the sample of an image with its maps, which have the size of its photograph."""
+        sample = sample.new()
+        size = tuple(sample.metainfo.get("ori_shape", image.shape[1:]))
+        try:
+            found = self.windows(self, image, size, prepare)
+        except InputError as error:
+            name = sample.metainfo.get("img_path") or "the image"
+            raise InputError(f"{name}: {error}") from error
+        scores = HeadScores(self.decode_head)
+        dims = _FLIPS[sample.metainfo.get("flip_direction")] if sample.metainfo.get("flip") else ()
+        fields = {
+            "pred_sem_seg" if name == FINE_LEVEL else f"pred_sem_seg_{name}": ids[None]
+            for name, ids in found.ids.items()
+        }
+        if found.confidence is not None:
+            fields["confidence"] = found.confidence[None]
+        if found.logs is not None:
+            fields["log_probabilities"] = found.logs
+            fields["seg_logits"] = scores.class_logits(found.logs)
+        sample.set_data({name: PixelData(data=data.flip(dims)) for name, data in fields.items()})
+        if scores.levels:
             sample.set_metainfo({"levels": scores.levels})
-            if self.keeps_scores:
-                sample.set_data({"scores": PixelData(data=raw[0])})
-        return samples
+        return sample
+
+
+_FLIPS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
+
+
+def _without_padding(image: Tensor, sample: Any) -> Tensor:
+    """Returns an image (C, H, W) without what the ``data_preprocessor`` has added around it."""
+    meta = sample.metainfo
+    left, right, top, bottom = meta.get("img_padding_size", meta.get("padding_size", (0,) * 4))
+    return image[:, top : image.shape[1] - bottom, left : image.shape[2] - right]
 
 
 def class_ids(pixel_data: PixelData) -> NDArray[np.uint8]:
     """Returns the ids of a map in a sample as uint8 (H, W)."""
-    return pixel_data.data.squeeze(0).cpu().numpy().astype(np.uint8)
+    return pixel_data.data.squeeze(0).cpu().numpy().astype(np.uint8, copy=False)

@@ -9,8 +9,9 @@ import torch
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import SegTTAModel
 from mmseg.registry import MODELS
-from torch import Tensor
 
+from mmseg_heritage.models.decode_heads.head_scores import HeadScores
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import HeritageEncoderDecoder
 from mmseg_heritage.taxonomy import FINE_LEVEL
 
 
@@ -26,8 +27,8 @@ class HeritageTTAModel(SegTTAModel):
 
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
-        if hasattr(self.module, "keeps_scores"):
-            self.module.keeps_scores = True
+        if isinstance(self.module, HeritageEncoderDecoder):
+            self.module.windows.logits = True
 
     def merge_preds(self, data_samples_list: Sequence[Sequence[Any]]) -> list[Any]:
         """Merges the views of each photograph.
@@ -41,32 +42,18 @@ class HeritageTTAModel(SegTTAModel):
         return [self._merged(views) for views in data_samples_list]
 
     def _merged(self, views: Sequence[Any]) -> Any:
-        head = self.module.decode_head
+        scores = HeadScores(self.module.decode_head)
         sample = views[0]
-        hierarchy = getattr(head, "scores", None)
-        if hierarchy is not None:
-            found = [hierarchy.probabilities(view.scores.data[None]) for view in views]
-            probs = {name: torch.stack([p[name] for p in found]).mean(dim=0) for name in found[0]}
-            maps = hierarchy.choose(probs)
-            _set(sample, probs[FINE_LEVEL][0], maps.pop(FINE_LEVEL))
-            for name, ids in maps.items():
-                sample.set_data({f"pred_sem_seg_{name}": PixelData(data=ids)})
-            del sample.scores
-            return sample
-        logits = [view.seg_logits.data for view in views]
-        if self.module.out_channels == 1:
-            # postprocess_result has made probabilities of them.
-            mean = torch.stack(logits).mean(dim=0)
-            sample.set_data({"seg_logits": PixelData(data=mean)})
-            sample.set_data({"pred_sem_seg": PixelData(data=(mean > head.threshold).to(mean))})
-            return sample
-        probs = torch.stack([values.softmax(dim=0) for values in logits]).mean(dim=0)
-        _set(sample, probs, probs.argmax(dim=0, keepdim=True))
+        if isinstance(self.module, HeritageEncoderDecoder):
+            found = [scores.normalized(view.log_probabilities.data) for view in views]
+            del sample.log_probabilities
+        elif self.module.out_channels == 1:  # mmsegmentation has made probabilities of them
+            found = [view.seg_logits.data for view in views]
+        else:
+            found = [view.seg_logits.data.softmax(dim=0) for view in views]
+        logs = scores.logs(torch.stack(found).mean(dim=0))
+        sample.set_data({"seg_logits": PixelData(data=scores.class_logits(logs))})
+        for name, ids in scores.maps(logs).items():
+            key = "pred_sem_seg" if name == FINE_LEVEL else f"pred_sem_seg_{name}"
+            sample.set_data({key: PixelData(data=ids[None])})
         return sample
-
-
-def _set(sample: Any, probabilities: Tensor, ids: Tensor) -> None:
-    """Puts the map of the classes and their logits into a sample."""
-    smallest = torch.finfo(probabilities.dtype).tiny
-    logits = probabilities.clamp(min=smallest).log()
-    sample.set_data({"seg_logits": PixelData(data=logits), "pred_sem_seg": PixelData(data=ids)})

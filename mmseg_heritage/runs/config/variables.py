@@ -160,6 +160,11 @@ def _warm_up(cfg: Config) -> list[Place]:
     return [(schedule, keys[schedule["type"]]) for schedule in schedules]
 
 
+def _inference(cfg: Config) -> list[Place]:
+    is_own = (cfg.get("model") or {}).get("type") == "HeritageEncoderDecoder"
+    return _at("model", "inference")(cfg) if is_own else []
+
+
 def _max_epochs(cfg: Config) -> list[Place]:
     by_iterations = "max_iters" in (cfg.get("train_cfg") or {})
     return [] if by_iterations else _at("train_cfg", "max_epochs")(cfg)
@@ -235,11 +240,10 @@ VARIABLES: dict[str, Variable] = {
         needs="a step HeritageAugmentation in train_dataloader",
     ),
     "max_edge": Variable(
-        "long edge in pixels to which whole images are shrunk for validation and test",
-        _in_steps("max_edge", ("LimitLongEdge",), "val_dataloader", "test_dataloader",
-                  "test_pipeline"),
-        "test_pipeline = [...], and the data sets of val_dataloader and test_dataloader",
-        needs="a step LimitLongEdge in val_dataloader or test_dataloader", **_COUNT,
+        "long edge in pixels to which images are shrunk for validation during training",
+        _in_steps("max_edge", ("LimitLongEdge",), "val_dataloader"),
+        "_base_.val_dataloader.dataset.pipeline[1].max_edge = ...",
+        needs="a step LimitLongEdge in val_dataloader", **_COUNT,
     ),
     "batch_size": Variable(
         "images of one process in a step of training",
@@ -313,6 +317,11 @@ VARIABLES: dict[str, Variable] = {
         allows=lambda value: value is None or (_is_whole(value) and 0 <= value <= _LARGEST_SEED),
         expected=f"a whole number in 0..{_LARGEST_SEED}, or None for another one in each run",
     ),
+    "inference": Variable(
+        "how the network is applied to photographs, such as inference.scales=fit:1024",
+        _inference, "model = dict(inference=dict(...))", needs="a HeritageEncoderDecoder",
+        allows=lambda value: isinstance(value, Mapping), expected="dict(...)",
+    ),
     "vis_backends": Variable(
         "where curves go, as mmengine's visualization backends",
         _at("visualizer", "vis_backends"), "visualizer = dict(vis_backends=[...])",
@@ -373,7 +382,9 @@ def set_variable(cfg: Any, key: str, value: Any) -> None:
         return
     for node, field in places:
         for part in inner:
-            node, field = node.setdefault(field, {}), part
+            if node.get(field) is None:
+                node[field] = {}  # which a ConfigDict copies
+            node, field = node[field], part
         node[field] = value
 
 

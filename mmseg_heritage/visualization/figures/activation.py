@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from importlib.util import find_spec
 
 import numpy as np
@@ -58,11 +59,24 @@ def class_activations(
     if scale < 1:
         image = F.interpolate(image, scale_factor=scale, mode="bilinear", antialias=True)
     weight = torch.from_numpy(mask.astype(np.float32))[None, None].to(image.device)
+    height, width = image.shape[2:]
+    weight = F.interpolate(weight, size=(height, width), mode="area")
+    filled = getattr(model, "filled", None)  # of our segmentor: to whole steps of feature maps
+    if filled is not None:
+        image, weight = filled(image), filled(weight)
     scorer = _ClassScore(model, index, weight)
     grad_cam = LayerGradCam(scorer, scorer.features)
     found = grad_cam.attribute(image.detach().requires_grad_(), relu_attributions=True)
     maps = found if isinstance(found, tuple) else (found,)
-    arrays = [values[0, 0].detach().float().cpu().numpy() for values in maps]
+    arrays = []
+    for values in maps:
+        rows, columns = (
+            math.ceil(side * steps / full)
+            for side, steps, full in zip(
+                (height, width), values.shape[2:], image.shape[2:], strict=True
+            )
+        )
+        arrays.append(values[0, 0, :rows, :columns].detach().float().cpu().numpy())
     return sorted(arrays, key=lambda values: -values.size)
 
 

@@ -159,7 +159,11 @@ def _training(
         "length": ", ".join(length) or None,
         "batch size": _at(config, "train_dataloader", "batch_size"),
         "crop size": _of_type(config.get("train_dataloader"), "Crop", "size"),
-        "longest edge in tests": _of_type(config.get("test_dataloader"), "LimitLong", "max_edge"),
+        "scales in tests": _distinct(
+            ", ".join(map(str, scales))
+            for scales in _each(stamps, "inference", "scales")
+            if isinstance(scales, list)
+        ),
         "optimizer": _types(optimizer),
         "learning rate": _at(optimizer, "lr"),
         "loss": ", ".join(_types(_at(part, "loss_decode")) for part in heads),

@@ -132,6 +132,7 @@ def shares_in(folder):
     }
 
 
+@pytest.mark.slow
 def test_a_resumed_run_logs_the_epochs_that_are_left_and_ends_bit_equal(tiny_config, tmp_path):
     options = {"max_epochs": 2, "default_hooks.checkpoint.interval": 1}
     folder = train(tiny_config, work_dir=str(tmp_path / "run"), cfg_options=options)

@@ -134,6 +134,7 @@ def test_what_is_wrong_with_the_stages_is_said(stages, expected):
     assert expected in str(caught.value)
 
 
+@pytest.mark.slow
 def test_a_run_learns_level_by_level(sample_set, tmp_path):
     """Six iterations: binary at 1, coarse at 2, then all; frozen classifiers do not move."""
     config = tmp_path / "curriculum.py"

@@ -12,6 +12,7 @@ import mmseg_heritage.plugin  # noqa: F401
 
 # isort: split
 from mmengine.config import ConfigDict
+from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS
 from mmseg.structures import SegDataSample
@@ -98,16 +99,59 @@ def test_images_of_more_channels():
 
 
 def test_a_backbone_that_rounds_down_gets_whole_steps():
-    """What is filled up at the right and below does not change a convolution at the upper left."""
+    """Mmpretrain's ConvNeXt leaves out the last pixels where they do not fill a step."""
     arch = {"depths": [1, 1, 1, 1], "channels": [8, 16, 24, 32]}
     backbone = {"type": "mmpretrain.ConvNeXt", "arch": arch, "out_indices": (0, 1, 2, 3),
                 "gap_before_final_norm": False}  # fmt: skip
     model = build(FLAT, backbone)
-    image = torch.randn(1, 3, 97, 130)
-    found = model.extract_feat(image)
-    assert [tuple(f.shape[2:]) for f in found] == [(25, 33), (13, 17), (7, 9), (4, 5)]
-    torch.testing.assert_close(model.extract_feat(image[..., :96, :128])[0][..., :10, :10],
-                               found[0][..., :10, :10])  # fmt: skip
+    found = model.extract_feat(model.filled(torch.randn(1, 3, 97, 130)))
+    assert [tuple(f.shape[2:]) for f in found] == [(32, 40), (16, 20), (8, 10), (4, 5)]
+
+
+@pytest.mark.parametrize("size", [(683, 1024), (97, 33), (1, 200), (31, 31), (64, 64)])
+def test_scores_lie_where_those_of_the_padded_image_lie(size):
+    """Stretching a map over the sides, as upstream does, would move it by up to a step."""
+    model = build(FLAT)
+    image = torch.randn(1, 3, *size)
+    whole = [-(-side // 32) * 32 for side in size]
+    padded = torch.zeros(1, 3, *whole)
+    padded[..., : size[0], : size[1]] = image
+    metas = [{"img_shape": size}]
+    expected = model.encode_decode(padded, [{"img_shape": tuple(whole)}])
+    found = model.encode_decode(image, metas)
+    torch.testing.assert_close(found, expected[..., : size[0], : size[1]])
+
+
+def test_the_loss_of_an_image_is_that_of_the_image_padded_by_255():
+    model = build({**FLAT, "loss_decode": {"type": "ClassWeightedDiceLoss"}})
+    image, label = torch.randn(2, 3, 50, 70), torch.randint(0, 16, (2, 1, 50, 70))
+    padded = torch.nn.functional.pad(image, (0, 26, 0, 14))
+    padded_label = torch.nn.functional.pad(label, (0, 26, 0, 14), value=255)
+    one, other = (
+        model.loss(x, [SegDataSample(gt_sem_seg=PixelData(data=ids)) for ids in labels])
+        for x, labels in ((image, label), (padded, padded_label))
+    )
+    torch.testing.assert_close(one["decode.loss_dice"], other["decode.loss_dice"])
+
+
+def test_photographs_of_several_sizes_are_one_batch():
+    model = build(FLAT, data_preprocessor={"type": "SegDataPreProcessor"})
+    sizes = [(40, 70), (33, 20), (1, 90)]
+    images = [torch.randint(0, 256, (3, *size), dtype=torch.uint8) for size in sizes]
+    data = {"inputs": images, "data_samples": [sample(size, size) for size in sizes]}
+    found = model.test_step(data)
+    assert [tuple(one.pred_sem_seg.data.shape[1:]) for one in found] == sizes
+
+
+def test_a_mirrored_view_is_turned_back():
+    model = build(FLAT, data_preprocessor={"type": "SegDataPreProcessor"})
+    image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
+    for direction, dims in (("horizontal", (2,)), ("vertical", (1,)), ("diagonal", (1, 2))):
+        view, plain = sample((64, 96), (64, 96)), sample((64, 96), (64, 96))
+        view.set_metainfo({"flip": True, "flip_direction": direction})
+        seen = image.flip(dims)
+        one, other = model.test_step({"inputs": [seen, seen], "data_samples": [view, plain]})
+        assert torch.equal(one.pred_sem_seg.data, other.pred_sem_seg.data.flip(dims))
 
 
 DEEPLAB = {"type": "DepthwiseSeparableASPPHead", "in_index": 3, "channels": 8, "num_classes": 16,
@@ -248,9 +292,13 @@ def test_without_levels_it_predicts_as_the_stock_segmentor():
         test_cfg=ConfigDict(mode="whole"),
     ).eval()  # fmt: skip
     stock.load_state_dict(model.state_dict())
-    image = torch.randn(1, 3, 50, 70)
+    image = torch.randn(1, 3, 64, 96)  # whole steps, so that upstream stretches nothing
+    model.windows.logits = True
     [ours], [theirs] = model.predict(image), stock.predict(image)
-    torch.testing.assert_close(ours.seg_logits.data, theirs.seg_logits.data)
+    # Logarithms of probabilities: the same but for a number that all classes have in common.
+    centered = (one.seg_logits.data - one.seg_logits.data.mean(0) for one in (ours, theirs))
+    torch.testing.assert_close(*centered, rtol=1e-4, atol=1e-4)
+    assert torch.equal(ours.pred_sem_seg.data.long(), theirs.pred_sem_seg.data)
     assert "pred_sem_seg_binary" not in ours
 
 
@@ -262,7 +310,7 @@ def sample(ori_shape, img_shape):
 
 @pytest.mark.parametrize("mode", ["independent", "marginal", "conditional"])
 def test_every_level_is_predicted_at_the_size_of_the_photograph(mode):
-    model = build({**HIERARCHICAL, "mode": mode})
+    model = build({**HIERARCHICAL, "mode": mode}, inference={"logits": True})
     head = model.decode_head
     for classifier in (head.conv_seg, *head.level_classifiers.values()):
         torch.nn.init.normal_(classifier.weight, std=5)
@@ -278,8 +326,24 @@ def test_every_level_is_predicted_at_the_size_of_the_photograph(mode):
     assert (found.pred_sem_seg.data[0] == found.seg_logits.data.argmax(0)).all()
 
 
-def test_sliding_windows_carry_all_scores():
+def test_windows_of_mmsegmentation_are_refused_since_they_would_have_no_effect():
     cfg = {"mode": "slide", "crop_size": (32, 32), "stride": (16, 16)}
-    model = build({**HIERARCHICAL, "mode": "independent"}, test_cfg=ConfigDict(cfg))
-    [found] = model.predict(torch.randn(1, 3, 48, 64), [sample((48, 64), (48, 64))])
-    assert found.pred_sem_seg_binary.data.shape == (1, 48, 64)
+    with pytest.raises(InputError, match=r"model\.inference=dict\(mode='window'"):
+        build(FLAT, test_cfg=ConfigDict(cfg))
+
+
+def test_windows_agree_with_mmsegmentations_where_none_overlap():
+    model = build(FLAT, inference={"crop": 32, "overlap": 0.0, "logits": True})
+    stock = EncoderDecoder(
+        backbone=dict(BACKBONE),
+        decode_head={**FLAT, **BN, "in_channels": model.decode_head.in_channels},
+        test_cfg=ConfigDict(mode="slide", crop_size=(32, 32), stride=(32, 32)),
+    ).eval()
+    stock.load_state_dict(model.state_dict())
+    image = torch.randn(1, 3, 64, 96)
+    [ours], [theirs] = model.predict(image), stock.predict(image)
+    wrong = ours.pred_sem_seg.data.long() != theirs.pred_sem_seg.data
+    # Upstream enlarges each window by itself, we the joined map: they differ beside the borders.
+    inside = torch.ones(64, 96, dtype=torch.bool)
+    inside[30:34], inside[:, 30:34], inside[:, 62:66] = False, False, False
+    assert not (wrong[0] & inside).any()

@@ -17,7 +17,7 @@ VALUES = {
     "max_edge": 97, "batch_size": 97, "num_workers": 7, "cache": "disk", "cache_dir": "there",
     "global_batch_size": 97, "class_weights": [2.0] * 16, "lr": 0.123, "decay_rate": 0.123,
     "max_epochs": 97, "warmup_epochs": 7, "seed": 97, "vis_backends": [{"type": "A"}],
-    "mode": "independent", "level_weights": {"fine": 0.5},
+    "mode": "independent", "level_weights": {"fine": 0.5}, "inference": {"crop": 64},
 }  # fmt: skip
 
 

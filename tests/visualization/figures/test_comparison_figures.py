@@ -93,6 +93,7 @@ def test_an_absent_class_says_so(counts, tmp_path, figures):
     assert {"absent", "Hair (0)"} <= _texts(figures["class_iou.png"])
 
 
+@pytest.mark.slow
 def test_many_runs_stay_on_a_page(counts, another_model, tmp_path, figures):
     entries = [
         _entry(

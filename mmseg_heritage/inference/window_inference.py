@@ -1,0 +1,372 @@
+"""Applying a segmentation network to an image of any size."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any
+
+import torch
+from mmengine.logging import print_log
+from mmseg.models.decode_heads.decode_head import BaseDecodeHead
+from mmseg.registry import TASK_UTILS
+from torch import Tensor, nn
+from torch.nn import functional
+
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.inference.enlarging import TILE, Line, enlarge, enlarged_largest
+from mmseg_heritage.inference.sources import PixelSource, TensorSource
+from mmseg_heritage.inference.windows import WindowRows
+from mmseg_heritage.models.decode_heads.head_scores import HeadScores
+from mmseg_heritage.taxonomy import FINE_LEVEL
+
+MODES = ("window", "whole")
+FLIPS: Mapping[str, tuple[int, ...]] = {
+    "horizontal": (-1,),
+    "vertical": (-2,),
+    "diagonal": (-2, -1),
+}
+"""Mirror images, by mmcv's names, and the dimensions that they turn around."""
+
+_BAND = 1 << 18  # pixels whose scores are enlarged at a time
+_LARGEST_SCALE = 8.0
+_WINDOWS_ON_GPU = 8
+
+Prepare = Callable[[Tensor], Tensor]
+"""Makes what the network takes of a part of an image: (C, h, w) to float (C, h, w)."""
+
+
+@dataclass
+class ImageMaps:
+    """What was found on an image, at the size that was asked for.
+
+    Attributes:
+        ids: 'fine' and each level above the classes -> uint8 (H, W).
+        confidence: Probability of the chosen class in steps of 1/255, uint8 (H, W); None unless
+            asked for.
+        logs: Interpolated logarithms of the probabilities, float32 (C, H, W), see
+            :class:`~mmseg_heritage.models.decode_heads.head_scores.HeadScores`; None unless asked
+            for.
+    """
+
+    ids: dict[str, Tensor] = field(default_factory=dict)
+    confidence: Tensor | None = None
+    logs: Tensor | None = None
+
+
+def scale_of(name: str | float, height: int, width: int) -> float:
+    """Returns the factor that a scale means for an image.
+
+    Args:
+        name: 'native' for 1; 'fit:N' for a long edge of at most N pixels; or the factor itself.
+        height: Of the image, in pixels.
+        width: Of the image, in pixels.
+
+    Raises:
+        ValueError: If it is none of these.
+    """
+    if name == "native":
+        return 1.0
+    if isinstance(name, str) and name.startswith("fit:") and name[4:].isdecimal() and int(name[4:]):
+        return min(1.0, int(name[4:]) / max(height, width))
+    if isinstance(name, (int, float)) and not isinstance(name, bool) and 0 < name <= _LARGEST_SCALE:
+        return float(name)
+    raise ValueError(
+        f"scale {name!r}: expected 'native', 'fit:N' for a long edge of at most N px, or a factor "
+        f"above 0, up to {_LARGEST_SCALE:g}"
+    )
+
+
+@TASK_UTILS.register_module()
+class WindowInference:
+    """Runs a network on an image in windows and gives maps, without scores of the whole image.
+
+    Memory for scores does not grow with the area of the image, but with its width: those of about
+    two windows' height are held at the resolution of the network's output, and they are enlarged
+    to pixels in bands and tiles.
+
+    Args:
+        mode: 'window', or 'whole' for one window over the image.
+        crop: Side of a window in pixels; rounded up to what the network takes.
+        overlap: Least share of a window that it has in common with its neighbor, 0 to below 1.
+        batch: Windows in one call of the network; None for 1 on a CPU and 8 on a GPU. Halved where
+            a device runs out of memory.
+        scales: At which sizes of the image to predict; the probabilities are averaged. See
+            :func:`scale_of`.
+        tta: Mirror images that are predicted and averaged beside each window: of 'horizontal',
+            'vertical' and 'diagonal' (test-time augmentation).
+        confidence: Whether to give the probability of the chosen class, a byte for each pixel.
+        logits: Whether to give the scores too: 4 bytes for each pixel and class.
+
+    Raises:
+        InputError: With all that is wrong with the arguments.
+    """
+
+    def __init__(
+        self,
+        mode: str = "window",
+        crop: int = 512,
+        overlap: float = 0.25,
+        batch: int | None = None,
+        scales: Sequence[str | float] = ("native",),
+        tta: Sequence[str] = (),
+        confidence: bool = False,
+        logits: bool = False,
+    ) -> None:
+        scales = [scales] if isinstance(scales, (str, float, int)) else list(scales)
+        tta = [tta] if isinstance(tta, str) else list(tta)
+        problems = _argument_problems(mode, crop, overlap, batch, scales, tta)
+        if problems:
+            raise InputError("model.inference cannot be used", problems)
+        self.mode, self.crop, self.overlap, self.batch = mode, crop, overlap, batch
+        self.scales, self.tta = tuple(scales), tuple(tta)
+        self.confidence, self.logits = confidence, logits
+
+    @torch.inference_mode()
+    def __call__(
+        self,
+        segmentor: nn.Module,
+        image: Tensor | PixelSource,
+        size: tuple[int, int] | None = None,
+        prepare: Prepare | None = None,
+    ) -> ImageMaps:
+        """Predicts an image.
+
+        Args:
+            segmentor: Any segmentor of mmsegmentation, in eval mode.
+            image: (C, H, W), as pipelines pack it; or where it can be cut from.
+            size: Height and width of the maps; None for those of the image.
+            prepare: Makes the network's input; None for the segmentor's ``data_preprocessor``.
+
+        Raises:
+            InputError: If the scores are not numbers, or memory is too small for one window.
+        """
+        source = TensorSource(image) if isinstance(image, Tensor) else image
+        size = size or source.shape[1:]
+        run = _Run(segmentor, prepare or preprocessing(segmentor), self._batch(segmentor), self.tta)
+        views = [
+            _View(self._rows(source, seen, run), seen, size, run.head)
+            for seen in self.sizes(*source.shape[1:])
+        ]
+        found = ImageMaps(
+            {name: torch.empty(size, dtype=torch.uint8) for name in run.head.channels}
+        )
+        if self.confidence:
+            found.confidence = torch.empty(size, dtype=torch.uint8)
+        needs_logs = self.confidence or self.logits or len(views) > 1
+        for start in range(0, size[0], TILE):
+            stop = min(start + TILE, size[0])
+            if needs_logs:
+                for rows in _bands(start, stop, size[1]):
+                    self._add(found, rows, _merged(views, run.head, rows), run.head)
+            else:
+                for name, ids in views[0].maps(start, stop).items():
+                    found.ids[name][start:stop] = ids
+        return found
+
+    def _add(self, found: ImageMaps, rows: slice, logs: Tensor, head: HeadScores) -> None:
+        """Adds rows of pixels to what was found, from the logarithms of their probabilities."""
+        for name, ids in head.maps(logs).items():
+            found.ids[name][rows] = ids
+        if found.confidence is not None:
+            ids = found.ids[FINE_LEVEL][rows].to(logs.device)
+            found.confidence[rows] = head.confidence(logs, ids)
+        if self.logits:
+            if found.logs is None:
+                size = found.ids[FINE_LEVEL].shape
+                found.logs = torch.empty(len(logs), *size, device=logs.device)
+            found.logs[:, rows] = logs
+
+    def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
+        """Returns the sizes (H, W) at which an image is looked at, each once."""
+        factors = [scale_of(name, height, width) for name in self.scales]
+        return list(
+            dict.fromkeys((max(round(height * f), 1), max(round(width * f), 1)) for f in factors)
+        )
+
+    def _batch(self, segmentor: nn.Module) -> int:
+        on_gpu = next(segmentor.parameters(), torch.empty(0)).is_cuda
+        return self.batch or (_WINDOWS_ON_GPU if on_gpu else 1)
+
+    def _rows(self, image: PixelSource, size: tuple[int, int], run: _Run) -> WindowRows:
+        """Returns the probabilities of an image at one of the sizes."""
+        if size != image.shape[1:]:
+            image = image.resized(size)
+        multiple = getattr(run.segmentor, "input_multiple", run.unit)
+        crop = None if self.mode == "whole" else -(-self.crop // multiple) * multiple
+        return WindowRows(image, run, crop, self.overlap, run.unit, run.batch)
+
+
+class _View:
+    """An image at one of the sizes at which it is looked at.
+
+    Args:
+        source: Probabilities of the image at that size.
+        seen: That size.
+        size: Of the maps.
+        head: Of the network.
+    """
+
+    def __init__(
+        self, source: WindowRows, seen: tuple[int, int], size: tuple[int, int], head: HeadScores
+    ) -> None:
+        self._source, self._head = source, head
+        source.rows(0, 1)  # from then on the resolution of the network's output is known
+        self._rows, self._columns = (
+            Line(pixels, side, source.cell) for pixels, side in zip(size, seen, strict=True)
+        )
+
+    def _steps(self, start: int, stop: int) -> Tensor:
+        """Returns the logarithms (C, h, w) between which some rows of pixels lie."""
+        probabilities = self._source.rows(*self._rows.span(start, stop))
+        if torch.isnan(probabilities.amax()):  # the largest is NaN if any is
+            raise InputError(
+                "the model's scores are not numbers (NaN); take another checkpoint of the run"
+            )
+        return self._head.logs(probabilities)
+
+    def logs(self, rows: slice) -> Tensor:
+        """Returns the logarithms of some rows of pixels, (C, rows, W)."""
+        steps = self._steps(rows.start, rows.stop)
+        return enlarge(steps, self._rows, self._columns, rows.start, rows.stop)
+
+    def maps(self, start: int, stop: int) -> dict[str, Tensor]:
+        """Returns the classes, and the groups of each level, of some rows of pixels."""
+        steps = self._steps(start, stop)
+        ids = {
+            name: enlarged_largest(steps[channels], self._rows, self._columns, start, stop)
+            for name, channels in self._head.channels.items()
+        }
+        return self._head.restricted(ids)
+
+
+def _merged(views: Sequence[_View], head: HeadScores, rows: slice) -> Tensor:
+    """Returns the logarithms of the probabilities of views, averaged, of some rows of pixels."""
+    if len(views) == 1:
+        return views[0].logs(rows)
+    total = sum((head.normalized(view.logs(rows)) for view in views[1:]),
+                head.normalized(views[0].logs(rows)))  # fmt: skip
+    return head.logs(total / len(views))
+
+
+def _bands(start: int, stop: int, width: int) -> Iterator[slice]:
+    """Yields slices of rows of so few pixels that the scores of all classes take little memory."""
+    rows = max(_BAND // width, 1)
+    for first in range(start, stop, rows):
+        yield slice(first, min(first + rows, stop))
+
+
+class _Run:
+    """Runs a segmentor on windows.
+
+    Args:
+        segmentor: Any segmentor of mmsegmentation.
+        prepare: Makes its input.
+        batch: Windows in one call.
+        tta: Keys of :data:`FLIPS`.
+    """
+
+    def __init__(
+        self, segmentor: nn.Module, prepare: Prepare, batch: int, tta: Sequence[str]
+    ) -> None:
+        self.segmentor, self.batch = segmentor, batch
+        self.unit = getattr(segmentor, "stride", 32)
+        head = segmentor.decode_head
+        self.head = HeadScores(head[-1] if isinstance(head, nn.ModuleList) else head)
+        self._prepare = prepare
+        self._views: list[tuple[int, ...]] = [(), *(FLIPS[name] for name in tta)]
+
+    def __call__(self, parts: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        """Returns the probabilities of windows, see ``RunWindows``."""
+        found = []
+        done = 0
+        while done < len(parts):
+            some = parts[done : done + self.batch]
+            try:
+                found.append(self._probabilities(some, size))
+                done += len(some)
+            except torch.cuda.OutOfMemoryError as error:
+                if self.batch == 1:
+                    raise InputError(
+                        f"the device has too little memory for a window of {size[1]}x{size[0]} px; "
+                        "take a smaller one, such as --inference crop=256, or --device cpu"
+                    ) from error
+                self.batch //= 2
+                print_log(f"out of memory: going on with {self.batch} windows a batch", "current")
+        return torch.cat(found)
+
+    def _probabilities(self, parts: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+        inputs = torch.stack([_padded(self._prepare(part), size) for part in parts])
+        total: Tensor | None = None
+        for dims in self._views:
+            seen = inputs.flip(dims) if dims else inputs
+            found = self.head.probabilities(raw_scores(self.segmentor, seen))
+            found = found.flip(dims) if dims else found
+            total = found if total is None else total + found
+        assert total is not None
+        return total / len(self._views) if len(self._views) > 1 else total
+
+
+def raw_scores(segmentor: nn.Module, inputs: Tensor) -> Tensor:
+    """Returns a segmentor's scores at the resolution of its output, a whole part of the input's.
+
+    Args:
+        segmentor: Any segmentor of mmsegmentation.
+        inputs: (N, C, H, W), as the backbone takes them; sides are multiples of its strides.
+
+    Returns:
+        (N, K, H / s, W / s) for a whole number s: at s = 1 where the head only gives scores of
+        every pixel, or of another size.
+    """
+    head, size = segmentor.decode_head, tuple(inputs.shape[2:])
+    if isinstance(head, BaseDecodeHead) and type(head).predict is BaseDecodeHead.predict:
+        scores: Tensor = head(segmentor.extract_feat(inputs))
+    else:
+        meta = {"img_shape": size, "ori_shape": size, "pad_shape": size}
+        scores = segmentor.encode_decode(inputs, [dict(meta) for _ in inputs])
+    steps = [side / found for side, found in zip(size, scores.shape[2:], strict=True)]
+    if steps[0] != steps[1] or steps[0] != int(steps[0]):
+        scores = functional.interpolate(scores, size, mode="bilinear", align_corners=False)
+    return scores
+
+
+def preprocessing(segmentor: nn.Module) -> Prepare:
+    """Returns what a segmentor's ``data_preprocessor`` does to a part of an image in tests."""
+
+    def prepare(part: Tensor) -> Tensor:
+        data = segmentor.data_preprocessor({"inputs": [part], "data_samples": []}, False)
+        inputs: Tensor = data["inputs"][0][:, : part.shape[1], : part.shape[2]]
+        return inputs
+
+    return prepare
+
+
+def _padded(part: Tensor, size: tuple[int, int]) -> Tensor:
+    """Fills up with zeros at the right and the bottom, the mean color of a normalized image."""
+    below, right = size[0] - part.shape[1], size[1] - part.shape[2]
+    return functional.pad(part, (0, right, 0, below)) if below or right else part
+
+
+def _argument_problems(
+    mode: Any, crop: Any, overlap: Any, batch: Any, scales: Sequence[Any], tta: Sequence[Any]
+) -> list[str]:
+    """Says what is wrong with the arguments of :class:`WindowInference`."""
+    problems = []
+    if mode not in MODES:
+        problems.append(f"mode={mode!r}, expected {' or '.join(MODES)}")
+    for name, value in (("crop", crop), ("batch", 1 if batch is None else batch)):
+        if isinstance(value, bool) or not isinstance(value, int) or value < 1:
+            problems.append(f"{name}={value!r}, expected a whole number from 1")
+    if isinstance(overlap, bool) or not isinstance(overlap, (int, float)) or not 0 <= overlap < 1:
+        problems.append(f"overlap={overlap!r}, expected a share of the crop, from 0 to below 1")
+    if not scales:
+        problems.append("scales is empty, expected one or more")
+    for scale in scales:
+        try:
+            scale_of(scale, 1, 1)
+        except ValueError as error:
+            problems.append(str(error))
+    problems += [
+        f"tta: {name!r} is none of {', '.join(FLIPS)}" for name in tta if name not in FLIPS
+    ]
+    return problems

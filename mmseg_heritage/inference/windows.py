@@ -1,0 +1,140 @@
+"""Probabilities of an image of any size from windows of it, row by row of windows."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import torch
+from torch import Tensor
+
+from mmseg_heritage.inference.sources import PixelSource
+
+RunWindows = Callable[[Sequence[Tensor], tuple[int, int]], Tensor]
+"""Runs a network: parts of an image (C, h, w), which are padded at the right and the bottom to a
+size in pixels, to probabilities (N, P, size[0] / s, size[1] / s) for a whole number s."""
+
+
+def window_starts(length: int, window: int, overlap: float, unit: int) -> list[int]:
+    """Returns where windows begin on a line, the last one moved inwards.
+
+    Args:
+        length: Pixels of the line, a multiple of ``unit``.
+        window: Pixels of a window, a multiple of ``unit``, at most ``length``.
+        overlap: Least share of a window that it has in common with the next one, from 0 to below 1.
+        unit: Windows begin at multiples of it, so that each sees the steps of feature maps where
+            the whole image has them.
+    """
+    step = max(int(window * (1 - overlap)) // unit * unit, unit)
+    return [*range(0, length - window, step), length - window]
+
+
+def taper(length: int) -> Tensor:
+    """Returns the weights of a line of predictions, float32 (length,), largest in the middle.
+
+    A Gaussian with a standard deviation of an eighth of the length, as in nnU-Net (Isensee et al.,
+    Nature Methods 2021), which is nowhere 0: a pixel that only the edge of a window covers has its
+    prediction.
+    """
+    place = torch.arange(length, dtype=torch.float32) - (length - 1) / 2
+    return torch.exp(-0.5 * (place / max(length / 8, 1e-6)) ** 2)
+
+
+class WindowRows:
+    """Probabilities of an image, computed from the top as they are asked for.
+
+    The image is padded at the right and the bottom to multiples of ``unit``, and windows lie at
+    multiples of it. Predictions stay at the resolution of the network's output, where the
+    predictions of overlapping windows are averaged, each weighted by :func:`taper`. Only the rows
+    that are still needed are held: about as many as two windows are high.
+
+    Args:
+        image: The image.
+        run: The network.
+        window: Largest side of a window in pixels, a multiple of ``unit``; None for the whole
+            image in one.
+        overlap: See :func:`window_starts`.
+        unit: See :func:`window_starts`.
+        batch: Windows in one call of the network.
+
+    Attributes:
+        cell: Pixels of the image for each step of the result; known after the first call of
+            :meth:`rows`.
+    """
+
+    def __init__(
+        self,
+        image: PixelSource,
+        run: RunWindows,
+        window: int | None,
+        overlap: float,
+        unit: int,
+        batch: int,
+    ) -> None:
+        self._image, self._run, self._batch = image, run, batch
+        height, width = (-(-side // unit) * unit for side in image.shape[1:])
+        self._window = (min(window or height, height), min(window or width, width))
+        self._tops = window_starts(height, self._window[0], overlap, unit)
+        self._lefts = window_starts(width, self._window[1], overlap, unit)
+        self._width = width
+        self.cell = 0
+        self._added = 0  # rows of windows
+        self._first = self._needed = 0  # row of the result: the first held, the first needed
+        self._sums = self._weights = torch.empty(0)
+
+    def rows(self, start: int, stop: int) -> Tensor:
+        """Returns the probabilities of some rows of the result, (P, stop - start, columns).
+
+        Args:
+            start: First row; never before that of an earlier call.
+            stop: Row after the last one.
+        """
+        self._needed = start
+        while self._added < len(self._tops) and (not self.cell or self._final_rows() < stop):
+            self._add_row()
+        part = slice(start - self._first, stop - self._first)
+        return self._sums[:, part] / self._weights[part]
+
+    def _final_rows(self) -> int:
+        """Returns the number of rows that no later window touches."""
+        return self._tops[self._added] // self.cell
+
+    def _add_row(self) -> None:
+        """Adds the predictions of a row of windows."""
+        top = self._tops[self._added]
+        height, width = self._window
+        for first in range(0, len(self._lefts), self._batch):
+            lefts = self._lefts[first : first + self._batch]
+            parts = [self._image.cut(slice(top, top + height), slice(x, x + width)) for x in lefts]
+            found = self._run(parts, self._window)
+            if not self.cell:
+                self._begin(found)
+            if first == 0:
+                self._make_room(top // self.cell, found.shape[2])
+            weights = self._taper
+            rows = slice(top // self.cell - self._first, None)
+            for x, probabilities in zip(lefts, found, strict=True):
+                columns = slice(x // self.cell, x // self.cell + found.shape[3])
+                self._sums[:, rows, columns].addcmul_(probabilities, weights)
+                self._weights[rows, columns] += weights
+        self._added += 1
+
+    def _begin(self, found: Tensor) -> None:
+        """Takes what is known only from the first result."""
+        self.cell = self._window[1] // found.shape[3]
+        across, down = taper(found.shape[3]), taper(found.shape[2])
+        self._taper = (down[:, None] * across).to(found)
+        columns = self._width // self.cell
+        self._sums = found.new_zeros(found.shape[1], 0, columns)
+        self._weights = found.new_zeros(0, columns)
+
+    def _make_room(self, top: int, height: int) -> None:
+        """Drops the rows that are not needed any more, and adds empty ones for new windows."""
+        dropped = max(min(self._needed, top) - self._first, 0)
+        self._first += dropped
+        more = top + height - self._first - (self._sums.shape[1] - dropped)
+        self._sums, self._weights = (
+            torch.cat(
+                [held[..., dropped:, :], held.new_zeros(*held.shape[:-2], more, held.shape[-1])], -2
+            )
+            for held in (self._sums, self._weights)
+        )
