@@ -18,6 +18,10 @@ from mmseg_heritage.inference.enlarging import TILE, Line, enlarge, enlarged_lar
 from mmseg_heritage.inference.sources import PixelSource, TensorSource
 from mmseg_heritage.inference.windows import WindowRows
 from mmseg_heritage.models.decode_heads.head_scores import HeadScores
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
+    HeritageEncoderDecoder,
+    filled,
+)
 from mmseg_heritage.taxonomy import FINE_LEVEL
 
 MODES = ("window", "whole")
@@ -274,7 +278,7 @@ class _Run:
         head = segmentor.decode_head
         self.head = HeadScores(head[-1] if isinstance(head, nn.ModuleList) else head)
         self._prepare = prepare
-        self._views: list[tuple[int, ...]] = [(), *(FLIPS[name] for name in tta)]
+        self._flips = [FLIPS[name] for name in tta]
 
     def __call__(self, parts: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
         """Returns the probabilities of windows, see ``RunWindows``."""
@@ -296,34 +300,37 @@ class _Run:
         return torch.cat(found)
 
     def _probabilities(self, parts: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        inputs = torch.stack([_padded(self._prepare(part), size) for part in parts])
-        total: Tensor | None = None
-        for dims in self._views:
-            seen = inputs.flip(dims) if dims else inputs
-            found = self.head.probabilities(raw_scores(self.segmentor, seen))
-            found = found.flip(dims) if dims else found
-            total = found if total is None else total + found
-        assert total is not None
-        return total / len(self._views) if len(self._views) > 1 else total
+        if len({part.shape for part in parts}) > 1:  # the last window of a row may be narrower
+            return torch.cat([self._probabilities([part], size) for part in parts])
+        inputs = torch.stack([self._prepare(part) for part in parts])
+        found = self.head.probabilities(raw_scores(self.segmentor, inputs, size))
+        for dims in self._flips:
+            # Filled up first, so that the steps of the network lie on the same pixels.
+            mirrored = filled(inputs, size).flip(dims)
+            scores = raw_scores(self.segmentor, mirrored, size)
+            found = found + self.head.probabilities(scores).flip(dims)
+        return found / (1 + len(self._flips)) if self._flips else found
 
 
-def raw_scores(segmentor: nn.Module, inputs: Tensor) -> Tensor:
-    """Returns a segmentor's scores at the resolution of its output, a whole part of the input's.
+def raw_scores(segmentor: nn.Module, inputs: Tensor, size: tuple[int, int]) -> Tensor:
+    """Returns a segmentor's scores at the resolution of its output.
 
     Args:
         segmentor: Any segmentor of mmsegmentation.
-        inputs: (N, C, H, W), as the backbone takes them; sides are multiples of its strides.
+        inputs: (N, C, h, w), as the backbone takes them.
+        size: h and w, rounded up to whole steps of the coarsest feature map.
 
     Returns:
-        (N, K, H / s, W / s) for a whole number s: at s = 1 where the head only gives scores of
-        every pixel, or of another size.
+        (N, K, size[0] / s, size[1] / s) for a whole number s: at s = 1 where the head only gives
+        scores of every pixel, or of another size.
     """
-    head, size = segmentor.decode_head, tuple(inputs.shape[2:])
+    head = segmentor.decode_head
     if isinstance(head, BaseDecodeHead) and type(head).predict is BaseDecodeHead.predict:
-        scores: Tensor = head(segmentor.extract_feat(inputs))
+        own = isinstance(segmentor, HeritageEncoderDecoder)  # which fills its feature maps up
+        scores: Tensor = head(segmentor.extract_feat(inputs if own else filled(inputs, size)))
     else:
         meta = {"img_shape": size, "ori_shape": size, "pad_shape": size}
-        scores = segmentor.encode_decode(inputs, [dict(meta) for _ in inputs])
+        scores = segmentor.encode_decode(filled(inputs, size), [dict(meta) for _ in inputs])
     steps = [side / found for side, found in zip(size, scores.shape[2:], strict=True)]
     if steps[0] != steps[1] or steps[0] != int(steps[0]):
         scores = functional.interpolate(scores, size, mode="bilinear", align_corners=False)
@@ -339,12 +346,6 @@ def preprocessing(segmentor: nn.Module) -> Prepare:
         return inputs
 
     return prepare
-
-
-def _padded(part: Tensor, size: tuple[int, int]) -> Tensor:
-    """Fills up with zeros at the right and the bottom, the mean color of a normalized image."""
-    below, right = size[0] - part.shape[1], size[1] - part.shape[2]
-    return functional.pad(part, (0, right, 0, below)) if below or right else part
 
 
 def _argument_problems(

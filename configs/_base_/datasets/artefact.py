@@ -32,7 +32,8 @@ train_dataloader = dict(
         pipeline=[
             dict(type='LoadHeritageImage'),
             dict(type='LoadARTeFACTAnnotations'),
-            dict(type='RareClassCrop', size=384, max_ignore=0.75, rare_class_prob=0.0),
+            dict(type='RareClassCrop', size=384, max_ignore=0.75, rare_class_prob=0.0,
+                 native_prob=0.0),
             dict(type='HeritageAugmentation', tier='medium'),
             dict(type='PackSegInputs', meta_keys=__meta_keys),
         ]))

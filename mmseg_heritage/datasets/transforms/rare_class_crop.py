@@ -186,7 +186,7 @@ class RareClassCrop(RandomSquareCrop):
     def __repr__(self) -> str:
         return (
             f"{type(self).__name__}(size={self.size}, rare_class_prob={self.rare_class_prob}, "
-            f"max_ignore={self.max_ignore})"
+            f"max_ignore={self.max_ignore}, native_prob={self.native_prob})"
         )
 
 

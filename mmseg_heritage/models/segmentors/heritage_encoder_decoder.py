@@ -27,6 +27,7 @@ from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX
 
 AUTO = "auto"
 _PROBE = 64  # pixels; strides up to 32 give whole feature maps
+_ODD_PROBE = 65
 
 
 @dataclass(frozen=True)
@@ -36,10 +37,12 @@ class Pyramid:
     Attributes:
         channels: Channels of each feature map.
         strides: Pixels of the image for each step in it.
+        rounds_up: Whether a side of L pixels becomes ceil(L / stride) steps.
     """
 
     channels: tuple[int, ...]
     strides: tuple[int, ...]
+    rounds_up: bool = True
 
 
 def image_channels(backbone: nn.Module) -> int:
@@ -128,9 +131,9 @@ class HeritageEncoderDecoder(EncoderDecoder):
       frozen, since distributed training would wait for their gradients.
     - A head with an attribute ``uses_image`` gets the normalized image (N, C, H, W) after the
       feature maps, as their last entry.
-    - Maps lie exactly over the image. Images are padded at the right and the bottom to whole steps
-      of the coarsest feature map, in training, in tests and in windows, so that neither a part of a
-      decoder nor the enlarging of its scores stretches a map.
+    - Maps lie exactly over the image: feature maps are filled up to whole steps of the coarsest
+      one, in training, in tests and in windows, so that neither a part of a decoder nor the
+      enlarging of its scores stretches a map.
     - Photographs of any size and number are predicted as ``inference`` says. Samples carry
       ``pred_sem_seg``, uint8 (1, H, W) at the size of the photograph; with a head that has levels,
       such as :class:`HierarchicalUPerHead`, also ``pred_sem_seg_<level>`` (ids of the groups, 255
@@ -151,6 +154,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
 
     stride: int
     """Pixels of the image for each step of the coarsest feature map."""
+    _pyramid_found: Pyramid
 
     def __init__(
         self,
@@ -252,7 +256,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
         """Fills what is 'auto' in a head's config, and verifies what is not."""
         head = dict(head)
         pyramid = self._pyramid()
-        self.stride = max(pyramid.strides)
+        self.stride, self._pyramid_found = max(pyramid.strides), pyramid
         given = head.get("in_channels")
         if head.get("in_index") is None and not isinstance(given, int):
             head["in_index"] = list(range(len(pyramid.channels)))
@@ -308,11 +312,19 @@ class HeritageEncoderDecoder(EncoderDecoder):
         was_training = self.training
         self.eval()
         with torch.no_grad():
-            features = super().extract_feat(torch.zeros(1, in_channels, _PROBE, _PROBE))
+            features, odd = (
+                super(HeritageEncoderDecoder, self).extract_feat(
+                    torch.zeros(1, in_channels, side, side)
+                )
+                for side in (_PROBE, _ODD_PROBE)
+            )
         self.train(was_training)
+        strides = tuple(_PROBE // feature.shape[-1] for feature in features)
+        sides = tuple(-(-_ODD_PROBE // stride) for stride in strides)
         return Pyramid(
             tuple(feature.shape[1] for feature in features),
-            tuple(_PROBE // feature.shape[-1] for feature in features),
+            strides,
+            tuple(feature.shape[-1] for feature in odd) == sides,
         )
 
     @property
@@ -322,58 +334,68 @@ class HeritageEncoderDecoder(EncoderDecoder):
         return math.lcm(self.stride, *(sizes.multiple if sizes else ()))
 
     def extract_feat(self, inputs: Tensor) -> Sequence[Tensor]:
-        """Returns the feature maps, and after them the image for a head that uses it."""
-        features = super().extract_feat(inputs)
-        if getattr(getattr(self, "decode_head", None), "uses_image", False):
-            return (*features, inputs)
-        return features
+        """Returns the feature maps, and after them the image for a head that uses it.
 
-    def filled(self, inputs: Tensor, value: int = 0) -> Tensor:
-        """Fills images (N, C, H, W) up at the right and the bottom to whole steps of all maps.
-
-        Then every map of stride s has exactly H / s steps, so that no part of any head stretches
-        one. Zero is the mean color of a normalized image, and what training pads with.
+        A backbone gives ceil(L / s) steps of stride s for a side of L pixels. They are filled up to
+        whole steps of the coarsest map: then each map has exactly as many steps as its stride says,
+        and no part of any head stretches one over another. The backbone itself sees no padding, but
+        where an image is smaller than a step of the coarsest map, or where it leaves out the last
+        pixels that do not fill a step (mmpretrain's ConvNeXt).
 
         Args:
-            inputs: (N, C, H, W), normalized images; or labels.
-            value: Of the pixels that are added.
+            inputs: (N, C, H, W).
         """
-        below, right = (-side % self.stride for side in inputs.shape[2:])
-        return F.pad(inputs, (0, right, 0, below), value=value) if below or right else inputs
+        height, width = self.whole_size(inputs)
+        if self._pyramid_found.rounds_up:
+            least = max(inputs.shape[2], self.stride), max(inputs.shape[3], self.stride)
+        else:
+            least = height, width
+        found = super().extract_feat(filled(inputs, least))
+        features = tuple(
+            filled(feature, (height // stride, width // stride))
+            for feature, stride in zip(found, self._pyramid_found.strides, strict=True)
+        )
+        if getattr(self.decode_head, "uses_image", False):
+            return (*features, filled(inputs, (height, width)))
+        return features
+
+    def whole_size(self, inputs: Tensor) -> tuple[int, int]:
+        """Returns the height and width of images (N, C, H, W), rounded up to whole steps."""
+        height, width = (-(-side // self.stride) * self.stride for side in inputs.shape[2:])
+        return height, width
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
-        """Computes the losses; images that do not fill whole steps are padded, their labels by 255.
+        """Computes the losses; labels are filled up to whole steps by 255.
 
         Args:
             inputs: (N, C, H, W).
             data_samples: With ``gt_sem_seg``, int64 (1, H, W).
         """
-        filled = self.filled(inputs)
-        if filled is not inputs:
+        size = self.whole_size(inputs)
+        if size != tuple(inputs.shape[2:]):
             data_samples = [copy.copy(sample) for sample in data_samples]
             for sample in data_samples:
-                label = self.filled(sample.gt_sem_seg.data[None], IGNORE_INDEX)[0]
-                sample.gt_sem_seg = PixelData(data=label)
-        found: dict[str, Tensor] = super().loss(filled, data_samples)
+                label = sample.gt_sem_seg.data
+                margin = (0, size[1] - label.shape[2], 0, size[0] - label.shape[1])
+                sample.gt_sem_seg = PixelData(data=F.pad(label, margin, value=IGNORE_INDEX))
+        found: dict[str, Tensor] = super().loss(inputs, data_samples)
         return found
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict[str, Any]]) -> Tensor:
         """Returns the decoder's scores of every pixel, (N, K, H, W), of images (N, C, H, W)."""
-        filled = self.filled(inputs)
-        metas = [{**meta, "img_shape": filled.shape[2:]} for meta in batch_img_metas]
-        scores: Tensor = super().encode_decode(filled, metas)
+        metas = [{**meta, "img_shape": self.whole_size(inputs)} for meta in batch_img_metas]
+        scores: Tensor = super().encode_decode(inputs, metas)
         return scores[..., : inputs.shape[2], : inputs.shape[3]]
 
     def _forward(self, inputs: Tensor, data_samples: Any = None) -> Any:
         """Returns the scores at the decoder's resolution, (N, K, ceil(H / s), ceil(W / s))."""
-        filled = self.filled(inputs)
-        scores = super()._forward(filled, data_samples)
-        if not isinstance(scores, Tensor) or filled is inputs:
+        scores = super()._forward(inputs, data_samples)
+        if not isinstance(scores, Tensor):
             return scores
         rows, columns = (
             math.ceil(side * steps / whole)
             for side, steps, whole in zip(
-                inputs.shape[2:], scores.shape[2:], filled.shape[2:], strict=True
+                inputs.shape[2:], scores.shape[2:], self.whole_size(inputs), strict=True
             )
         )
         return scores[..., :rows, :columns]
@@ -435,6 +457,14 @@ class HeritageEncoderDecoder(EncoderDecoder):
         if scores.levels:
             sample.set_metainfo({"levels": scores.levels})
         return sample
+
+
+def filled(image: Tensor, size: tuple[int, int]) -> Tensor:
+    """Fills images or maps (N, C, H, W) up to a height and width by their last row and column."""
+    below, right = size[0] - image.shape[2], size[1] - image.shape[3]
+    if not below and not right:
+        return image
+    return F.pad(image, (0, right, 0, below), mode="replicate")
 
 
 _FLIPS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}

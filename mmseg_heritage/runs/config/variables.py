@@ -233,6 +233,12 @@ VARIABLES: dict[str, Variable] = {
         _STEP.format("rare_class_prob"),
         needs="a step RareClassCrop in train_dataloader",
     ),
+    "native_prob": Variable(
+        "share of the training crops that are not resized, and show damage at its size, 0..1",
+        _in_steps("native_prob", _CROPS, "train_dataloader"),
+        _STEP.format("native_prob"),
+        needs="a step RareClassCrop or RandomSquareCrop in train_dataloader",
+    ),
     "augmentation": Variable(
         "none, light, medium, heavy, heritage or film_damage",
         _in_steps("tier", ("HeritageAugmentation",), "train_dataloader"),

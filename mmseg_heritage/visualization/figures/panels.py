@@ -13,6 +13,7 @@ from mmseg_heritage.taxonomy import IGNORE_INDEX
 
 PANEL_EDGE = 640
 """Long edge in pixels of each picture in a panel; larger photographs are shrunk to it."""
+_STRIP = 1 << 20  # pixels that are tinted at a time
 _MARGIN = 8
 _LINE = 18
 _INK, _PAPER = (32, 32, 32), (255, 255, 255)
@@ -32,15 +33,23 @@ def overlay(
     Returns:
         uint8 (H, W, 3), RGB.
     """
-    tinted = cv2.addWeighted(image, 0.5, color_table(palette)[class_map], 0.5, 0)
-    untouched = class_map == IGNORE_INDEX
-    if clean is not None:
-        untouched |= class_map == clean
-    result = np.where(untouched[..., None], image, tinted)
+    colors = color_table(palette)
+    result = image.copy()
     kernel = np.ones((3, 3), np.uint8)
-    border = cv2.dilate(class_map, kernel) != cv2.erode(class_map, kernel)
-    outlined = border & ~untouched
-    result[outlined] = color_table(palette)[class_map[outlined]]
+    rows = max(_STRIP // class_map.shape[1], 1)
+    for start in range(0, len(class_map), rows):
+        strip = slice(start, start + rows)
+        ids = class_map[strip]
+        touched = ids != IGNORE_INDEX
+        if clean is not None:
+            touched &= ids != clean
+        around = class_map[max(start - 1, 0) : start + rows + 1]  # an outline has two sides
+        border = cv2.dilate(around, kernel) != cv2.erode(around, kernel)
+        outlined = border[start - max(start - 1, 0) :][: len(ids)] & touched
+        inside = touched & ~outlined
+        tinted = colors[ids[inside]].astype(np.uint16) + image[strip][inside]
+        result[strip][inside] = ((tinted + 1) // 2).astype(np.uint8)
+        result[strip][outlined] = colors[ids[outlined]]
     return result
 
 

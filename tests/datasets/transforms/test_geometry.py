@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 pytest.importorskip("mmseg")
 
 import mmseg_heritage.plugin  # noqa: F401
-from mmseg_heritage.datasets.transforms import LimitLongEdge, RandomSquareCrop
+from mmseg_heritage.datasets.transforms import LimitLongEdge, RandomSquareCrop, RareClassCrop
 from mmseg_heritage.errors import InputError
 
 
@@ -77,6 +77,24 @@ def test_sides_range_from_the_size_to_the_short_edge():
     assert max(left for _, left, side in boxes) > 60
 
 
+@pytest.mark.parametrize("make", [RandomSquareCrop, RareClassCrop])
+@pytest.mark.parametrize("shape", [(300, 400), (10, 400)])
+def test_a_share_of_the_crops_is_not_resized(make, shape):
+    options = (
+        {} if make is RandomSquareCrop else {"rare_class_prob": 0.5, "class_weight": [1.0] * 16}
+    )
+    np.random.seed(0)
+    native = make(16, native_prob=1.0, **options)
+    for seed in range(20):
+        results = native({**_results(*shape, seed, ignored=0), "seg_map_path": str(seed)})
+        known = results["gt_seg_map"] != 255  # what was padded is another
+        assert np.array_equal(results["img"][..., 0][known], results["gt_seg_map"][known] * 10)
+    mask = np.zeros(shape, dtype=np.uint8)
+    some = make(16, native_prob=0.3, **options)
+    sides = np.array([some._draw_box(mask)[2] for _ in range(600)])
+    assert 0.25 < np.mean(sides == 16) < 0.42
+
+
 def test_padding_is_255():
     np.random.seed(0)
     results = _results(10, 30, ignored=0)
@@ -111,7 +129,14 @@ def test_large_images_shrink_and_small_ones_stay():
 
 @pytest.mark.parametrize(
     ("option", "value"),
-    [("max_tries", 0), ("max_tries", 1.5), ("max_ignore", -0.1), ("max_ignore", 75)],
+    [
+        ("max_tries", 0),
+        ("max_tries", 1.5),
+        ("max_ignore", -0.1),
+        ("max_ignore", 75),
+        ("native_prob", 2),
+        ("native_prob", "much"),
+    ],
 )
 def test_options_that_cannot_be_meant_are_refused(option, value):
     with pytest.raises(InputError, match=option):

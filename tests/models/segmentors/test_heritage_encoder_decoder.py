@@ -21,6 +21,8 @@ from mmseg_heritage.errors import InputError
 
 BACKBONE = {"type": "TimmBackboneAdapter", "model_name": "test_convnext"}
 FLAT = {"type": "UPerHead", "in_index": [0, 1, 2, 3], "channels": 8, "num_classes": 16}
+SEGFORMER = {**FLAT, "type": "SegformerHead"}
+UNET = {"type": "UNetHead", "in_strides": "auto", "num_classes": 16}
 HIERARCHICAL = {**FLAT, "type": "HierarchicalUPerHead"}
 BN = {"norm_cfg": {"type": "BN"}}
 MIT = {
@@ -75,7 +77,9 @@ def test_a_unet_head_gets_strides_and_the_image():
     assert model.decode_head.in_strides == (4, 8, 16, 32)
     assert model.decode_head.stem is not None
     image = torch.randn(1, 3, 50, 70)
-    assert model.extract_feat(image)[-1] is image
+    seen = model.extract_feat(image)[-1]
+    assert seen.shape == (1, 3, 64, 96)
+    assert torch.equal(seen[..., :50, :70], image)
     assert model(image).shape == (1, 16, 50, 70)
 
 
@@ -104,34 +108,36 @@ def test_a_backbone_that_rounds_down_gets_whole_steps():
     backbone = {"type": "mmpretrain.ConvNeXt", "arch": arch, "out_indices": (0, 1, 2, 3),
                 "gap_before_final_norm": False}  # fmt: skip
     model = build(FLAT, backbone)
-    found = model.extract_feat(model.filled(torch.randn(1, 3, 97, 130)))
+    found = model.extract_feat(torch.randn(1, 3, 97, 130))
     assert [tuple(f.shape[2:]) for f in found] == [(32, 40), (16, 20), (8, 10), (4, 5)]
 
 
-@pytest.mark.parametrize("size", [(683, 1024), (97, 33), (1, 200), (31, 31), (64, 64)])
-def test_scores_lie_where_those_of_the_padded_image_lie(size):
-    """Stretching a map over the sides, as upstream does, would move it by up to a step."""
-    model = build(FLAT)
-    image = torch.randn(1, 3, *size)
-    whole = [-(-side // 32) * 32 for side in size]
-    padded = torch.zeros(1, 3, *whole)
-    padded[..., : size[0], : size[1]] = image
-    metas = [{"img_shape": size}]
-    expected = model.encode_decode(padded, [{"img_shape": tuple(whole)}])
-    found = model.encode_decode(image, metas)
-    torch.testing.assert_close(found, expected[..., : size[0], : size[1]])
+@pytest.mark.parametrize("size", [(257, 300), (300, 259), (283, 289)])
+@pytest.mark.parametrize("head", [FLAT | {"pool_scales": ()}, SEGFORMER, UNET], ids=str)
+def test_scores_lie_over_the_same_pixels_whatever_the_size_of_the_image(head, size):
+    """A network that sees little around a pixel says the same where a larger image is cut off.
+
+    A head that stretches maps over the sides of the image, as upstream, moves them.
+    """
+    model = build(head, {"type": "TimmBackboneAdapter", "model_name": "test_resnet"})
+    image = torch.nn.functional.interpolate(torch.randn(1, 3, 44, 44), (352, 352), mode="bicubic")
+    cut = image[..., : size[0], : size[1]]
+    whole, part = (model.encode_decode(x, [{"img_shape": x.shape[2:]}]) for x in (image, cut))
+    assert part.shape == (1, 16, *size)
+    spread = whole.std()
+    inside = (part - whole[..., : size[0], : size[1]])[..., :96, :96].abs().max()
+    assert inside < 0.05 * spread
 
 
-def test_the_loss_of_an_image_is_that_of_the_image_padded_by_255():
+@pytest.mark.parametrize("size", [(50, 70), (1, 1), (20, 300)])
+def test_the_loss_sees_scores_where_the_test_sees_them(size):
     model = build({**FLAT, "loss_decode": {"type": "ClassWeightedDiceLoss"}})
-    image, label = torch.randn(2, 3, 50, 70), torch.randint(0, 16, (2, 1, 50, 70))
-    padded = torch.nn.functional.pad(image, (0, 26, 0, 14))
-    padded_label = torch.nn.functional.pad(label, (0, 26, 0, 14), value=255)
-    one, other = (
-        model.loss(x, [SegDataSample(gt_sem_seg=PixelData(data=ids)) for ids in labels])
-        for x, labels in ((image, label), (padded, padded_label))
-    )
-    torch.testing.assert_close(one["decode.loss_dice"], other["decode.loss_dice"])
+    image, labels = torch.randn(2, 3, *size), torch.randint(0, 16, (2, 1, *size))
+    samples = [SegDataSample(gt_sem_seg=PixelData(data=label)) for label in labels]
+    found = model.loss(image, samples)["decode.loss_dice"]
+    scores = model.encode_decode(image, [{"img_shape": size}] * 2)
+    torch.testing.assert_close(found, model.decode_head.loss_decode(scores, labels[:, 0]))
+    assert samples[0].gt_sem_seg.data.shape[1:] == size  # the sample is left as it was
 
 
 def test_photographs_of_several_sizes_are_one_batch():

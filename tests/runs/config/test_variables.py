@@ -14,6 +14,7 @@ FOLDER = config_folder()
 VALUES = {
     "data_root": "another/folder", "split_file": "another.json", "level": "coarse",
     "num_classes": 97, "crop_size": 97, "rare_class_prob": 0.123, "augmentation": "heavy",
+    "native_prob": 0.123,
     "max_edge": 97, "batch_size": 97, "num_workers": 7, "cache": "disk", "cache_dir": "there",
     "global_batch_size": 97, "class_weights": [2.0] * 16, "lr": 0.123, "decay_rate": 0.123,
     "max_epochs": 97, "warmup_epochs": 7, "seed": 97, "vis_backends": [{"type": "A"}],
