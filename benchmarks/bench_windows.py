@@ -33,7 +33,7 @@ def build(window: int, stride: int) -> tuple[torch.nn.Module, torch.nn.Module]:
     init_default_scope("mmseg")
     preprocessor = {"type": "SegDataPreProcessor", "mean": [120.0] * 3, "std": [60.0] * 3}
     backbone = {"type": "MixVisionTransformer", "embed_dims": 32, "num_layers": [2, 2, 2, 2]}
-    head = {"type": "SegformerHead", "in_channels": [32, 64, 160, 256], "in_index": [0, 1, 2, 3],
+    head = {"type": "SegformerHead", "in_channels": [32, 64, 128, 256], "in_index": [0, 1, 2, 3],
             "channels": 64, "num_classes": 16, "norm_cfg": {"type": "BN"}}  # fmt: skip
     torch.manual_seed(0)
     ours = MODELS.build(

@@ -7,6 +7,9 @@ _base_.train_dataloader.dataset.pipeline[2].size = 128  # RareClassCrop
 train_dataloader = dict(batch_size=4, num_workers=1, dataset=__sample_set)
 val_dataloader = test_dataloader = dict(num_workers=1, dataset=__sample_set)
 model = dict(
+    # The model learns from drawings of less than 256 px: on larger photographs, what it knows is at
+    # that scale.
+    inference=dict(scales=['fit:256']),
     backbone=dict(embed_dims=32, num_layers=[2, 2, 2, 2], drop_path_rate=0.0),  # MiT-B0
     decode_head=dict(
         channels=64, dropout_ratio=0.0,

@@ -12,6 +12,6 @@ model = dict(
         align_corners=False,
         loss_decode=dict(type='ClassWeightedDiceLoss', class_weight=None, loss_weight=1.0)),
     # How a photograph of any size is predicted, by mmseg's tools too (docs/how-to/predict.md).
-    inference=dict(mode='window', crop=1024, overlap=0.25, scales=['native']),
+    inference=dict(mode='window', crop=512, overlap=0.25, scales=['native']),
     train_cfg=dict(),
     test_cfg=dict(mode='whole'))

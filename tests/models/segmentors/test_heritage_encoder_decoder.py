@@ -141,7 +141,7 @@ def test_the_loss_sees_scores_where_the_test_sees_them(size):
 
 
 def test_photographs_of_several_sizes_are_one_batch():
-    model = build(FLAT, data_preprocessor={"type": "SegDataPreProcessor"})
+    model = build(FLAT, data_preprocessor={"type": "mmseg.SegDataPreProcessor"})
     sizes = [(40, 70), (33, 20), (1, 90)]
     images = [torch.randint(0, 256, (3, *size), dtype=torch.uint8) for size in sizes]
     data = {"inputs": images, "data_samples": [sample(size, size) for size in sizes]}
@@ -150,7 +150,7 @@ def test_photographs_of_several_sizes_are_one_batch():
 
 
 def test_a_mirrored_view_is_turned_back():
-    model = build(FLAT, data_preprocessor={"type": "SegDataPreProcessor"})
+    model = build(FLAT, data_preprocessor={"type": "mmseg.SegDataPreProcessor"})
     image = torch.randint(0, 256, (3, 64, 96), dtype=torch.uint8)
     for direction, dims in (("horizontal", (2,)), ("vertical", (1,)), ("diagonal", (1, 2))):
         view, plain = sample((64, 96), (64, 96)), sample((64, 96), (64, 96))
