@@ -21,6 +21,9 @@ def succeed(*command):
     assert main([*map(str, command)]) == 0
 
 
+pytestmark = pytest.mark.slow  # every command in turn; each has tests of own classes of its own
+
+
 @pytest.fixture(scope="module")
 def walked(own_set, tiny_config, tmp_path_factory):
     """The commands from check-data to predict, as a user gives them."""

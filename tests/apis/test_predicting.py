@@ -70,6 +70,26 @@ def test_a_hierarchical_model_gives_each_level_with_its_shares(tiny_config, phot
     assert 255 in found
 
 
+def test_what_is_shrunk_is_said(tiny_run, photographs, tmp_path, capsys):
+    assert main(command(tiny_run, photographs, tmp_path / "full")) == 0
+    assert "shrunk" not in capsys.readouterr().out
+    shrunk = command(tiny_run, photographs, tmp_path / "out", "--inference", "scales=fit:32")
+    assert main(shrunk) == 0
+    assert "3 of 3 photographs were shrunk" in capsys.readouterr().out
+    content = json.loads((tmp_path / "out" / "gray.json").read_text())
+    assert content["seen_at"] == [{"width": 15, "height": 32}]
+    assert content["thinnest_line_px"] == pytest.approx(71 / 32, abs=0.01)
+
+
+def test_wrong_settings_are_one_message(tiny_run, photographs, tmp_path, capsys):
+    wrong = ["--inference", "scales=fit:much", "overlap=1.5"]
+    assert main(command(tiny_run, photographs, tmp_path / "out", *wrong)) == 2
+    message = capsys.readouterr().err
+    assert "'fit:much'" in message
+    assert "overlap=1.5" in message
+    assert "Traceback" not in message
+
+
 def test_prediction_and_test_agree(tiny_run, sample_set, tmp_path):
     arguments = ["test", str(tiny_run.checkpoint), "--work-dir", str(tmp_path / "run"), "--out",
                  str(tmp_path / "maps"), "--skip-data-check"]  # fmt: skip

@@ -194,6 +194,7 @@ def test_changed_or_missing_data_is_refused(draw, counts, copied_sample_set, tmp
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_nothing_is_left_behind_by_a_failure(draw, run, monkeypatch, tmp_path):
     def fail(*args):
         raise OSError("no space left on device")

@@ -162,6 +162,7 @@ def test_a_finished_run_is_not_replaced_without_being_asked(tiny_run, tmp_path, 
     assert not (copy / "best_mIoU_iter_999.pth").exists()
 
 
+@pytest.mark.slow
 def test_sample_data_from_the_command_line(tmp_path, capsys):
     out = tmp_path / "sample"
     arguments = ["make-sample-data", "--out", str(out), "--num-images", "3", "--size", "64"]

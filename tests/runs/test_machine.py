@@ -87,6 +87,7 @@ def test_a_wrapped_data_set_has_another_number_of_images(upernet):
     assert cfg.train_dataloader.drop_last
 
 
+@pytest.mark.slow
 def test_an_epoch_that_would_end_in_one_image_is_trained(tiny_config, tmp_path):
     from mmseg_heritage.runs.config.config_files import load_config
     from mmseg_heritage.runs.prepare import build_datasets

@@ -53,10 +53,10 @@ def test_the_config_is_that_of_the_run_without_what_only_training_reads(tiny_run
 
 
 def test_options_reach_it(tiny_run):
-    options = {"max_edge": 77, "data_root": "elsewhere"}
-    dataset = read_trained_run(tiny_run.checkpoint, cfg_options=options).cfg.test_dataloader.dataset
-    assert dataset.data_root == "elsewhere"
-    assert [step.max_edge for step in dataset.pipeline if "max_edge" in step] == [77]
+    options = {"inference.scales": ["fit:77"], "data_root": "elsewhere"}
+    cfg = read_trained_run(tiny_run.checkpoint, cfg_options=options).cfg
+    assert cfg.test_dataloader.dataset.data_root == "elsewhere"
+    assert cfg.model.inference.scales == ["fit:77"]
     with pytest.raises(InputError, match=r"iter_3\.pth: --cfg-options cannot be applied"):
         read_trained_run(tiny_run.checkpoint, cfg_options={"max_egde": 77})
 

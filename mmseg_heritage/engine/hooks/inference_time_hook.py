@@ -14,10 +14,10 @@ from mmseg.registry import HOOKS
 
 WARM_UP = 5
 PROTOCOL = (
-    "model: from the normalized image on the device to the class map at the photograph's own size "
-    "(network, resizing of the scores, argmax), the device synchronized before and after. waiting: "
-    "until the next image is read, decoded and resized, which workers do meanwhile where there are "
-    "some. whole: from one image to the next, with reading, transfer, scoring and pictures. "
+    "model: from the photograph as it was read to the class map at its own size (normalization, "
+    "network, enlarging of its scores, choice of the classes), the device synchronized "
+    "before and after. waiting: until the next image is read, which workers do meanwhile where "
+    "there are some. whole: from one image to the next, with reading, scoring and pictures. "
     f"The batches of the first {WARM_UP} images, or of the first half where there are fewer than "
     f"{2 * WARM_UP}, are left out; measured on the main process"
 )

@@ -410,12 +410,27 @@ class HeritageEncoderDecoder(EncoderDecoder):
         Returns:
             The samples with predictions, see the class.
         """
-        return [
-            self._predicted(image, sample, None)
-            for image, sample in zip(data["inputs"], data["data_samples"], strict=True)
-        ]
+        found: list[Any] = self._run_forward(dict(data), mode="photographs")
+        return found
 
     val_step = test_step
+
+    def forward(self, inputs: Any, data_samples: Any = None, mode: str = "tensor") -> Any:
+        """Runs the model in one of its modes.
+
+        Args:
+            inputs: (N, C, H, W), normalized; in the mode 'photographs' images as pipelines pack
+                them, of any sizes.
+            data_samples: One for each image, or None.
+            mode: 'loss', 'predict' or 'tensor' of mmsegmentation, or 'photographs', which tests and
+                validation run: so torch's forward hooks see all that the model does.
+        """
+        if mode != "photographs":
+            return super().forward(inputs, data_samples, mode)
+        return [
+            self._predicted(image, sample, None)
+            for image, sample in zip(inputs, data_samples, strict=True)
+        ]
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> list[Any]:
         """Predicts images that are normalized already.

@@ -94,6 +94,7 @@ def test_a_validation_that_was_done_is_not_repeated(tiny_run, tmp_path, monkeypa
     assert validated == ([] if done else [3])
 
 
+@pytest.mark.slow
 def test_the_best_checkpoint_of_the_run_it_came_from_is_not_deleted(tiny_run, tmp_path):
     before = sorted(path.name for path in tiny_run.folder.glob("*.pth"))
     train(
