@@ -32,9 +32,10 @@ def predict(
 ) -> list[Path]:
     """Writes, for every photograph, its class map, an overlay and the share of each class.
 
-    The files are ``<name>_classes.png`` (mask values with palette), ``<name>_overlay.png``,
-    ``<name>_panel.png`` (photograph and class map with a legend) and ``<name>.json``; hierarchical
-    models add ``<name>_<level>.png`` (ids with palette) for each level.
+    The files are ``<name>_classes.png`` (mask values with palette), ``<name>_overlay.png`` (of a
+    JPEG photograph ``.jpg``), ``<name>_panel.png`` (photograph and class map with a legend) and
+    ``<name>.json``; hierarchical models add ``<name>_<level>.png`` (ids with palette) for each
+    level.
 
     Args:
         checkpoint: Checkpoint file. Nothing else of its run is needed.
@@ -100,7 +101,9 @@ def _write(found: Prediction, photograph: Path, out: Path) -> Path:
     classes = out / f"{name}_classes.png"
     write_class_map(classes, found.class_map, found.palette, found.mask_values)
     tinted = overlay(found.image, found.class_map, found.palette, clean)
-    write_image(out / f"{name}_overlay.png", tinted)
+    # As PNG, a JPEG photograph would become several times as large.
+    is_jpeg = photograph.suffix.lower() in (".jpg", ".jpeg")
+    write_image(out / f"{name}_overlay{'.jpg' if is_jpeg else '.png'}", tinted)
     for level, ids in found.level_maps.items():
         write_class_map(out / f"{name}_{level}.png", ids, found.groups[level].colors)
     maps = [("Prediction", found.class_map)]

@@ -9,13 +9,11 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
 from mmseg_heritage.dataprep.layout import Sample
-from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.images.masks import read_mask, value_counts
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList, Level
 from mmseg_heritage.utils.progress import Progress
 from mmseg_heritage.utils.threads import run_in_threads
-
-_BLOCK = 1 << 22  # pixels counted at a time: numpy counts a copy of 8 bytes for each
 
 
 def class_pixels(mask: np.ndarray, classes: ClassList = ARTEFACT) -> NDArray[np.int64]:
@@ -28,11 +26,7 @@ def class_pixels(mask: np.ndarray, classes: ClassList = ARTEFACT) -> NDArray[np.
     Returns:
         int64 (classes + 1,): the classes in their order, then the pixels outside the object (255).
     """
-    counts = np.zeros(256, dtype=np.int64)
-    pixels = mask.ravel()
-    for start in range(0, pixels.size, _BLOCK):
-        counts += np.bincount(pixels[start : start + _BLOCK], minlength=256)
-    return counts[[*classes.ids, IGNORE_INDEX]]
+    return value_counts(mask)[[*classes.ids, IGNORE_INDEX]]
 
 
 def sample_pixels(

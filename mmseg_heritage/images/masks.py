@@ -28,6 +28,9 @@ _EXPECTED = "expected a mask with one channel of class ids"
 _FEW = 8  # classes that a message names
 
 
+_COUNTED = 1 << 22  # pixels counted at a time: numpy counts a copy of 8 bytes for each
+
+
 def read_mask(
     source: Source,
     size: tuple[int, int] | None = None,
@@ -189,11 +192,21 @@ def _hint(classes: ClassList, illegal: Mapping[int, int]) -> str:
     return "; a data set with classes of its own lists them in classes.json"
 
 
+def value_counts(*maps: np.ndarray) -> NDArray[np.int64]:
+    """Counts the values 0 to 255 in maps of ids, together; int64 (256,)."""
+    counts = np.zeros(256, dtype=np.int64)
+    for ids in maps:
+        values = ids.ravel()
+        for start in range(0, values.size, _COUNTED):
+            counts += np.bincount(values[start : start + _COUNTED], minlength=256)
+    return counts
+
+
 def _illegal_values(values: np.ndarray, legal: NDArray[np.bool_]) -> dict[int, int]:
     """Returns the values that are no class ids, with their numbers of pixels."""
     if values.dtype == np.uint8 or (values.size and values.min() >= 0 and values.max() <= 255):
         # Counting is far faster than sorting on masks of many megapixels.
-        counts = np.bincount(values.ravel(), minlength=256)
+        counts = value_counts(values)
         return {int(v): int(counts[v]) for v in np.flatnonzero(counts * ~legal)}
     present, numbers = np.unique(values, return_counts=True)
     return {

@@ -15,6 +15,7 @@ from mmseg.datasets.transforms import PackSegInputs
 from mmseg_heritage.datasets import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.inputs import ImageInput, as_rgb, label_of
+from mmseg_heritage.images.masks import value_counts
 from mmseg_heritage.inference.sources import PhotographSource
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
     HeritageEncoderDecoder,
@@ -77,7 +78,7 @@ class Prediction:
         fine = level == FINE_LEVEL
         names = self.classes if fine else self.groups[level].classes
         ids = self.class_map if fine else self.level_maps[level]
-        counts = np.bincount(ids.ravel(), minlength=len(names))[: len(names)]
+        counts = value_counts(ids)[: len(names)]
         return {name: int(n) / ids.size for name, n in zip(names, counts, strict=True)}
 
 

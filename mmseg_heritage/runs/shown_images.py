@@ -17,6 +17,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.counts.confusion import class_scores, confusion_counts
 from mmseg_heritage.evaluation.means import image_scores
 from mmseg_heritage.evaluation.store import Counts
+from mmseg_heritage.images.masks import value_counts
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.inference.predictor import BasePredictor
 from mmseg_heritage.runs.load_predictor import load_predictor
@@ -108,7 +109,7 @@ class ShownImages:
         if not mask.any():
             mask, pixels = truth == index, "labeled as (none is predicted as)"
         if not mask.any():
-            there = np.flatnonzero(np.bincount(np.r_[prediction.ravel(), truth.ravel()]))
+            there = np.flatnonzero(value_counts(prediction, truth))
             present = ", ".join(self.classes[i] for i in there if i != IGNORE_INDEX)
             raise InputError(
                 f"--class {name}: neither prediction nor truth of {image_id} has it; present: "
@@ -208,7 +209,7 @@ class ShownImages:
                 f"{prediction.shape[0]}, its mask {truth.shape[1]}x{truth.shape[0]}; give the "
                 "folder that test --out wrote"
             )
-        pixels = np.bincount(truth.ravel(), minlength=256)[: len(tested)]
+        pixels = value_counts(truth)[: len(tested)]
         if not np.array_equal(pixels, tested.sum(axis=1)):
             raise InputError(f"{mask}: is another mask than the one that was tested; test again")
         if self._maps is None:

@@ -70,9 +70,18 @@ def test_a_hierarchical_model_gives_each_level_with_its_shares(tiny_config, phot
     assert 255 in found
 
 
+def test_the_overlay_of_a_jpeg_is_one(tiny_run, tmp_path):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    Image.new("RGB", (64, 40), (90, 80, 70)).save(folder / "a.JPG")
+    assert main(command(tiny_run, folder, tmp_path / "out")) == 0
+    with Image.open(tmp_path / "out" / "a_overlay.jpg") as image:
+        assert (image.format, image.size) == ("JPEG", (64, 40))
+
+
 def test_what_is_shrunk_is_said(tiny_run, photographs, tmp_path, capsys):
     assert main(command(tiny_run, photographs, tmp_path / "full")) == 0
-    assert "shrunk" not in capsys.readouterr().out
+    assert "photographs were shrunk" not in capsys.readouterr().out
     shrunk = command(tiny_run, photographs, tmp_path / "out", "--inference", "scales=fit:32")
     assert main(shrunk) == 0
     assert "3 of 3 photographs were shrunk" in capsys.readouterr().out

@@ -8,6 +8,7 @@ import cv2
 import numpy as np
 from PIL import Image, ImageDraw, ImageFont
 
+from mmseg_heritage.images.masks import value_counts
 from mmseg_heritage.images.writing import Palette, color_table
 from mmseg_heritage.taxonomy import IGNORE_INDEX
 
@@ -98,7 +99,7 @@ def panel(
     tiles = [_resized(image, width, height), *(table[small] for small in small_maps)]
     column = max(width, 160)  # narrow photographs still leave room for the titles
     # From the full maps: a class of a few pixels may be gone from the shrunken ones.
-    present = sorted({int(i) for _, m in maps for i in np.flatnonzero(np.bincount(m.ravel()))})
+    present = np.flatnonzero(value_counts(*(class_map for _, class_map in maps))).tolist()
     entries = [(classes[i] if i < len(classes) else "Outside (ignored)", i) for i in present]
 
     per_row = max(1, (len(tiles) * (column + _MARGIN)) // 160)

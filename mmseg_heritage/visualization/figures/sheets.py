@@ -15,6 +15,7 @@ import cv2
 import numpy as np
 from matplotlib.figure import Figure
 
+from mmseg_heritage.images.masks import value_counts
 from mmseg_heritage.images.writing import Palette, color_table
 from mmseg_heritage.taxonomy import BACKGROUND, FINE_LEVEL, IGNORE_INDEX, Level
 from mmseg_heritage.visualization.figures.outcomes import (
@@ -255,10 +256,9 @@ def _label(shown: Shown) -> str:
 
 def _legend(maps: Sequence[np.ndarray], classes: Sequence[str], palette: Palette) -> dict[str, str]:
     """Returns the names and colors of what is in some maps, in the order of the classes."""
-    counts = sum(np.bincount(class_map.ravel(), minlength=256) for class_map in maps)
     table = color_table(palette)
     names = [*classes, *[OUTSIDE] * (256 - len(classes))]
-    return {names[i]: hex_color(table[i].tolist()) for i in np.flatnonzero(counts)}
+    return {names[i]: hex_color(table[i].tolist()) for i in np.flatnonzero(value_counts(*maps))}
 
 
 def _sheet(
