@@ -126,7 +126,7 @@ class WindowInference:
         self.scales, self.tta = tuple(scales), tuple(tta)
         self.confidence, self.logits = confidence, logits
 
-    @torch.inference_mode()
+    @torch.no_grad()
     def __call__(
         self,
         segmentor: nn.Module,

@@ -61,9 +61,9 @@ def class_activations(
     weight = torch.from_numpy(mask.astype(np.float32))[None, None].to(image.device)
     height, width = image.shape[2:]
     weight = F.interpolate(weight, size=(height, width), mode="area")
-    filled = getattr(model, "filled", None)  # of our segmentor: to whole steps of feature maps
-    if filled is not None:
-        image, weight = filled(image), filled(weight)
+    # As far as the feature maps of our segmentor reach.
+    whole = model.whole_size(image) if hasattr(model, "whole_size") else (height, width)
+    weight = F.pad(weight, (0, whole[1] - width, 0, whole[0] - height))
     scorer = _ClassScore(model, index, weight)
     grad_cam = LayerGradCam(scorer, scorer.features)
     found = grad_cam.attribute(image.detach().requires_grad_(), relu_attributions=True)
@@ -72,9 +72,7 @@ def class_activations(
     for values in maps:
         rows, columns = (
             math.ceil(side * steps / full)
-            for side, steps, full in zip(
-                (height, width), values.shape[2:], image.shape[2:], strict=True
-            )
+            for side, steps, full in zip((height, width), values.shape[2:], whole, strict=True)
         )
         arrays.append(values[0, 0, :rows, :columns].detach().float().cpu().numpy())
     return sorted(arrays, key=lambda values: -values.size)
