@@ -43,9 +43,10 @@ class WindowRows:
     """Probabilities of an image, computed from the top as they are asked for.
 
     Windows begin at multiples of ``unit``, and the last ones may reach beyond the image, up to a
-    multiple of it: what they miss there is for the network to fill up. Predictions stay at the resolution of the network's output, where the
-    predictions of overlapping windows are averaged, each weighted by :func:`taper`. Only the rows
-    that are still needed are held: about as many as two windows are high.
+    multiple of it: what they miss there is for the network to fill up. Predictions stay at the
+    resolution of the network's output, where those of overlapping windows are averaged, each
+    weighted by :func:`taper`. Only the rows that are still needed are held: about as many as two
+    windows are high.
 
     Args:
         image: The image.

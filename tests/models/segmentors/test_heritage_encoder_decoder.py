@@ -140,6 +140,17 @@ def test_the_loss_sees_scores_where_the_test_sees_them(size):
     assert samples[0].gt_sem_seg.data.shape[1:] == size  # the sample is left as it was
 
 
+def test_windows_have_sides_that_the_backbone_need_not_pad():
+    maxvit = {"type": "TimmBackboneAdapter", "model_name": "test_maxvit", "img_size": 96}
+    model = build(FLAT, maxvit, inference={"crop": 100, "overlap": 0.0})
+    assert model.input_multiple % model.stride == 0
+    seen = []
+    model.backbone.register_forward_pre_hook(lambda _, given: seen.append(given[0].shape[2:]))
+    model.predict(torch.randn(1, 3, 400, 400))
+    for multiple in model.backbone.input_sizes.multiple:
+        assert all(seen[0][i] % multiple == 0 for i in (0, 1))
+
+
 def test_photographs_of_several_sizes_are_one_batch():
     model = build(FLAT, data_preprocessor={"type": "mmseg.SegDataPreProcessor"})
     sizes = [(40, 70), (33, 20), (1, 90)]
