@@ -6,8 +6,9 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from mmengine.config import Config, ConfigDict
+from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmseg.registry import MODELS
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.apis.visualizing import visualize as draw
@@ -19,6 +20,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
+from mmseg_heritage.models.segmentors import HeritageEncoderDecoder
 from mmseg_heritage.runs.config.iterations import as_list
 from mmseg_heritage.runs.origin import check_same_classes, check_unseen, seen_images
 from mmseg_heritage.runs.prepare import build_runner, check_data, output_folder, prepare
@@ -187,8 +189,9 @@ def _write_results_to(cfg: Config, results: Path, outputs: Mapping[str, Path]) -
         if evaluator.type == "ConfusionMetric":
             evaluator.results_dir = str(results)
             evaluator.setdefault("parts", list(PARTS))
-            if cfg.model.type == "HeritageEncoderDecoder" and "calibration" in evaluator.parts:
-                cfg.model.setdefault("inference", ConfigDict()).confidence = True
+            own = issubclass(MODELS.get(cfg.model.type) or object, HeritageEncoderDecoder)
+            if own and "calibration" in evaluator.parts:
+                cfg.model.inference = {**(cfg.model.get("inference") or {}), "confidence": True}
     if outputs:
         folders = {name: str(folder) for name, folder in outputs.items()}
         cfg.custom_hooks = [*cfg.get("custom_hooks", []), {"type": "PredictionHook", **folders}]

@@ -29,12 +29,18 @@ from mmseg_heritage.cli import (
     train,
     visualize,
 )
+from mmseg_heritage.cli.last_message import (
+    EXIT_BAD_INPUT,
+    EXIT_STOPPED,
+    say,
+    system_message,
+    tolerate_console,
+)
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.distributed import LostProcessError, OneProcessError, is_first_of_node
 from mmseg_heritage.version import __version__
 
 EXIT_LOST_PROCESS = 1
-EXIT_BAD_INPUT = 2
 # torchrun and srun end all processes when the first one ends: the one with the message needs time.
 _GRACE = 2.0  # seconds
 COMMANDS = (
@@ -64,10 +70,12 @@ def main(argv: Sequence[str] | None = None) -> int:
         argv: Arguments without the program's name; those of the process if None.
 
     Returns:
-        0, 2 where the input cannot be used, or 1 where another process of a distributed run is
-        gone; a command may return another one. A training that a signal ended exits with 75, see
+        0; 2 where the input cannot be used, or the operating system refuses a file; 1 where another
+        process of a distributed run is gone; 130 after Ctrl-C. A command may return another one. A
+        training that a signal ended exits with 75, see
         :class:`mmseg_heritage.engine.hooks.PreemptionHook`.
     """
+    tolerate_console()
     args = _parse(argv)
     # torchrun and torch.distributed.launch of different ages pass the rank in different ways.
     if getattr(args, "local_rank", None) is not None:
@@ -78,13 +86,22 @@ def main(argv: Sequence[str] | None = None) -> int:
         launcher = getattr(args, "launcher", "none")
         # Of the processes of a node one says what all of them met.
         if isinstance(error, OneProcessError) or is_first_of_node(launcher):
-            print(f"error: {_message(error)}", file=sys.stderr, flush=True)
+            say(f"error: {_message(error)}")
         if launcher != "none":
             time.sleep(_GRACE)
         return EXIT_BAD_INPUT
     except LostProcessError as error:
-        print(f"error: {error}", file=sys.stderr)
+        say(f"error: {error}")
         return EXIT_LOST_PROCESS
+    except KeyboardInterrupt:
+        say("stopped; files that were written whole are kept, and no half ones")
+        return EXIT_STOPPED
+    except BrokenPipeError:  # of `| head`, which has read enough
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 0
+    except OSError as error:
+        say(f"error: {system_message(error)}")
+        return EXIT_BAD_INPUT
 
 
 def _parse(argv: Sequence[str] | None) -> argparse.Namespace:

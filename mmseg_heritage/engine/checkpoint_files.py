@@ -80,7 +80,9 @@ def record_checkpoint(folder: Path, checkpoint: Path, keep: int) -> None:
     with replacing(folder / LAST) as temporary:
         temporary.write_text(str(checkpoint))
     for path in dropped:
-        path.unlink(missing_ok=True)
+        # The list may come from someone else: only checkpoints where this run writes are its own.
+        if path.resolve().parent in (folder.resolve(), checkpoint.resolve().parent):
+            path.unlink(missing_ok=True)
     if dropped:
         _write_list(folder, checkpoints[len(dropped) :])
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -10,7 +11,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger
+from mmengine.logging import MMLogger, print_log
 from mmseg.registry import METRICS
 
 from mmseg_heritage.errors import InputError
@@ -248,12 +249,18 @@ def _calibration(sample: dict[str, Any], label: np.ndarray, prediction: np.ndarr
     counts = np.zeros((BINS, 3))
     given = _ids(sample, "confidence") if "confidence" in sample else None
     if given is None and "seg_logits" not in sample:
+        print_log(
+            "calibration is not counted: samples have neither 'confidence' nor 'seg_logits'; set "
+            "model.inference.confidence=True",
+            "current",
+            logging.WARNING,
+        )
         return counts
     rows = max(_ROWS // max(label.shape[1], 1), 1)
     for start in range(0, len(label), rows):
         strip = slice(start, start + rows)
         if given is not None:
-            confidence = given[strip] / np.float32(255)
+            confidence = given[strip] / 255.0  # float32 would put bin edges into the next bin
         else:
             scores: torch.Tensor = sample["seg_logits"]["data"]
             chosen = torch.from_numpy(prediction[strip]).long()

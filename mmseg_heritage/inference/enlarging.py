@@ -91,11 +91,11 @@ def enlarged_largest(steps: Tensor, rows: Line, columns: Line, start: int, stop:
         right = min(left + TILE, columns.pixels)
         tile = steps[..., slice(*columns.span(left, right))]
         lowest, highest = tile.flatten(1).aminmax(dim=1)
-        able = torch.nonzero(highest >= lowest.amax())[:, 0]
-        if len(able) == 1:
-            ids[:, left:right] = able
+        candidates = torch.nonzero(highest >= lowest.amax())[:, 0]
+        if len(candidates) == 1:
+            ids[:, left:right] = candidates
             continue
-        values = columns.between(tile[able], left, right, 2)
+        values = columns.between(tile[candidates], left, right, 2)
         chosen = largest(rows.between(values, start, stop, 1))
-        ids[:, left:right] = able.to(torch.uint8)[chosen.long()]
+        ids[:, left:right] = candidates.to(torch.uint8)[chosen.long()]
     return ids

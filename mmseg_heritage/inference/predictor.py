@@ -209,13 +209,13 @@ class BasePredictor:
             self.mask_values,
             maps,
             self.levels,
-            tuple(self.model.windows.sizes(*size)) if own else (tuple(size),),
+            tuple(self.model.window_inference.sizes(*size)) if own else (tuple(size),),
         )
 
     def _of_windows(self, pixels: np.ndarray, image: ImageInput) -> dict[str, np.ndarray]:
         """Predicts windows that are cut from the photograph itself; no copy of it is made."""
         try:
-            found = self.model.windows(self.model, PhotographSource(pixels))
+            found = self.model.window_inference(self.model, PhotographSource(pixels))
         except InputError as error:
             raise InputError(f"{label_of(image)}: {error}") from error
         return {name: ids.numpy() for name, ids in found.ids.items()}

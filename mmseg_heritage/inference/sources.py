@@ -41,8 +41,9 @@ class TensorSource:
 
     def resized(self, size: tuple[int, int]) -> TensorSource:
         """Returns the image at another size, see :class:`PixelSource`."""
-        channels = [_resize(channel, size) for channel in self._image.cpu().numpy()]
-        return TensorSource(torch.from_numpy(np.stack(channels)).to(self._image.device))
+        image = self._image.float() if self._image.is_floating_point() else self._image
+        channels = [_resize(channel, size) for channel in image.cpu().numpy()]
+        return TensorSource(torch.from_numpy(np.stack(channels)).to(self._image))
 
 
 class PhotographSource:

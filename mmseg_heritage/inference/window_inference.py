@@ -48,7 +48,7 @@ class ImageMaps:
         ids: 'fine' and each level above the classes -> uint8 (H, W).
         confidence: Probability of the chosen class in steps of 1/255, uint8 (H, W); None unless
             asked for.
-        logs: Interpolated logarithms of the probabilities, float32 (C, H, W), see
+        logs: Interpolated logarithms of the probabilities, float32 (P, H, W), see
             :class:`~mmseg_heritage.models.decode_heads.head_scores.HeadScores`; None unless asked
             for.
     """
@@ -113,13 +113,18 @@ class WindowInference:
         overlap: float = 0.25,
         batch: int | None = None,
         scales: Sequence[str | float] = ("native",),
-        tta: Sequence[str] = (),
+        tta: Sequence[str] | None = (),
         confidence: bool = False,
         logits: bool = False,
     ) -> None:
-        scales = [scales] if isinstance(scales, (str, float, int)) else list(scales)
-        tta = [tta] if isinstance(tta, str) else list(tta)
+        scales = [scales] if isinstance(scales, (str, float, int)) else list(scales or ())
+        tta = [tta] if isinstance(tta, str) else list(tta or ())
         problems = _argument_problems(mode, crop, overlap, batch, scales, tta)
+        problems += [
+            f"{name}={value!r}, expected True or False"
+            for name, value in (("confidence", confidence), ("logits", logits))
+            if not isinstance(value, bool)
+        ]
         if problems:
             raise InputError("model.inference cannot be used", problems)
         self.mode, self.crop, self.overlap, self.batch = mode, crop, overlap, batch
@@ -293,7 +298,7 @@ class _Run:
                 if self.batch == 1:
                     raise InputError(
                         f"the device has too little memory for a window of {size[1]}x{size[0]} px; "
-                        "take a smaller one, such as --inference crop=256, or --device cpu"
+                        "take smaller ones, such as --inference mode=window crop=256, or a CPU"
                     ) from error
                 self.batch //= 2
                 print_log(f"out of memory: going on with {self.batch} windows a batch", "current")

@@ -10,8 +10,8 @@ from torch import Tensor
 from mmseg_heritage.inference.sources import PixelSource
 
 RunWindows = Callable[[Sequence[Tensor], tuple[int, int]], Tensor]
-"""Runs a network: parts of an image (C, h, w), which are padded at the right and the bottom to a
-size in pixels, to probabilities (N, P, size[0] / s, size[1] / s) for a whole number s."""
+"""Runs a network: from parts of an image (C, h, w), and the size of a window in pixels, to
+probabilities (N, P, size[0] / s, size[1] / s) for a whole number s; parts may be smaller."""
 
 
 def window_starts(length: int, window: int, overlap: float, unit: int) -> list[int]:

@@ -62,7 +62,7 @@ def run_stamp(
 
 def inference_settings(model: torch.nn.Module) -> dict[str, Any] | None:
     """Returns how a model is applied to photographs; None where it is not in our windows."""
-    windows = getattr(model.module if is_model_wrapper(model) else model, "windows", None)
+    windows = getattr(model.module if is_model_wrapper(model) else model, "window_inference", None)
     if not isinstance(windows, WindowInference):
         return None
     names = ("mode", "crop", "overlap", "scales", "tta")

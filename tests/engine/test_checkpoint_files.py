@@ -1,5 +1,6 @@
 """Checkpoint files: whole or not there, and kept by a rule that survives kills."""
 
+import json
 import os
 from pathlib import Path
 
@@ -27,6 +28,21 @@ def write(folder: Path, step: int, keep: int = 2) -> Path:
     path.write_bytes(b"content")
     record_checkpoint(folder, path, keep)
     return path
+
+
+def test_a_list_from_someone_else_deletes_nothing_outside_the_folder(tmp_path):
+    folder, thesis = tmp_path / "run", tmp_path / "victim" / "thesis.pth"
+    folder.mkdir()
+    thesis.parent.mkdir()
+    thesis.touch()
+    (folder / LIST).write_text(
+        json.dumps({"checkpoints": ["../victim/thesis.pth", str(thesis), "iter_1.pth"]})
+    )
+    (folder / "iter_1.pth").touch()
+    write(folder, 2, keep=1)
+    assert thesis.is_file()
+    assert not (folder / "iter_1.pth").exists()
+    assert listed(folder) == [folder / "iter_2.pth"]
 
 
 class TestWriting:

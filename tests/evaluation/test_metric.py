@@ -10,7 +10,7 @@ import torch
 pytest.importorskip("mmseg")
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.counts.calibration import calibration_counts
+from mmseg_heritage.evaluation.counts.calibration import BINS, calibration_counts
 from mmseg_heritage.evaluation.counts.confusion import confusion_counts
 from mmseg_heritage.evaluation.metric import PARTS, ConfusionMetric, log_key
 from mmseg_heritage.evaluation.store import load_counts
@@ -136,6 +136,29 @@ def _with_scores(channels, seed=0):
             prediction = scores.argmax(dim=0, keepdim=True)
         sample["seg_logits"], sample["pred_sem_seg"] = {"data": scores}, {"data": prediction}
     return samples
+
+
+def test_a_confidence_that_a_sample_has_is_taken(tmp_path, monkeypatch):
+    """All of its 256 values, of which 14 are the edges between bins."""
+    monkeypatch.setattr("mmseg_heritage.evaluation.metric._ROWS", 30)
+    samples = _with_scores(3)
+    values = np.arange(256, dtype=np.uint8)
+    for number, sample in enumerate(samples):
+        shape = sample["gt_sem_seg"]["data"].shape
+        given = np.resize(np.roll(values, 97 * number), shape)
+        sample["confidence"] = {"data": torch.from_numpy(given)}
+    _evaluate(samples, 2, results_dir=str(tmp_path), parts=PARTS)
+    counts = load_counts(tmp_path / "per_image.npz")
+    for sample, found in zip(samples, counts.calibration, strict=True):
+        label = sample["gt_sem_seg"]["data"][0].numpy()
+        predicted = sample["pred_sem_seg"]["data"][0].numpy().astype(int)
+        given = sample["confidence"]["data"][0].numpy().astype(int)
+        known = label != 255
+        bins = np.maximum(-(-given * BINS // 255) - 1, 0)  # exact, in whole numbers
+        for number in range(BINS):
+            here = known & (bins == number)
+            right = (label == predicted)[here].sum()
+            assert found[number] == pytest.approx([here.sum(), given[here].sum() / 255, right])
 
 
 @pytest.mark.parametrize("channels", [1, 3])

@@ -102,9 +102,44 @@ def test_shrinking_keeps_the_place_of_things(color_segmentor):
 
 
 def test_maps_of_another_size_than_the_image(color_segmentor):
-    image = blocks((40, 60))
+    image = blocks((40, 60), 10)
     found = WindowInference()(color_segmentor(), image, (80, 120)).ids["fine"]
     assert found.shape == (80, 120)
+    assert torch.equal(found[10::20, 10::20], image[0][5::10, 5::10] // 16)  # middles of blocks
+
+
+@pytest.mark.parametrize("tile", [16, 50])
+def test_tiles_and_bands_leave_no_trace(color_segmentor, tile, monkeypatch):
+    image, model = blocks((100, 130), 7), color_segmentor(4)
+    whole = WindowInference(crop=64)(model, image).ids["fine"]
+    monkeypatch.setattr("mmseg_heritage.inference.window_inference.TILE", tile)
+    monkeypatch.setattr("mmseg_heritage.inference.enlarging.TILE", tile)
+    monkeypatch.setattr("mmseg_heritage.inference.window_inference._BAND", 3 * 130)
+    assert torch.equal(WindowInference(crop=64)(model, image).ids["fine"], whole)
+    assert torch.equal(WindowInference(crop=64, logits=True)(model, image).ids["fine"], whole)
+
+
+@pytest.mark.parametrize("threshold", [0.3, 0.5])
+def test_a_head_of_one_channel(color_segmentor, threshold):
+    """Class 1 where the interpolated score is above the threshold's, however sure the head is."""
+
+    class OneChannel(color_segmentor):
+        def __init__(self):
+            super().__init__(4, 2)
+            self.decode_head.out_channels, self.decode_head.threshold = 1, threshold
+            self.decode_head.forward = lambda maps: maps[0][:, :1] - 100
+
+    image, model = blocks((64, 96), 13), OneChannel()
+    found = WindowInference(mode="whole", logits=True, confidence=True)(model, image)
+    scores = raw_scores(model, image[None].float(), (64, 96))
+    pixels = torch.nn.functional.interpolate(scores, (64, 96), mode="bilinear")[0, 0].double()
+    # The logarithms of p and of 1 - p are interpolated; far from 0 their difference is the score.
+    clear = (pixels.abs() > 6) | (scores.abs().amin() > 6)
+    expected = pixels.sigmoid() > threshold
+    assert torch.equal(found.ids["fine"].bool()[clear], expected[clear])
+    assert set(found.ids["fine"].unique().tolist()) == {0, 1}
+    assert (found.confidence[found.ids["fine"] == 0] >= 255 * (1 - threshold) - 1).all()
+    assert torch.equal(WindowInference(mode="whole")(model, image).ids["fine"], found.ids["fine"])
 
 
 def test_the_confidence_is_the_probability_of_the_chosen_class(color_segmentor):

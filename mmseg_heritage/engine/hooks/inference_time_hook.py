@@ -14,7 +14,8 @@ from mmseg.registry import HOOKS
 
 WARM_UP = 5
 PROTOCOL = (
-    "model: from the photograph as it was read to the class map at its own size (normalization, "
+    "model: from the photograph as it was read (of other segmentors than ours: from the normalized "
+    "one, on the device) to the class map at its own size (normalization, "
     "network, enlarging of its scores, choice of the classes), the device synchronized "
     "before and after. waiting: until the next image is read, which workers do meanwhile where "
     "there are some. whole: from one image to the next, with reading, scoring and pictures. "

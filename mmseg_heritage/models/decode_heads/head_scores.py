@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import math
+
 import torch
 from torch import Tensor, nn
 
@@ -24,13 +26,15 @@ class HeadScores:
     """Reads the scores of one decode head of mmsegmentation.
 
     Views of an image (overlapping windows, scales, mirror images) are averaged as probabilities.
-    Between the steps of a feature map, their logarithms are interpolated: for one view that chooses
+    Between the cells of a feature map, their logarithms are interpolated: for one view that chooses
     the classes which interpolated scores choose, as in training, since a softmax subtracts the same
-    number from the scores of all classes.
+    number from the scores of all classes. Where the training does more than a softmax, at the
+    levels of the modes 'marginal' and 'conditional' of a hierarchical head, the two differ a little
+    between cells.
 
     The channels are the classes; after them, for a head with an attribute ``scores`` (see
     :class:`mmseg_heritage.models.decode_heads.HierarchicalUPerHead`), the groups of each level. A
-    head of one channel has the threshold as channel 0 and the score of class 1 as channel 1.
+    head of one channel has two: the probability of its class, 1, after that of the other.
 
     Args:
         head: Decode head with ``num_classes`` and ``out_channels``.
@@ -45,39 +49,47 @@ class HeadScores:
         self.levels: dict[str, Level] = {}
         self.channels = {FINE_LEVEL: slice(None)}
         self._threshold: float | None = None
+        self._limit = 0.0  # the log-odds of the threshold
         if self._hierarchy is not None:
             self.levels, self.channels = self._hierarchy.levels, self._hierarchy.slices
         elif getattr(head, "out_channels", 2) == 1:
             self._threshold = float(head.threshold)
+            self._limit = math.log(self._threshold / (1 - self._threshold))
 
     def probabilities(self, scores: Tensor) -> Tensor:
         """Returns (N, P, ...) float32 probabilities of the scores (N, K, ...) of the head."""
         scores = scores.float()
         if self._threshold is not None:
-            return scores.sigmoid()
+            return torch.cat([(-scores).sigmoid(), scores.sigmoid()], dim=1)
         if self._hierarchy is None:
             return scores.softmax(dim=1)
         by_level = self._hierarchy.probabilities(scores)
         return torch.cat([by_level[name] for name in self.channels], dim=1)
 
     def logs(self, probabilities: Tensor) -> Tensor:
-        """Returns logarithms (C, ...) of probabilities (P, ...), of which the largest is chosen."""
-        if self._threshold is not None:
-            odds = probabilities.logit(eps=1e-7)
-            limit = torch.tensor(self._threshold).logit(eps=1e-7)
-            return torch.cat([limit.to(odds).expand_as(odds), odds])
-        return probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log_()
+        """Returns logarithms of probabilities (P, ...), of which the largest is chosen.
+
+        Of a head with one channel, the threshold decides which is the larger one.
+        """
+        logs = probabilities.clamp(min=torch.finfo(probabilities.dtype).tiny).log_()
+        logs[0] += self._limit
+        return logs
 
     def normalized(self, logs: Tensor) -> Tensor:
-        """Returns the probabilities (P, ...) of interpolated logarithms (C, ...)."""
+        """Returns the probabilities (P, ...) of interpolated logarithms (P, ...)."""
         if self._threshold is not None:
-            return logs[1:].sigmoid()
+            one = self._probability_of_one(logs)
+            return torch.cat([1 - one, one])
         return torch.cat(
             [
                 logs[channels].exp() if self._is_partial(name) else logs[channels].softmax(dim=0)
                 for name, channels in self.channels.items()
             ]
         )
+
+    def _probability_of_one(self, logs: Tensor) -> Tensor:
+        """Returns the probability (1, ...) of class 1 of a head with one channel."""
+        return (logs[1:] - logs[:1] + self._limit).sigmoid()
 
     def _is_partial(self, level: str) -> bool:
         """Whether the probabilities of a level's groups add up to less than 1."""
@@ -93,15 +105,15 @@ class HeadScores:
 
         These are the logits (C, ...) of the classes; of a head with one channel its probability.
         """
-        return (
-            logs[1:].sigmoid() if self._threshold is not None else logs[self.channels[FINE_LEVEL]]
-        )
+        if self._threshold is not None:
+            return self._probability_of_one(logs)
+        return logs[self.channels[FINE_LEVEL]]
 
     def maps(self, logs: Tensor) -> dict[str, Tensor]:
         """Chooses the class and the group of each pixel.
 
         Args:
-            logs: (C, H, W), interpolated.
+            logs: (P, H, W), interpolated.
 
         Returns:
             'fine' and each level's name -> uint8 (H, W), 255 where a level does not apply.

@@ -6,11 +6,13 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from importlib import import_module
 from typing import Any
 
 import numpy as np
 import torch
 import torch.nn.functional as F
+from mmengine.config import ConfigDict
 from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS, TASK_UTILS
@@ -154,6 +156,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
 
     stride: int
     """Pixels of the image for each step of the coarsest feature map."""
+
     _pyramid_found: Pyramid
 
     def __init__(
@@ -178,15 +181,32 @@ class HeritageEncoderDecoder(EncoderDecoder):
             backbone=backbone,
             decode_head=decode_head,
             data_preprocessor=data_preprocessor,
-            test_cfg={"mode": "whole"},
+            test_cfg=ConfigDict(mode="whole"),
             **kwargs,
         )
-        self.windows = TASK_UTILS.build({"type": "WindowInference", **(inference or {})})
+        # Registers WindowInference, whose room stands on this one.
+        import_module("mmseg_heritage.inference")
+        self.window_inference = TASK_UTILS.build({"type": "WindowInference", **(inference or {})})
+        self._check_maps()
         if automatic:
             filled = {**given, **{name: self._expected(name) for name in automatic}}
             self.data_preprocessor = MODELS.build(filled)
         self._check_normalization()
         self._freeze_unread()
+
+    def _check_maps(self) -> None:
+        """Verifies that the decoder's maps can be enlarged exactly, and hold a byte for a pixel."""
+        problems = [
+            f"model.{part}.align_corners=True stretches maps over the image; leave it out"
+            for part, heads in (
+                ("decode_head", [self.decode_head]), ("auxiliary_head", self._auxiliary_heads())
+            )
+            if any(getattr(head, "align_corners", False) for head in heads)
+        ]  # fmt: skip
+        if self.num_classes >= IGNORE_INDEX:
+            problems.append(f"model.decode_head has {self.num_classes} classes; at most 254 can be")
+        if problems:
+            raise InputError("maps of this model would not be right", problems)
 
     def _expected(self, name: str) -> list[float]:
         """Returns the mean or std that the weights of the backbone expect."""
@@ -319,7 +339,14 @@ class HeritageEncoderDecoder(EncoderDecoder):
                 for side in (_PROBE, _ODD_PROBE)
             )
         self.train(was_training)
-        strides = tuple(_PROBE // feature.shape[-1] for feature in features)
+        steps = [feature.shape[-1] for feature in features]
+        if any(_PROBE % number for number in steps):
+            raise InputError(
+                f"model.backbone ({self._backbone_name()}) makes {steps} steps of {_PROBE} px; "
+                f"expected feature maps whose strides divide {_PROBE}. timm's models have any "
+                "stride, with a TimmBackboneAdapter"
+            )
+        strides = tuple(_PROBE // number for number in steps)
         sides = tuple(-(-_ODD_PROBE // stride) for stride in strides)
         return Pyramid(
             tuple(feature.shape[1] for feature in features),
@@ -329,7 +356,10 @@ class HeritageEncoderDecoder(EncoderDecoder):
 
     @property
     def input_multiple(self) -> int:
-        """Pixels of which a window's sides are a multiple, so that the backbone pads nothing."""
+        """Pixels of which the sides of windows within an image are a multiple.
+
+        So the backbone pads nothing there.
+        """
         sizes = getattr(self.backbone, "input_sizes", None)
         return math.lcm(self.stride, *(sizes.multiple if sizes else ()))
 
@@ -365,7 +395,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
         return height, width
 
     def loss(self, inputs: Tensor, data_samples: Sequence[Any]) -> dict[str, Tensor]:
-        """Computes the losses; labels are filled up to whole steps by 255.
+        """Computes the losses; labels are filled up to whole steps by the ignored id, 255.
 
         Args:
             inputs: (N, C, H, W).
@@ -377,13 +407,15 @@ class HeritageEncoderDecoder(EncoderDecoder):
             for sample in data_samples:
                 label = sample.gt_sem_seg.data
                 margin = (0, size[1] - label.shape[2], 0, size[0] - label.shape[1])
-                sample.gt_sem_seg = PixelData(data=F.pad(label, margin, value=IGNORE_INDEX))
+                ignored = self.decode_head.ignore_index
+                sample.gt_sem_seg = PixelData(data=F.pad(label, margin, value=ignored))
         found: dict[str, Tensor] = super().loss(inputs, data_samples)
         return found
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict[str, Any]]) -> Tensor:
         """Returns the decoder's scores of every pixel, (N, K, H, W), of images (N, C, H, W)."""
-        metas = [{**meta, "img_shape": self.whole_size(inputs)} for meta in batch_img_metas]
+        size = torch.Size(self.whole_size(inputs))
+        metas = [{**meta, "img_shape": size, "pad_shape": size} for meta in batch_img_metas]
         scores: Tensor = super().encode_decode(inputs, metas)
         return scores[..., : inputs.shape[2], : inputs.shape[3]]
 
@@ -427,9 +459,10 @@ class HeritageEncoderDecoder(EncoderDecoder):
         """
         if mode != "photographs":
             return super().forward(inputs, data_samples, mode)
+        samples = data_samples or [SegDataSample() for _ in inputs]
         return [
             self._predicted(image, sample, None)
-            for image, sample in zip(inputs, data_samples, strict=True)
+            for image, sample in zip(inputs, samples, strict=True)
         ]
 
     def predict(self, inputs: Tensor, data_samples: Sequence[Any] | None = None) -> list[Any]:
@@ -453,7 +486,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
         sample = sample.new()
         size = tuple(sample.metainfo.get("ori_shape", image.shape[1:]))
         try:
-            found = self.windows(self, image, size, prepare)
+            found = self.window_inference(self, image, size, prepare)
         except InputError as error:
             name = sample.metainfo.get("img_path") or "the image"
             raise InputError(f"{name}: {error}") from error
@@ -468,7 +501,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
         if found.logs is not None:
             fields["log_probabilities"] = found.logs
             fields["seg_logits"] = scores.class_logits(found.logs)
-        sample.set_data({name: PixelData(data=data.flip(dims)) for name, data in fields.items()})
+        for name, data in fields.items():  # a flip copies, which scores are too large for
+            sample.set_data({name: PixelData(data=data.flip(dims) if dims else data)})
         if scores.levels:
             sample.set_metainfo({"levels": scores.levels})
         return sample

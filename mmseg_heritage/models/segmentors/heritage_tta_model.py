@@ -28,7 +28,7 @@ class HeritageTTAModel(SegTTAModel):
     def __init__(self, *args: Any, **kwargs: Any) -> None:
         super().__init__(*args, **kwargs)
         if isinstance(self.module, HeritageEncoderDecoder):
-            self.module.windows.logits = True
+            self.module.window_inference.logits = True
 
     def merge_preds(self, data_samples_list: Sequence[Sequence[Any]]) -> list[Any]:
         """Merges the views of each photograph.
@@ -48,12 +48,16 @@ class HeritageTTAModel(SegTTAModel):
             found = [scores.normalized(view.log_probabilities.data) for view in views]
             del sample.log_probabilities
         elif self.module.out_channels == 1:  # mmsegmentation has made probabilities of them
-            found = [view.seg_logits.data for view in views]
+            found = [torch.cat([1 - p, p]) for p in (view.seg_logits.data for view in views)]
         else:
             found = [view.seg_logits.data.softmax(dim=0) for view in views]
         logs = scores.logs(torch.stack(found).mean(dim=0))
         sample.set_data({"seg_logits": PixelData(data=scores.class_logits(logs))})
-        for name, ids in scores.maps(logs).items():
+        maps = scores.maps(logs)
+        if "confidence" in sample:
+            confidence = scores.confidence(logs, maps[FINE_LEVEL])
+            sample.set_data({"confidence": PixelData(data=confidence[None])})
+        for name, ids in maps.items():
             key = "pred_sem_seg" if name == FINE_LEVEL else f"pred_sem_seg_{name}"
             sample.set_data({key: PixelData(data=ids[None])})
         return sample

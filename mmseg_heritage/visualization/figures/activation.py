@@ -55,7 +55,11 @@ def class_activations(
     require_captum()
     from captum.attr import LayerGradCam
 
-    scale = MAX_EDGE / max(image.shape[2:])
+    edge = MAX_EDGE
+    if hasattr(model, "window_inference"):  # as large as the prediction saw it
+        seen = model.window_inference.sizes(*image.shape[2:])
+        edge = min(edge, max(max(size) for size in seen))
+    scale = edge / max(image.shape[2:])
     if scale < 1:
         image = F.interpolate(image, scale_factor=scale, mode="bilinear", antialias=True)
     weight = torch.from_numpy(mask.astype(np.float32))[None, None].to(image.device)

@@ -158,6 +158,42 @@ def test_photographs_of_several_sizes_are_one_batch():
     data = {"inputs": images, "data_samples": [sample(size, size) for size in sizes]}
     found = model.test_step(data)
     assert [tuple(one.pred_sem_seg.data.shape[1:]) for one in found] == sizes
+    for one, image in zip(found, images, strict=True):
+        [alone] = model.test_step({"inputs": [image]})
+        assert torch.equal(one.pred_sem_seg.data, alone.pred_sem_seg.data)
+
+
+def test_a_view_on_which_nothing_is_known_is_predicted_with_ordinary_metas():
+    """Mmsegmentation's heads take pad_shape for the size wherever img_shape is a tuple."""
+    model = build(FLAT)
+    image = torch.randn(1, 3, 50, 70)
+    ordinary = {"img_shape": (50, 70), "pad_shape": (50, 70), "ori_shape": (50, 70)}
+    torch.testing.assert_close(
+        model.encode_decode(image, [ordinary]), model.inference(image, [ordinary])
+    )
+    torch.testing.assert_close(
+        model.encode_decode(image, [ordinary]), model.encode_decode(image, [{}])
+    )
+
+
+@pytest.mark.parametrize(
+    ("head", "expected"),
+    [
+        (FLAT | {"align_corners": True}, "model.decode_head.align_corners=True"),
+        (FLAT | {"num_classes": 300}, "300 classes"),
+    ],
+)
+def test_maps_that_would_not_be_right_are_refused(head, expected):
+    with pytest.raises(InputError) as caught:
+        build(head)
+    assert expected in str(caught.value)
+
+
+def test_strides_that_cannot_be_measured_are_refused():
+    odd = {"type": "VisionTransformer", "patch_size": 14, "img_size": 224, "embed_dims": 16,
+           "num_layers": 1, "num_heads": 2, "mlp_ratio": 2, "out_indices": (0,)}  # fmt: skip
+    with pytest.raises(InputError, match="strides divide 64"):
+        build({"type": "FCNHead", "in_channels": 16, "channels": 8, "num_classes": 16}, odd)
 
 
 def test_a_mirrored_view_is_turned_back():
@@ -310,7 +346,7 @@ def test_without_levels_it_predicts_as_the_stock_segmentor():
     ).eval()  # fmt: skip
     stock.load_state_dict(model.state_dict())
     image = torch.randn(1, 3, 64, 96)  # whole steps, so that upstream stretches nothing
-    model.windows.logits = True
+    model.window_inference.logits = True
     [ours], [theirs] = model.predict(image), stock.predict(image)
     # Logarithms of probabilities: the same but for a number that all classes have in common.
     centered = (one.seg_logits.data - one.seg_logits.data.mean(0) for one in (ours, theirs))

@@ -52,6 +52,29 @@ def _by_hand(model, image, index, mask):
     ]
 
 
+def test_the_grid_of_our_segmentor_reaches_as_far_as_the_mask():
+    """33 px are two steps of 32, the second nearly all beyond the image."""
+    pytest.importorskip("captum")
+    import mmseg_heritage.plugin  # noqa: F401
+
+    # isort: split
+    from mmseg.registry import MODELS
+
+    torch.manual_seed(0)
+    model = MODELS.build(
+        {"type": "HeritageEncoderDecoder",
+         "backbone": {"type": "TimmBackboneAdapter", "model_name": "test_resnet"},
+         "decode_head": {"type": "SegformerHead", "in_channels": "auto", "in_index": [0, 1, 2, 3],
+                         "channels": 8, "num_classes": 4, "norm_cfg": {"type": "BN"}},
+         "inference": {"scales": ["fit:33"]}}
+    ).eval()  # fmt: skip
+    mask = np.zeros((66, 80), dtype=bool)
+    mask[-5:, -5:] = True
+    maps = class_activations(model, torch.rand(1, 3, 66, 80), 1, mask)
+    assert [found.shape for found in maps] == [(7, 9), (4, 5), (2, 3), (1, 2)]
+    assert all(np.isfinite(found).all() for found in maps)
+
+
 @pytest.mark.parametrize("index", range(4))
 def test_equal_to_gradients_by_hand(index):
     pytest.importorskip("captum")

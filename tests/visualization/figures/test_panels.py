@@ -41,6 +41,15 @@ def test_the_overlay_tints_damage_and_outlines_it_within():
     assert (overlay(image, class_map, PALETTE, clean=None)[class_map == 0] < 200).any()
 
 
+@pytest.mark.parametrize("rows", [1, 2, 7])
+def test_strips_leave_no_trace(rows, monkeypatch):
+    image = np.random.default_rng(2).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    class_map = _map() // 6
+    whole = overlay(image, class_map, PALETTE)
+    monkeypatch.setattr("mmseg_heritage.visualization.figures.panels._STRIP", rows * 30)
+    assert np.array_equal(overlay(image, class_map, PALETTE), whole)
+
+
 def test_a_panel_names_a_class_of_one_pixel_in_a_large_map():
     class_map = np.zeros((1500, 1000), dtype=np.uint8)
     image = np.zeros((1500, 1000, 3), dtype=np.uint8)
