@@ -143,11 +143,12 @@ def parse_options(pairs: Sequence[str], option: str = "--cfg-options") -> dict[s
     problems = [f"'{pair}'" for pair in pairs if "=" not in pair]
     if problems:
         raise InputError(f"{option} takes KEY=VALUE pairs", problems)
-    from mmseg_heritage.runs.config.variables import TEXT_FIELDS  # not for --help
+    from mmseg_heritage.runs.config.variables import NONE_IS_A_NAME, TEXT_FIELDS  # not for --help
 
     read: dict[str, Any] = {}
     for key, text in (pair.split("=", 1) for pair in pairs):
-        is_text = key.rpartition(".")[2] in TEXT_FIELDS and text.lower() != "none"
+        last, is_none = key.rpartition(".")[2], text.lower() == "none"
+        is_text = last in NONE_IS_A_NAME if is_none else last in TEXT_FIELDS
         read[key] = text if is_text else _weights(text) if key == "class_weights" else _value(text)
     return read
 

@@ -103,6 +103,11 @@ def test_paths_and_names_stay_text(text):
     assert parse_options([f"{name}={text}" for name in names]) == dict.fromkeys(names, text)
 
 
+def test_none_is_a_name_where_it_is_one_of_several():
+    given = ["augmentation=none", "train_dataloader.dataset.cache=none", "seed=none"]
+    assert list(parse_options(given).values()) == ["none", "none", None]
+
+
 def test_none_stays_none():
     assert parse_options(["pretrained=none", "load_from=None"]) == {
         "pretrained": None, "load_from": None,

@@ -4,7 +4,6 @@ import numpy as np
 import pytest
 from PIL import Image
 
-import mmseg_heritage.dataprep.statistics as module
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.dataprep.statistics import (
     class_pixels,
@@ -20,7 +19,7 @@ from mmseg_heritage.taxonomy import ARTEFACT
 
 @pytest.mark.parametrize("block", [1, 7, 1 << 22])
 def test_every_pixel_is_counted_once_whatever_the_block(block, monkeypatch):
-    monkeypatch.setattr(module, "_BLOCK", block)
+    monkeypatch.setattr("mmseg_heritage.images.masks._COUNTED", block)
     mask = np.random.default_rng(0).choice([*range(12), 15, 255], (13, 11)).astype(np.uint8)
     counts = class_pixels(mask)
     assert counts.dtype == np.int64

@@ -354,6 +354,9 @@ TEXT_FIELDS = frozenset(
 )  # fmt: skip
 """Variables, and last parts of full names, whose values on the command line stay text."""
 
+NONE_IS_A_NAME = frozenset({"augmentation", "tier", "cache"})
+"""Of variables and last parts of full names, those for which 'none' is a value like others."""
+
 
 def names_of(cfg: Config) -> list[str]:
     """Returns the variables that stand for something in a config."""
