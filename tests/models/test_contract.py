@@ -94,7 +94,17 @@ def samples(height, width):
     return found
 
 
-@pytest.mark.parametrize(("backbone", "decoder"), sorted(PAIRS))
+QUICK = {*(("mit", decoder) for decoder in DECODERS), ("convnext", "unet"), ("swin", "hierarchical"),
+         ("mmpretrain-convnext", "unet"), ("resnet-5-levels", "deeplabv3plus")}  # fmt: skip
+
+
+@pytest.mark.parametrize(
+    ("backbone", "decoder"),
+    [
+        pytest.param(*pair, marks=() if pair in QUICK else pytest.mark.slow)
+        for pair in sorted(PAIRS)
+    ],
+)
 def test_it_trains_predicts_and_comes_back(backbone, decoder, tmp_path):
     model = build(backbone, decoder)
     # A decoder that leaves feature maps out leaves what only they need without a gradient.
