@@ -94,8 +94,13 @@ def samples(height, width):
     return found
 
 
-QUICK = {*(("mit", decoder) for decoder in DECODERS), ("convnext", "unet"), ("swin", "hierarchical"),
-         ("mmpretrain-convnext", "unet"), ("resnet-5-levels", "deeplabv3plus")}  # fmt: skip
+QUICK = {
+    *(("mit", decoder) for decoder in DECODERS),
+    ("convnext", "unet"),
+    ("mmpretrain-convnext", "unet"),
+    ("resnet-5-levels", "deeplabv3plus"),
+    ("swin", "hierarchical"),
+}
 
 
 @pytest.mark.parametrize(
