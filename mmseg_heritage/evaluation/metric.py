@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import logging
 from collections.abc import Sequence
 from itertools import pairwise
 from pathlib import Path
@@ -11,7 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger, print_log
+from mmengine.logging import MMLogger
 from mmseg.registry import METRICS
 
 from mmseg_heritage.errors import InputError
@@ -191,6 +190,11 @@ class ConfusionMetric(BaseMetric):
         optional: dict[str, Any] = {
             part: np.stack([image[part] for image in results]) for part in self.parts
         }
+        if "calibration" in self.parts and not optional["calibration"].any():
+            MMLogger.get_current_instance().warning(
+                "calibration is not counted: samples have neither 'confidence' nor 'seg_logits'; "
+                "set model.inference.confidence=True"
+            )
         if "boundary" in self.parts:
             optional["boundary_tolerance"] = self.boundary_tolerance
         if "components" in self.parts:
@@ -249,12 +253,6 @@ def _calibration(sample: dict[str, Any], label: np.ndarray, prediction: np.ndarr
     counts = np.zeros((BINS, 3))
     given = _ids(sample, "confidence") if "confidence" in sample else None
     if given is None and "seg_logits" not in sample:
-        print_log(
-            "calibration is not counted: samples have neither 'confidence' nor 'seg_logits'; set "
-            "model.inference.confidence=True",
-            "current",
-            logging.WARNING,
-        )
         return counts
     rows = max(_ROWS // max(label.shape[1], 1), 1)
     for start in range(0, len(label), rows):

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
@@ -19,18 +19,13 @@ from mmseg_heritage.inference.sources import PixelSource, TensorSource
 from mmseg_heritage.inference.windows import WindowRows
 from mmseg_heritage.models.decode_heads.head_scores import HeadScores
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
+    FLIPS,
     HeritageEncoderDecoder,
     filled,
 )
 from mmseg_heritage.taxonomy import FINE_LEVEL
 
 MODES = ("window", "whole")
-FLIPS: Mapping[str, tuple[int, ...]] = {
-    "horizontal": (-1,),
-    "vertical": (-2,),
-    "diagonal": (-2, -1),
-}
-"""Mirror images, by mmcv's names, and the dimensions that they turn around."""
 
 _BAND = 1 << 18  # pixels whose scores are enlarged at a time
 _LARGEST_SCALE = 8.0
@@ -253,9 +248,7 @@ def _merged(views: Sequence[_View], head: HeadScores, rows: slice) -> Tensor:
     """Returns the logarithms of the probabilities of views, averaged, of some rows of pixels."""
     if len(views) == 1:
         return views[0].logs(rows)
-    total = sum((head.normalized(view.logs(rows)) for view in views[1:]),
-                head.normalized(views[0].logs(rows)))  # fmt: skip
-    return head.logs(total / len(views))
+    return head.logs(torch.stack([head.normalized(view.logs(rows)) for view in views]).mean(dim=0))
 
 
 def _bands(start: int, stop: int, width: int) -> Iterator[slice]:

@@ -6,6 +6,7 @@ import copy
 import math
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cached_property
 from importlib import import_module
 from typing import Any
 
@@ -154,11 +155,6 @@ class HeritageEncoderDecoder(EncoderDecoder):
         InputError: If a head, a loss or the normalization does not fit, naming both sides.
     """
 
-    stride: int
-    """Pixels of the image for each step of the coarsest feature map."""
-
-    _pyramid_found: Pyramid
-
     def __init__(
         self,
         backbone: Mapping[str, Any],
@@ -189,8 +185,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
         self.window_inference = TASK_UTILS.build({"type": "WindowInference", **(inference or {})})
         self._check_maps()
         if automatic:
-            filled = {**given, **{name: self._expected(name) for name in automatic}}
-            self.data_preprocessor = MODELS.build(filled)
+            complete = {**given, **{name: self._expected(name) for name in automatic}}
+            self.data_preprocessor = MODELS.build(complete)
         self._check_normalization()
         self._freeze_unread()
 
@@ -237,7 +233,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
         """Tells the backbone which of its feature maps the heads read, where not all."""
         if not isinstance(self.backbone, TimmBackboneAdapter) or self.with_neck:
             return
-        pyramid = self._pyramid()
+        pyramid = self._pyramid
         heads = [self.decode_head, *self._auxiliary_heads()]
         every = set(range(len(pyramid.channels)))
         if not any(every <= set(_as_list(getattr(head, "in_index", ()))) for head in heads):
@@ -275,8 +271,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
     def _connected(self, head: Mapping[str, Any], part: str) -> dict[str, Any]:
         """Fills what is 'auto' in a head's config, and verifies what is not."""
         head = dict(head)
-        pyramid = self._pyramid()
-        self.stride, self._pyramid_found = max(pyramid.strides), pyramid
+        pyramid = self._pyramid
         given = head.get("in_channels")
         if head.get("in_index") is None and not isinstance(given, int):
             head["in_index"] = list(range(len(pyramid.channels)))
@@ -322,8 +317,9 @@ class HeritageEncoderDecoder(EncoderDecoder):
         name = getattr(self.backbone, "model_name", None)
         return type(self.backbone).__name__ + (f" {name}" if name else "")
 
+    @cached_property
     def _pyramid(self) -> Pyramid:
-        """Asks the backbone what it gives; one that cannot tell is tried on an empty image."""
+        """What the backbone gives; one that cannot tell is tried on an empty image, once."""
         channels = getattr(self.backbone, "out_channels", None)
         strides = getattr(self.backbone, "out_strides", None)
         if not self.with_neck and channels is not None and strides is not None:
@@ -355,6 +351,11 @@ class HeritageEncoderDecoder(EncoderDecoder):
         )
 
     @property
+    def stride(self) -> int:
+        """Pixels of the image for each step of the coarsest feature map."""
+        return max(self._pyramid.strides)
+
+    @property
     def input_multiple(self) -> int:
         """Pixels of which the sides of windows within an image are a multiple.
 
@@ -376,14 +377,14 @@ class HeritageEncoderDecoder(EncoderDecoder):
             inputs: (N, C, H, W).
         """
         height, width = self.whole_size(inputs)
-        if self._pyramid_found.rounds_up:
+        if self._pyramid.rounds_up:
             least = max(inputs.shape[2], self.stride), max(inputs.shape[3], self.stride)
         else:
             least = height, width
         found = super().extract_feat(filled(inputs, least))
         features = tuple(
             filled(feature, (height // stride, width // stride))
-            for feature, stride in zip(found, self._pyramid_found.strides, strict=True)
+            for feature, stride in zip(found, self._pyramid.strides, strict=True)
         )
         if getattr(self.decode_head, "uses_image", False):
             return (*features, filled(inputs, (height, width)))
@@ -491,11 +492,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
             name = sample.metainfo.get("img_path") or "the image"
             raise InputError(f"{name}: {error}") from error
         scores = HeadScores(self.decode_head)
-        dims = _FLIPS[sample.metainfo.get("flip_direction")] if sample.metainfo.get("flip") else ()
-        fields = {
-            "pred_sem_seg" if name == FINE_LEVEL else f"pred_sem_seg_{name}": ids[None]
-            for name, ids in found.ids.items()
-        }
+        dims = FLIPS[sample.metainfo.get("flip_direction")] if sample.metainfo.get("flip") else ()
+        fields = {map_field(name): ids[None] for name, ids in found.ids.items()}
         if found.confidence is not None:
             fields["confidence"] = found.confidence[None]
         if found.logs is not None:
@@ -516,7 +514,13 @@ def filled(image: Tensor, size: tuple[int, int]) -> Tensor:
     return F.pad(image, (0, right, 0, below), mode="replicate")
 
 
-_FLIPS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
+def map_field(level: str) -> str:
+    """Returns the field of a sample that holds the map of a level."""
+    return "pred_sem_seg" if level == FINE_LEVEL else f"pred_sem_seg_{level}"
+
+
+FLIPS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
+"""Mirror images, by mmcv's names, and the dimensions that they turn around."""
 
 
 def _without_padding(image: Tensor, sample: Any) -> Tensor:

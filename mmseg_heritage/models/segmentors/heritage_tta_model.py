@@ -11,7 +11,10 @@ from mmseg.models.segmentors import SegTTAModel
 from mmseg.registry import MODELS
 
 from mmseg_heritage.models.decode_heads.head_scores import HeadScores
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import HeritageEncoderDecoder
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
+    HeritageEncoderDecoder,
+    map_field,
+)
 from mmseg_heritage.taxonomy import FINE_LEVEL
 
 
@@ -58,6 +61,5 @@ class HeritageTTAModel(SegTTAModel):
             confidence = scores.confidence(logs, maps[FINE_LEVEL])
             sample.set_data({"confidence": PixelData(data=confidence[None])})
         for name, ids in maps.items():
-            key = "pred_sem_seg" if name == FINE_LEVEL else f"pred_sem_seg_{name}"
-            sample.set_data({key: PixelData(data=ids[None])})
+            sample.set_data({map_field(name): PixelData(data=ids[None])})
         return sample
