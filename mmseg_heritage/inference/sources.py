@@ -9,6 +9,8 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from mmseg_heritage.datasets.transforms.geometry import interpolation
+
 
 class PixelSource(Protocol):
     """An image (C, H, W)."""
@@ -68,6 +70,5 @@ class PhotographSource:
 
 
 def _resize(pixels: np.ndarray, size: tuple[int, int]) -> np.ndarray:
-    """Resizes; by area where it shrinks, which keeps thin damage from aliasing away."""
-    interpolation = cv2.INTER_AREA if size[0] < pixels.shape[0] else cv2.INTER_LINEAR
-    return cv2.resize(pixels, (size[1], size[0]), interpolation=interpolation)
+    way = interpolation(pixels.shape[0], size[0])
+    return cv2.resize(pixels, (size[1], size[0]), interpolation=way)

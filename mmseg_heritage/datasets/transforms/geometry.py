@@ -17,8 +17,11 @@ Box = tuple[int, int, int]
 """A square: top, left and side in pixels."""
 
 
-def _interpolation(old_edge: int, new_edge: int) -> int:
-    """Area averaging when shrinking, which keeps hair-thin damage from aliasing away."""
+def interpolation(old_edge: int, new_edge: int) -> int:
+    """Returns OpenCV's way to resize a side from one length to another.
+
+    Area averaging when shrinking, which keeps hair-thin damage from aliasing away.
+    """
     return cv2.INTER_AREA if new_edge < old_edge else cv2.INTER_LINEAR
 
 
@@ -104,7 +107,7 @@ class RandomSquareCrop(BaseTransform):
         image = self._padded(cut, side, self.pad_value)
         if side != self.size:
             shape = (self.size, self.size)
-            image = cv2.resize(image, shape, interpolation=_interpolation(side, self.size))
+            image = cv2.resize(image, shape, interpolation=interpolation(side, self.size))
         results["img"] = np.ascontiguousarray(image)
         results["gt_seg_map"] = self._cut_mask(results["gt_seg_map"], box)
         results["img_shape"] = image.shape[:2]
