@@ -106,6 +106,7 @@ def test_who_only_asks_for_compiled_ops_hears_of_none(monkeypatch):
     assert OpsStubFinder().find_spec("mmcv._ext", None) is None
 
 
+@pytest.mark.slow
 def test_the_plugin_replaces_one_loader_of_the_official_stack_and_no_other():
     printed = run_python(
         "import mmengine.runner.checkpoint as stock\n"

@@ -28,6 +28,7 @@ def test_a_run_can_be_repeated(tiny_run, tmp_path):
     assert all(torch.equal(first[key], second[key]) for key in first)
 
 
+@pytest.mark.slow
 def test_load_from_is_where_a_job_starts_the_first_time(tiny_run, tmp_path):
     options = {"max_iters": 1, "load_from": str(tiny_run.checkpoint), "lr": 0.0}
     options["optim_wrapper.optimizer.weight_decay"] = 0.0

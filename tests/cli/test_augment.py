@@ -8,6 +8,7 @@ from mmseg_heritage.apis.training import train
 from mmseg_heritage.cli import main
 
 
+@pytest.mark.slow
 def test_copies_are_made_and_trained_on(sample_set, tiny_config, tmp_path, capsys):
     out = tmp_path / "augmented"
     arguments = ["augment", "--data-root", str(sample_set), "--out", str(out)]

@@ -92,6 +92,7 @@ def test_making_splits_and_weights_reads_a_folder_once(root, reads_of):
     assert _named(reads, once) == once
 
 
+@pytest.mark.slow
 def test_train_and_test_read_a_folder_once(root, reads_of, tiny_config, tmp_path, monkeypatch):
     headers, decoded = Counter(), Counter()
 

@@ -8,6 +8,7 @@ from mmseg_heritage.cli import main
 from mmseg_heritage.dataprep.weights.weight_formulas import load_class_weights
 
 
+@pytest.mark.slow
 def test_splits_are_made_checked_and_weighed(copied_sample_set, capsys):
     root = str(copied_sample_set)
     arguments = ["make-splits", "--data-root", root]

@@ -15,6 +15,17 @@ from mmseg_heritage.runs.machine import FITTED_FIELDS
 
 FOLDER = config_folder()
 CONFIGS = sorted(FOLDER.glob("*.py"))
+# One of each decoder, and of each thing that few configs do; all others run in `make test-all`.
+QUICK = {
+    "deeplabv3plus_resnet50_artefact",
+    "hierarchical_convnext-tiny_artefact-curriculum",
+    "quickstart_artefact",
+    "segformer_efficientnet-lite0_cracks",
+    "segformer_mitb3_artefact-binary",
+    "unet_timm_artefact",
+    "upernet_convnext-tiny_artefact-aux",
+    "upernet_convnext-tiny_artefact-layer-decay",
+}
 # The command line's own, which no config file has to name.
 OF_THE_COMMAND = {"work_dir", "launcher", "load_from", "resume"}
 
@@ -63,7 +74,13 @@ def leaves(node, place=""):
     return {k: v for name, value in pairs for k, v in leaves(value, f"{place}.{name}").items()}
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=lambda path: path.stem)
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if path.stem in QUICK else pytest.mark.slow)
+        for path in CONFIGS
+    ],
+)
 def test_every_field_of_the_file_is_what_runs(path, what_runs, sample_set):
     split = {} if path.stem != "quickstart_artefact" else {"split_file": ""}
     found = what_runs(path, **split)
@@ -133,7 +150,11 @@ def value_at(node, place):
 
 
 @pytest.mark.parametrize(
-    ("base", "build"), [("upernet_convnext-tiny_artefact", False), ("quickstart_artefact", True)]
+    ("base", "build"),
+    [
+        ("quickstart_artefact", True),
+        pytest.param("upernet_convnext-tiny_artefact", False, marks=pytest.mark.slow),
+    ],
 )
 @pytest.mark.parametrize("case", CHILDREN)
 def test_what_a_child_writes_is_what_runs(case, base, build, what_runs, tmp_path):

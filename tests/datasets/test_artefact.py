@@ -298,6 +298,7 @@ def test_masks_are_counted_only_where_a_crop_asks(sample_set, monkeypatch):
         ARTeFACTDataset(data_root=str(sample_set), ann_file=MANIFEST, pipeline=[*LOAD, crop])
 
 
+@pytest.mark.slow
 def test_rare_class_crops_raise_the_share_of_rare_classes(tmp_path):
     """Strips of 3000 pixels with 30 of Burn marks: one crop in 75 has some by chance."""
     for folder in ("images", "annotations"):

@@ -101,11 +101,16 @@ def _assert_equal(found, expected):
 @pytest.mark.parametrize(
     ("part", "options"),
     [
-        ("train", {"level": "fine", "num_workers": 0}),
         ("train", {"level": "fine", "num_workers": 2, "augmentation": "film_damage"}),
-        ("train", {"level": "binary", "num_workers": 2, "rare_class_prob": 0.5}),
-        ("val", {"level": "fine", "num_workers": 2}),
         ("val", {"level": "coarse", "num_workers": 0}),
+        *(
+            pytest.param(*case, marks=pytest.mark.slow)
+            for case in (
+                ("train", {"level": "fine", "num_workers": 0}),
+                ("train", {"level": "binary", "num_workers": 2, "rare_class_prob": 0.5}),
+                ("val", {"level": "fine", "num_workers": 2}),
+            )
+        ),
     ],
     ids=lambda value: "-".join(map(str, value.values())) if isinstance(value, dict) else value,
 )

@@ -58,6 +58,7 @@ def snippet_below(heading):
     return found
 
 
+@pytest.mark.slow
 def test_five_lines_add_a_backbone(tmp_path):
     snippet = snippet_below("### Adding a backbone in five lines")
     lines = [line for line in snippet.splitlines() if line.strip() and line[0] != "#"]

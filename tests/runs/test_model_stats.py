@@ -133,6 +133,7 @@ def test_levels_are_those_that_timm_tells(convnext):
     assert (found.config, found.size) == ("small", (64, 64))
 
 
+@pytest.mark.slow
 def test_the_auxiliary_head_and_the_memory_of_gradients_cost_nothing(convnext):
     found = measure_model(convnext)
     without = measure_model(convnext, options={"model.auxiliary_head": None})
@@ -211,6 +212,7 @@ def test_an_image_that_the_model_does_not_take(tmp_path):
         measure_model(path, [30, 40])
 
 
+@pytest.mark.slow
 def test_all_problems_of_several_configs_are_told(convnext, tmp_path):
     paths = [tmp_path / "a.py", convnext, tmp_path / "b.py"]
     with pytest.raises(InputError) as caught:

@@ -50,6 +50,7 @@ def test_training_from_another_folder(tiny_config, tmp_path):
     assert (tmp_path / "run" / "iter_1.pth").is_file()
 
 
+@pytest.mark.slow
 def test_bad_input_ends_with_code_2(tmp_path):
     done = run_tool("train.py", "nowhere.py", cwd=tmp_path)
     assert done.returncode == 2

@@ -49,6 +49,7 @@ def test_out_indices_are_obeyed(build, image):
     "name",
     ["swinv2_tiny_window8_256", "pvt_v2_b0", "hrnet_w18_small", "resnet18.a1_in1k"],
 )
+@pytest.mark.slow
 def test_full_size_networks_are_built_through_the_registry(name):
     model = MODELS.build({"type": "TimmBackboneAdapter", "model_name": name})
     assert model.out_strides == (4, 8, 16, 32)
