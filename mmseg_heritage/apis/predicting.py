@@ -3,21 +3,22 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from mmseg_heritage.errors import InputError
+from mmseg_heritage.apis.predicting_large import predict_large
+from mmseg_heritage.apis.prediction_files import MadeWith, is_done, result_file, write_prediction
+from mmseg_heritage.errors import InputError, system_message
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files
-from mmseg_heritage.images.writing import write_class_map, write_image
-from mmseg_heritage.inference.predictor import Prediction
+from mmseg_heritage.images.tiff_rows import TiffRows, large_photograph, page_count
+from mmseg_heritage.inference.predictor import thinnest_line
+from mmseg_heritage.runs.config.config_files import find_config
 from mmseg_heritage.runs.load_predictor import Predictor
 from mmseg_heritage.runs.prepare import output_folder
-from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.utils.progress import progress_bar
-from mmseg_heritage.visualization.figures.panels import overlay, panel
 
-SCHEMA = "mmseg_heritage/prediction/2"
 _SHRUNK = 1.05  # a smaller factor is not worth a word
 
 
@@ -30,13 +31,18 @@ def predict(
     cfg_options: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     trust_checkpoint: bool = False,
+    page: int = 1,
 ) -> list[Path]:
     """Writes, for every photograph, its class map, an overlay and the share of each class.
 
     The files are ``<name>_classes.png`` (mask values with palette), ``<name>_overlay.png`` (of a
     JPEG photograph ``.jpg``), ``<name>_panel.png`` (photograph and class map with a legend) and
     ``<name>.json``; hierarchical models add ``<name>_<level>.png`` (ids with palette) for each
-    level.
+    level. A TIFF of more pixels than are held at once
+    (:func:`~mmseg_heritage.images.image_files.max_pixels`) is read in parts; its maps are tiled
+    TIFFs, and its overlay is a small JPEG.
+
+    The same command once more goes on with what is missing.
 
     Args:
         checkpoint: Checkpoint file. Nothing else of its run is needed.
@@ -47,6 +53,7 @@ def predict(
         cfg_options: Dotted key -> value.
         overwrite: Allows replacing files of an earlier prediction.
         trust_checkpoint: Lets the checkpoint run code.
+        page: Which of the pages of a TIFF that are no previews, from 1.
 
     Returns:
         The JSON files.
@@ -63,68 +70,119 @@ def predict(
             f"{out}: results among the photographs would be taken for photographs next time; "
             "choose another --out"
         )
-    if not overwrite:
-        _check_output(out, files)
+    if page < 1:
+        raise InputError(f"--page {page}: pages are counted from 1")
     predictor = Predictor(checkpoint, config, device, cfg_options, trust_checkpoint)
-    written, problems, shrunk = [], list(clashes), list[float]()
-    with progress_bar("predicting") as report:
-        for done, photograph in enumerate(files, start=1):
-            try:
-                found = predictor(photograph)
-                written.append(_write(found, photograph, out))
-                shrunk += [found.thinnest_line] if found.thinnest_line >= _SHRUNK else []
-            except InputError as error:
-                problems.append(str(error))
-            report(done, len(files))
-    if shrunk:
+    config_file = find_config(config) if config else None
+    checkpoint_file = Path(checkpoint).expanduser()
+    made_with = MadeWith(checkpoint_file, config_file, cfg_options or {}, page).content()
+    done = [] if overwrite else _done(out, files, made_with)
+    work = _Work(predictor, out, made_with, page)
+    work.problems += clashes
+    work.run([file for file in files if file not in done])
+    if done:
         print(
-            f"{len(shrunk)} of {len(files)} photographs were shrunk for the network, by up to "
-            f"{max(shrunk):.1f}: lines thinner than {max(shrunk):.1f} px are likely to be lost. "
-            "--inference scales=native looks at them at full size, unless the checkpoint's test "
-            "pipeline shrinks them"
+            f"{len(done)} of {len(files)} photographs were predicted before, with the same "
+            "checkpoint and settings, and are left as they are (--overwrite makes them again)"
         )
-    if len(problems) == 1 and not written and not clashes:
-        raise InputError(problems[0])
-    if problems:
+    _say_what_was_shrunk(work.thinnest_lines, len(files))
+    written = [*(result_file(file, out) for file in done), *work.written]
+    if len(work.problems) == 1 and not written and not clashes:
+        raise InputError(work.problems[0])
+    if work.problems:
         others = f"; the results of the others are in {out}" if written else ""
         raise InputError(
-            f"{len(problems)} of {len(files) + len(clashes)} photographs could not be predicted"
-            f"{others}",
-            problems,
+            f"{len(work.problems)} of {len(files) + len(clashes)} photographs could not be "
+            f"predicted, or not everywhere{others}",
+            work.problems,
         )
     return written
 
 
-def _write(found: Prediction, photograph: Path, out: Path) -> Path:
-    """Writes the files of one photograph."""
-    name, clean = photograph.stem, None
-    if "Clean" in found.classes:
-        clean = found.classes.index("Clean")
-    classes = out / f"{name}_classes.png"
-    write_class_map(classes, found.class_map, found.palette, found.mask_values)
-    tinted = overlay(found.image, found.class_map, found.palette, clean)
-    # As PNG, a JPEG photograph would become several times as large.
-    is_jpeg = photograph.suffix.lower() in (".jpg", ".jpeg")
-    write_image(out / f"{name}_overlay{'.jpg' if is_jpeg else '.png'}", tinted)
-    for level, ids in found.level_maps.items():
-        write_class_map(out / f"{name}_{level}.png", ids, found.groups[level].colors)
-    maps = [("Prediction", found.class_map)]
-    write_image(out / f"{name}_panel.png", panel(found.image, maps, found.classes, found.palette))
-    height, width = found.class_map.shape
-    content = {
-        "schema": SCHEMA,
-        "image": str(photograph),
-        "width": width,
-        "height": height,
-        "seen_at": [{"width": w, "height": h} for h, w in found.seen_at],
-        "thinnest_line_px": round(found.thinnest_line, 2),
-        "area_share": found.shares(),
-        "levels": {level: found.shares(level) for level in found.groups},
-        "note": "shares of all pixels of the photograph, 0 to 1, as predicted by a model; "
-        "to be reviewed by a conservator",
-    }
-    write_json(out / f"{name}.json", content)
-    return out / f"{name}.json"
+class _Work:
+    """Predicts photographs one after the other, whatever becomes of the one before.
+
+    Args:
+        predictor: The model.
+        out: Where to write.
+        made_with: As :meth:`MadeWith.content`.
+        page: Of photographs with several pages.
+
+    Attributes:
+        written: JSON files of what was predicted.
+        problems: What could not be predicted, or not everywhere.
+        thinnest_lines: Of the photographs that were shrunk, see
+            :attr:`~mmseg_heritage.inference.predictor.Prediction.thinnest_line`.
+    """
+
+    def __init__(
+        self, predictor: Predictor, out: Path, made_with: Mapping[str, Any], page: int
+    ) -> None:
+        self._predictor, self._out, self._made_with, self._page = predictor, out, made_with, page
+        self.written = list[Path]()
+        self.problems = list[str]()
+        self.thinnest_lines = list[float]()
+
+    def run(self, files: Sequence[Path]) -> None:
+        """Predicts photographs; those that are read in parts come last."""
+        large = []
+        with progress_bar("predicting") as report:
+            for number, file in enumerate(files, start=1):
+                with self._problems_of(file):
+                    self._say_pages(file)
+                    image = large_photograph(file, self._page)
+                    if image is not None:
+                        image.close()
+                        large.append(file)
+                    else:
+                        self._small(file)
+                report(number, len(files))
+        for file in large:
+            with self._problems_of(file):
+                self._large(file)
+
+    @contextmanager
+    def _problems_of(self, file: Path) -> Iterator[None]:
+        """Keeps what cannot be predicted from ending the others."""
+        try:
+            yield
+        except InputError as error:
+            self.problems.append(str(error))
+        except OSError as error:
+            self.problems.append(f"{file}: {system_message(error)}")
+
+    def _say_pages(self, file: Path) -> None:
+        pages = page_count(file)
+        if pages > 1:
+            print(f"{file}: {pages} pages, of which page {self._page} is predicted (--page)")
+
+    def _small(self, file: Path) -> None:
+        found = self._predictor(file, self._page)
+        self.written.append(write_prediction(found, file, self._out, self._made_with))
+        self.thinnest_lines.append(found.thinnest_line)
+
+    def _large(self, file: Path) -> None:
+        with TiffRows(file, self._page) as image, progress_bar(f"{file.name}, rows") as report:
+            print(f"{file}: {image.shape[1]}x{image.shape[0]} px, read in parts")
+            written, problem = predict_large(
+                self._predictor, image, file, self._out, self._made_with, report
+            )
+            self.written.append(written)
+            self.problems += [problem] if problem else []
+            seen_at = self._predictor.seen_at(*image.shape)
+            self.thinnest_lines.append(thinnest_line(image.shape, seen_at))
+
+
+def _say_what_was_shrunk(thinnest_lines: Sequence[float], number: int) -> None:
+    """Says how thin a line can be that the network may have seen."""
+    shrunk = [line for line in thinnest_lines if line >= _SHRUNK]
+    if shrunk:
+        print(
+            f"{len(shrunk)} of {number} photographs were shrunk for the network, by up to "
+            f"{max(shrunk):.1f}: lines thinner than {max(shrunk):.1f} px are likely to be lost. "
+            "--inference scales=native looks at them at full size, unless the checkpoint's test "
+            "pipeline shrinks them"
+        )
 
 
 def _photographs(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
@@ -162,13 +220,19 @@ def _photographs(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
     return [same[0] for same in of_name.values() if len(same) == 1], clashes
 
 
-def _check_output(out: Path, photographs: Sequence[Path]) -> None:
-    """Refuses to replace the results of an earlier prediction."""
-    existing = [
-        str(out / f"{p.stem}.json") for p in photographs if (out / f"{p.stem}.json").exists()
-    ]
-    if existing:
+def _done(out: Path, photographs: Sequence[Path], made_with: Mapping[str, Any]) -> list[Path]:
+    """Returns the photographs that were predicted before, with the same in every way.
+
+    Raises:
+        InputError: If there are results of others.
+    """
+    there = [file for file in photographs if result_file(file, out).exists()]
+    done = [file for file in there if is_done(file, out, made_with)]
+    others = [str(result_file(file, out)) for file in there if file not in done]
+    if others:
         raise InputError(
-            "results are already there; choose another --out, or replace them with --overwrite",
-            existing,
+            "results are already there, of other photographs, another checkpoint or other "
+            "settings; choose another --out, or replace them with --overwrite",
+            others,
         )
+    return done

@@ -33,10 +33,9 @@ from mmseg_heritage.cli.last_message import (
     EXIT_BAD_INPUT,
     EXIT_STOPPED,
     say,
-    system_message,
     tolerate_console,
 )
-from mmseg_heritage.errors import InputError
+from mmseg_heritage.errors import InputError, system_message
 from mmseg_heritage.utils.distributed import LostProcessError, OneProcessError, is_first_of_node
 from mmseg_heritage.version import __version__
 

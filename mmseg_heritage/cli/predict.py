@@ -20,6 +20,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     add_checkpoint_arguments(parser, _MORE)
     parser.add_argument("--out", metavar="DIR", required=True, help="where to write")
     parser.add_argument("--device", help="cpu, cuda, cuda:1, ... (default: a GPU if there is one)")
+    parser.add_argument("--page", type=int, default=1, help="which page of a TIFF with several")
     add_inference_options(parser)
     add_shared_arguments(parser)
 
@@ -35,6 +36,7 @@ def run(args: argparse.Namespace) -> None:
         args.out,
         config=config,
         device=args.device,
+        page=args.page,
         **shared_options(args),
     )
     print(f"{len(written)} photographs: class maps, overlays and areas in {args.out}")

@@ -11,6 +11,7 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
 from importlib.util import find_spec
+from itertools import islice
 from typing import Any, BinaryIO
 
 import cv2
@@ -82,14 +83,19 @@ class TiffLayout:
     profile: bytes | None
 
 
-def tiff_layout(file: BinaryIO, label: str) -> TiffLayout:
+def tiff_layout(file: BinaryIO, label: str, number: int = 1) -> TiffLayout:
     """Reads the layout of a TIFF without its pixels.
+
+    Args:
+        file: The TIFF.
+        label: Name of the file for messages.
+        number: Which of its pages that are no previews, from 1.
 
     Raises:
         InputError: If tifffile is missing, or the TIFF holds no colors of 8 or 16 bits.
         ValueError: If the file is damaged.
     """
-    with _tiff_page(file, label) as page:
+    with tiff_page(file, label, number) as page:
         profile = page.tags.valueof(34675)
         return TiffLayout(
             size=(int(page.imagewidth), int(page.imagelength)),
@@ -100,7 +106,9 @@ def tiff_layout(file: BinaryIO, label: str) -> TiffLayout:
         )
 
 
-def read_tiff(file: BinaryIO, label: str, orientation: int) -> tuple[str, np.ndarray]:
+def read_tiff(
+    file: BinaryIO, label: str, orientation: int, number: int = 1
+) -> tuple[str, np.ndarray]:
     """Reads the photograph in a TIFF with all its bits, by tifffile.
 
     Holds the bytes of all channels of each pixel, which are at most 16.
@@ -109,6 +117,7 @@ def read_tiff(file: BinaryIO, label: str, orientation: int) -> tuple[str, np.nda
         file: The TIFF.
         label: Name of the file for messages.
         orientation: 1 if it is not turned.
+        number: Which of its pages that are no previews, from 1.
 
     Returns:
         ("L", "RGB" or "CMYK", uint8 or uint16 (H, W, C)) without alpha, not turned; black is zero.
@@ -117,23 +126,45 @@ def read_tiff(file: BinaryIO, label: str, orientation: int) -> tuple[str, np.nda
         InputError: As :func:`tiff_layout`, and if a codec is missing.
         ValueError: If the file is damaged.
     """
-    with _tiff_page(file, label) as page:
-        photometric = int(page.photometric)
-        extra = tuple(map(int, page.extrasamples))
+    with tiff_page(file, label, number) as page:
         pixels = _tiff_pixels(page, file, label, orientation)
         if page.axes == "SYX":
             pixels = np.moveaxis(pixels, 0, -1)
-    pixels = pixels if pixels.ndim == 3 else pixels[..., None]
+        return colors_of(page, pixels if pixels.ndim == 3 else pixels[..., None])
+
+
+def colors_of(page: Any, pixels: np.ndarray) -> tuple[str, np.ndarray]:
+    """Returns the color model of a page, and some of its pixels without alpha; black is zero.
+
+    Args:
+        page: As :func:`tiff_page` yields it.
+        pixels: uint8 or uint16 (h, w, C), with all its channels.
+    """
+    photometric = int(page.photometric)
     mode, channels = _MODES[photometric]
     colors = pixels[..., :channels]
-    if extra[:1] == (_PREMULTIPLIED,):
+    if tuple(map(int, page.extrasamples))[:1] == (_PREMULTIPLIED,):
         colors = _unmultiplied(colors, pixels[..., channels])
     return mode, ~colors if photometric == _WHITE_IS_ZERO else colors
 
 
 @contextmanager
-def _tiff_page(file: BinaryIO, label: str) -> Iterator[Any]:
-    """Opens the first page that is no preview, and refuses what has no colors of 8 or 16 bits."""
+def tiff_page(file: BinaryIO, label: str, number: int = 1) -> Iterator[Any]:
+    """Opens a page of a TIFF by tifffile.
+
+    Args:
+        file: The TIFF.
+        label: Name of the file for messages.
+        number: Which of its pages that are no previews, from 1.
+
+    Yields:
+        tifffile's page.
+
+    Raises:
+        InputError: If tifffile is missing, there is no such page, or it has no colors of 8 or 16
+            bits.
+        ValueError: If the file is damaged.
+    """
     try:
         import tifffile
     except ImportError as error:
@@ -143,9 +174,13 @@ def _tiff_page(file: BinaryIO, label: str) -> Iterator[Any]:
     file.seek(0)
     try:
         with tifffile.TiffFile(file) as tiff:
-            page = next((p for p in tiff.pages if not p.is_reduced), None)
+            pictures = (p for p in tiff.pages if not p.is_reduced)
+            page = next(islice(pictures, number - 1, None), None)
             if not len(tiff.pages):
                 raise ValueError("no page in it")
+            if page is None and number > 1:
+                found = sum(not p.is_reduced for p in tiff.pages)
+                raise InputError(f"{label}: expected {number} or more pages, found {found}")
             if page is None:
                 raise InputError(
                     f"{label}: holds a preview only, as raw files of cameras do; {_DEVELOP}"
@@ -187,7 +222,7 @@ def _channel_names(page: Any) -> str:
 
 def _tiff_pixels(page: Any, file: BinaryIO, label: str, orientation: int) -> np.ndarray:
     """Decodes a page; OpenCV, where it can, steps in for codecs that tifffile lacks."""
-    if find_spec("imagecodecs") is None and int(page.compression) not in _OWN_CODECS:
+    if not has_codec(page):
         # OpenCV reads the usual codecs, but turns the picture, and not alike in all versions.
         could = orientation == 1 and page.axes == "YXS" and page.dtype == np.uint16
         could = could and int(page.photometric) == 2 and page.samplesperpixel in (3, 4)
@@ -199,13 +234,23 @@ def _tiff_pixels(page: Any, file: BinaryIO, label: str, orientation: int) -> np.
                 f"'imagecodecs' package; {_INSTALL}"
             )
         return pixels
-    if int(page.compression) in _DEFLATE:
-        _check_inflation(page, file)
+    check_inflation(page, file)
     return page.asarray(maxworkers=1)
 
 
-def _check_inflation(page: Any, file: BinaryIO) -> None:
-    """Refuses strips that inflate to more than they should: zlib would take any memory for them."""
+def has_codec(page: Any) -> bool:
+    """Whether tifffile can decode a page with what is installed."""
+    return int(page.compression) in _OWN_CODECS or find_spec("imagecodecs") is not None
+
+
+def check_inflation(page: Any, file: BinaryIO) -> None:
+    """Refuses strips that inflate to more than they should: zlib would take any memory for them.
+
+    Raises:
+        ValueError: If there is one.
+    """
+    if int(page.compression) not in _DEFLATE:
+        return
     expected = page.size * page.dtype.itemsize
     if page.is_tiled:
         expected = page.tilewidth * page.tilelength * page.samplesperpixel * page.dtype.itemsize

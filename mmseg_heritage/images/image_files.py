@@ -171,16 +171,20 @@ class OpenedImage:
         file: Its content: for PNG and JPEG, without metadata.
         pillow: It as Pillow opened it; None for a TIFF of a layout that only tifffile reads.
         label: What messages call it.
+        page: Which of the pages of a TIFF that are no previews, from 1.
     """
 
     header: ImageHeader
     file: BinaryIO
     pillow: ImageFile.ImageFile | None
     label: str
+    page: int = 1
 
 
 @contextmanager
-def open_image(source: Source, label: str, what: str = "image") -> Iterator[OpenedImage]:
+def open_image(
+    source: Source, label: str, what: str = "image", page: int = 1
+) -> Iterator[OpenedImage]:
     """Opens an image lazily, of one of :data:`READ_FORMATS` and at most :func:`max_pixels`.
 
     Whatever goes wrong within the ``with`` becomes an ImageFault.
@@ -189,9 +193,11 @@ def open_image(source: Source, label: str, what: str = "image") -> Iterator[Open
         source: Path or content of the file.
         label: What messages call it.
         what: "image" or "mask", for messages.
+        page: Which of the pages of a TIFF that are no previews, from 1.
 
     Raises:
-        ImageFault: If the file is missing, is no image, is too large, or fails to be decoded.
+        ImageFault: If the file is missing, is no image, is too large, has no such page, or fails to
+            be decoded.
         InputError: As :func:`max_pixels`.
     """
     max_pixels()  # a wrong environment is no fault of the file
@@ -202,7 +208,7 @@ def open_image(source: Source, label: str, what: str = "image") -> Iterator[Open
     try:
         with _PILLOW_LIMIT_LIFTED, _file_of(source) as file:
             suffix = "" if isinstance(source, bytes) else Path(source).suffix
-            yield _opened(file, label, suffix)
+            yield _opened(file, label, suffix, page)
     except ImageFault:
         raise
     except InputError as error:
@@ -216,11 +222,13 @@ def _file_of(source: Source) -> BinaryIO:
     return io.BytesIO(source) if isinstance(source, bytes) else Path(source).open("rb", 0)
 
 
-def _opened(file: BinaryIO, label: str, suffix: str) -> OpenedImage:
+def _opened(file: BinaryIO, label: str, suffix: str, page: int) -> OpenedImage:
     head = file.read(HEAD_BYTES)
     image_format = format_of(head)
     if image_format is None or (image_format == "TIFF" and is_raw(suffix)):
         raise ImageFault(f"{label}: {refusal(head, suffix)}")
+    if page > 1 and image_format != "TIFF":
+        raise ImageFault(f"{label}: page {page} was asked for, but {image_format} holds one image")
     metadata = None
     if image_format in ("PNG", "JPEG"):
         file, metadata = pixels_only(file, image_format)
@@ -228,15 +236,15 @@ def _opened(file: BinaryIO, label: str, suffix: str) -> OpenedImage:
         file = io.BufferedReader(file)
     try:
         image = Image.open(file, formats=(image_format,))
-        _seek_photograph(image)
+        _seek_photograph(image, page)
     except Exception as error:
         if image_format == "TIFF":
-            return _opened_by_tifffile(file, label)
+            return _opened_by_tifffile(file, label, page)
         if isinstance(error, UnidentifiedImageError):
             raise ImageFault(f"{label}: cannot be read as an image; copy it again") from error
         raise
     if is_misread(image):
-        return _opened_by_tifffile(file, label)
+        return _opened_by_tifffile(file, label, page)
     metadata = _metadata_of(image, metadata)
     width, height = _stored_size(image)
     # Gray and alpha of 16 bits, Pillow calls RGBA; byte 25 is the color type in IHDR.
@@ -251,20 +259,23 @@ def _opened(file: BinaryIO, label: str, suffix: str) -> OpenedImage:
         or image.info.get("compression") in _LOSSY_COMPRESSIONS,
     )
     check_size(label, *header.size)
-    return OpenedImage(header, file, image, label)
+    return OpenedImage(header, file, image, label, page)
 
 
-def _opened_by_tifffile(file: BinaryIO, label: str) -> OpenedImage:
-    layout = tiff_layout(file, label)
+def _opened_by_tifffile(file: BinaryIO, label: str, page: int) -> OpenedImage:
+    layout = tiff_layout(file, label, page)
     size = layout.size if layout.orientation < 5 else layout.size[::-1]
     check_size(label, *size)
     header = ImageHeader(size, layout.mode, "TIFF", layout.profile, layout.orientation, layout.bits)
-    return OpenedImage(header, file, None, label)
+    return OpenedImage(header, file, None, label, page)
 
 
-def _seek_photograph(image: Image.Image) -> None:
-    """Goes to the first page of a TIFF that is no preview; EOFError if there is none."""
-    while isinstance(image, TiffImagePlugin.TiffImageFile) and image.tag_v2.get(_SUBFILE_TYPE) == 1:
+def _seek_photograph(image: Image.Image, page: int) -> None:
+    """Goes to a page of a TIFF, counting those that are no previews; EOFError if there is none."""
+    if not isinstance(image, TiffImagePlugin.TiffImageFile):
+        return
+    while image.tag_v2.get(_SUBFILE_TYPE) == 1 or page > 1:
+        page -= image.tag_v2.get(_SUBFILE_TYPE) != 1
         image.seek(image.tell() + 1)
 
 

@@ -20,7 +20,7 @@ ImageInput = str | Path | Image.Image | np.ndarray
 _TIFF_MODES = ("1", "L", "LA", "P", "PA", "RGB", "RGBA", "RGBX", "CMYK", "I", "I;16", "F", "LAB")
 
 
-def as_rgb(image: ImageInput) -> np.ndarray:
+def as_rgb(image: ImageInput, page: int = 1) -> np.ndarray:
     """Brings a photograph to 8-bit sRGB.
 
     Args:
@@ -28,6 +28,7 @@ def as_rgb(image: ImageInput) -> np.ndarray:
             profile are applied as those of files are (of more than 8 bits for each of several
             colors, Pillow holds the upper 8 only: give the path); or a uint8 array of shape
             (H, W, 3) in the order red, green, blue, or (H, W) for gray levels, taken for sRGB.
+        page: Of a file: which of the pages of a TIFF that are no previews, from 1.
 
     Returns:
         uint8 (H, W, 3), RGB, contiguous.
@@ -37,7 +38,7 @@ def as_rgb(image: ImageInput) -> np.ndarray:
             :func:`mmseg_heritage.images.photographs.read_image`.
     """
     if isinstance(image, (str, os.PathLike)):
-        return read_image(Path(image))
+        return read_image(Path(image), page=page)
     if isinstance(image, Image.Image):
         return _of_pillow(image)
     if isinstance(image, np.ndarray):

@@ -25,7 +25,7 @@ _NO_PHOTOGRAPH_MODES = ("F", "LAB")
 _RESAVE = "save the photograph as RGB or gray with 8 or 16 bits"
 
 
-def read_image(source: Source, name: str | None = None) -> np.ndarray:
+def read_image(source: Source, name: str | None = None, page: int = 1) -> np.ndarray:
     """Reads a photograph as 8-bit sRGB, turned as its EXIF orientation says.
 
     Embedded color profiles are converted to sRGB, 16-bit levels are scaled to 8 bit, grayscale
@@ -38,6 +38,7 @@ def read_image(source: Source, name: str | None = None) -> np.ndarray:
     Args:
         source: Path or content of the file.
         name: What messages call it, if not by its path.
+        page: Which of the pages of a TIFF that are no previews, from 1.
 
     Returns:
         uint8 array of shape (H, W, 3), RGB order.
@@ -46,7 +47,7 @@ def read_image(source: Source, name: str | None = None) -> np.ndarray:
         ImageFault: If the file is missing, truncated, no image, has more than :func:`max_pixels`,
             or has floating-point or Lab pixels.
     """
-    with open_image(source, label_of(source, name)) as opened:
+    with open_image(source, label_of(source, name), page=page) as opened:
         width, height = opened.header.size
         pixels = np.empty((height, width, 3), np.uint8)
         for rows, part in _srgb_strips(opened):
@@ -81,15 +82,27 @@ def _channel_strips(opened: OpenedImage) -> Iterator[tuple[slice, np.ndarray]]:
         if header.mode == "LA":
             mode, pixels = "L", pixels[..., :1]
     else:
-        mode, pixels = read_tiff(opened.file, opened.label, header.orientation)
+        mode, pixels = read_tiff(opened.file, opened.label, header.orientation, opened.page)
     for rows in strips(*pixels.shape[:2]):
-        part = np.ascontiguousarray(pixels[rows])
-        if part.dtype == np.uint16:
-            yield rows, deep_to_srgb(part, mode, header.profile)
-        else:
-            size = (part.shape[1], part.shape[0])
-            image = Image.frombytes(mode, size, part.tobytes())
-            yield rows, np.asarray(to_srgb(image, header.profile))
+        yield rows, srgb_of(pixels[rows], mode, header.profile)
+
+
+def srgb_of(pixels: np.ndarray, mode: str, profile: bytes | None) -> np.ndarray:
+    """Brings pixels to 8-bit sRGB.
+
+    Args:
+        pixels: uint8 or uint16 (h, w, C).
+        mode: "L", "RGB" or "CMYK", of 1, 3 or 4 channels.
+        profile: ICC profile, or None.
+
+    Returns:
+        uint8 (h, w, 3).
+    """
+    pixels = np.ascontiguousarray(pixels)
+    if pixels.dtype == np.uint16:
+        return deep_to_srgb(pixels, mode, profile)
+    image = Image.frombytes(mode, (pixels.shape[1], pixels.shape[0]), pixels.tobytes())
+    return np.asarray(to_srgb(image, profile))
 
 
 def _gray_levels(part: Image.Image, opened: OpenedImage) -> np.ndarray:

@@ -23,6 +23,21 @@ def color_table(palette: Palette) -> np.ndarray:
     return table
 
 
+def stored_colors(
+    palette: Palette, mask_values: Sequence[int] | None = None
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns what files of class maps hold, see :func:`write_class_map`.
+
+    Returns:
+        uint8 (256,): training id -> value in the file; and uint8 (256, 3): that -> RGB color.
+    """
+    values = range(len(palette)) if mask_values is None else mask_values
+    table, colors = np.arange(256, dtype=np.uint8), color_table(())
+    table[: len(palette)] = values
+    colors[list(values)] = palette
+    return table, colors
+
+
 def write_class_map(
     path: str | Path,
     class_map: np.ndarray,
@@ -38,10 +53,7 @@ def write_class_map(
         mask_values: What the file holds for each training id, so that it reads like a mask of the
             data set (``mask_values`` of its metainfo). None writes the training ids.
     """
-    values = range(len(palette)) if mask_values is None else mask_values
-    table, colors = np.arange(256, dtype=np.uint8), color_table(())
-    table[: len(palette)] = values
-    colors[list(values)] = palette
+    table, colors = stored_colors(palette, mask_values)
     image = Image.fromarray(table[class_map]).convert("P")
     # convert() quantizes colors only for RGB; for L it keeps the values as indices.
     image.putpalette(colors.ravel().tolist())

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any, overload
 
@@ -16,6 +16,7 @@ from mmseg_heritage.datasets import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.inputs import ImageInput, as_rgb, label_of
 from mmseg_heritage.images.masks import value_counts
+from mmseg_heritage.inference.row_sources import ImageRows, RowsSource
 from mmseg_heritage.inference.sources import PhotographSource
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
     HeritageEncoderDecoder,
@@ -32,7 +33,8 @@ class Prediction:
     """What a model found on a photograph.
 
     Attributes:
-        image: The photograph as it was read, uint8 (H, W, 3), RGB.
+        image: The photograph as it was read, uint8 (H, W, 3), RGB; a smaller copy of one that was
+            read in parts.
         class_map: Class of each pixel, uint8 (H, W): the position in :attr:`classes`.
         classes: Names of the classes.
         palette: Color of each class, sRGB in 0..255.
@@ -60,8 +62,8 @@ class Prediction:
 
         Thinner lines are likely to be lost.
         """
-        edge = max(self.class_map.shape)
-        return max(1.0, edge / max(max(size) for size in self.seen_at))
+        height, width = self.class_map.shape
+        return thinnest_line((height, width), self.seen_at)
 
     def shares(self, level: str = FINE_LEVEL) -> dict[str, float]:
         """Returns the share of each class in all pixels of the photograph, 0 to 1.
@@ -80,6 +82,11 @@ class Prediction:
         ids = self.class_map if fine else self.level_maps[level]
         counts = value_counts(ids)[: len(names)]
         return {name: int(n) / ids.size for name, n in zip(names, counts, strict=True)}
+
+
+def thinnest_line(size: tuple[int, int], seen_at: Sequence[tuple[int, int]]) -> float:
+    """Returns :attr:`Prediction.thinnest_line` of a photograph of a size (H, W)."""
+    return max(1.0, max(size) / max(max(seen) for seen in seen_at))
 
 
 class BasePredictor:
@@ -119,19 +126,22 @@ class BasePredictor:
         self._steps = [step for step in steps if not isinstance(step, _LOADERS)]
 
     @overload
-    def __call__(self, images: ImageInput) -> Prediction: ...
+    def __call__(self, images: ImageInput, page: int = 1) -> Prediction: ...
 
     @overload
-    def __call__(self, images: list[ImageInput] | tuple[ImageInput, ...]) -> list[Prediction]: ...
+    def __call__(
+        self, images: list[ImageInput] | tuple[ImageInput, ...], page: int = 1
+    ) -> list[Prediction]: ...
 
     def __call__(
-        self, images: ImageInput | list[ImageInput] | tuple[ImageInput, ...]
+        self, images: ImageInput | list[ImageInput] | tuple[ImageInput, ...], page: int = 1
     ) -> Prediction | list[Prediction]:
         """Predicts a photograph, or a list of them one after the other.
 
         Args:
             images: A path, a Pillow image of any mode, a uint8 array of shape (H, W, 3) in the
                 order red, green, blue, or one of shape (H, W) of gray levels; or a list of these.
+            page: Of files: which of the pages of a TIFF that are no previews, from 1.
 
         Returns:
             The prediction at the photograph's own size; of a list, one for each photograph.
@@ -141,12 +151,12 @@ class BasePredictor:
                 model's scores are not numbers.
         """
         if not isinstance(images, (list, tuple)):
-            return self._predict(as_rgb(images), images)
+            return self._predict(as_rgb(images, page), images)
         predictions: list[Prediction] = []
         problems: list[str] = []
         for image in images:
             try:
-                pixels = as_rgb(image)
+                pixels = as_rgb(image, page)
                 if not problems:  # else only the other problems are looked for
                     predictions.append(self._predict(pixels, image))
             except InputError as error:
@@ -156,6 +166,54 @@ class BasePredictor:
                 f"{len(problems)} of {len(images)} photographs could not be predicted", problems
             )
         return predictions
+
+    def bands(
+        self, image: ImageRows, label: str, first: int = 0
+    ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
+        """Predicts a photograph that is read a few rows at a time.
+
+        Args:
+            image: The photograph.
+            label: What messages call it.
+            first: The first row that is wanted.
+
+        Yields:
+            Some rows, and the ids of the classes and of each level there, uint8 (rows, W).
+
+        Raises:
+            InputError: If the model's test pipeline changes images, or its scores are no numbers.
+        """
+        if not self._takes_photographs():
+            raise InputError(
+                f"{label}: a photograph of this size is read in parts, which takes a model of this "
+                "package for RGB images with a test pipeline that changes none; give a smaller copy"
+            )
+        inference = self.model.window_inference
+        if inference.mode == "whole":
+            raise InputError(
+                f"{label}: a photograph of this size is read in parts, which takes mode=window"
+            )
+        try:
+            bands = inference.bands(self.model, RowsSource(image), image.shape, first=first)
+            for rows, found in bands:
+                yield rows, {name: ids.cpu().numpy() for name, ids in found.ids.items()}
+        except InputError as error:
+            raise InputError(f"{label}: {error}") from error
+
+    def seen_at(self, height: int, width: int) -> tuple[tuple[int, int], ...]:
+        """Returns the sizes (H, W) at which the network sees what its test pipeline makes."""
+        if isinstance(self.model, HeritageEncoderDecoder):
+            return tuple(self.model.window_inference.sizes(height, width))
+        return ((height, width),)
+
+    def _takes_photographs(self) -> bool:
+        """Whether windows can be cut from photographs themselves."""
+        return (
+            isinstance(self.model, HeritageEncoderDecoder)
+            and len(self._steps) == 1
+            and isinstance(self._steps[0], PackSegInputs)
+            and image_channels(self.model.backbone) == 3
+        )
 
     def batch(self, pixels: np.ndarray, path: str | None = None) -> dict[str, Any]:
         """Returns what the model takes for one photograph, as its test pipeline makes it.
@@ -195,9 +253,7 @@ class BasePredictor:
     @torch.inference_mode()
     def _predict(self, pixels: np.ndarray, image: ImageInput) -> Prediction:
         """Runs the model on a photograph that was read."""
-        own = isinstance(self.model, HeritageEncoderDecoder)
-        only_packs = len(self._steps) == 1 and isinstance(self._steps[0], PackSegInputs)
-        if own and only_packs and image_channels(self.model.backbone) == 3:
+        if self._takes_photographs():
             maps, size = self._of_windows(pixels, image), pixels.shape[:2]
         else:
             maps, size = self._of_pipeline(pixels, image)
@@ -209,7 +265,7 @@ class BasePredictor:
             self.mask_values,
             maps,
             self.levels,
-            tuple(self.model.window_inference.sizes(*size)) if own else (tuple(size),),
+            self.seen_at(*size),
         )
 
     def _of_windows(self, pixels: np.ndarray, image: ImageInput) -> dict[str, np.ndarray]:

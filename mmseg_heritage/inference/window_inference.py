@@ -52,6 +52,21 @@ class ImageMaps:
     confidence: Tensor | None = None
     logs: Tensor | None = None
 
+    def put(self, rows: slice, part: ImageMaps, size: tuple[int, int]) -> None:
+        """Puts what was found in some rows into maps of ``size``, made by the first call."""
+        if not self.ids:
+            self.ids = {name: torch.empty(size, dtype=torch.uint8) for name in part.ids}
+            if part.confidence is not None:
+                self.confidence = torch.empty(size, dtype=torch.uint8)
+            if part.logs is not None:
+                self.logs = part.logs.new_empty(len(part.logs), *size)
+        for name, ids in part.ids.items():
+            self.ids[name][rows] = ids
+        if self.confidence is not None:
+            self.confidence[rows] = part.confidence
+        if self.logs is not None:
+            self.logs[:, rows] = part.logs
+
 
 def scale_of(name: str | float, height: int, width: int) -> float:
     """Returns the factor that a scale means for an image.
@@ -147,39 +162,55 @@ class WindowInference:
         """
         source = TensorSource(image) if isinstance(image, Tensor) else image
         size = size or source.shape[1:]
+        found = ImageMaps()
+        for rows, part in self.bands(segmentor, source, size, prepare):
+            found.put(rows, part, size)
+        return found
+
+    @torch.no_grad()
+    def bands(
+        self,
+        segmentor: nn.Module,
+        source: PixelSource,
+        size: tuple[int, int],
+        prepare: Prepare | None = None,
+        first: int = 0,
+    ) -> Iterator[tuple[slice, ImageMaps]]:
+        """Predicts an image from the top to the bottom.
+
+        Args:
+            segmentor: See :meth:`__call__`.
+            source: Where the image is cut from.
+            size: See :meth:`__call__`.
+            prepare: See :meth:`__call__`.
+            first: The first row of the maps that is wanted.
+
+        Yields:
+            Some rows of the maps, and what was found there.
+        """
         run = _Run(segmentor, prepare or preprocessing(segmentor), self._batch(segmentor), self.tta)
-        views = [
-            _View(self._rows(source, seen, run), seen, size, run.head)
-            for seen in self.sizes(*source.shape[1:])
-        ]
-        found = ImageMaps(
-            {name: torch.empty(size, dtype=torch.uint8) for name in run.head.channels}
-        )
-        if self.confidence:
-            found.confidence = torch.empty(size, dtype=torch.uint8)
+        views = []
+        for seen in self.sizes(*source.shape[1:]):
+            # The network's output has at most ``unit`` pixels for a step.
+            above = max(int(first * seen[0] / size[0]) - run.unit, 0)
+            views.append(_View(self._rows(source, seen, run, above), seen, size, run.head))
         needs_logs = self.confidence or self.logits or len(views) > 1
-        for start in range(0, size[0], TILE):
+        for start in range(first, size[0], TILE):
             stop = min(start + TILE, size[0])
             if needs_logs:
                 for rows in _bands(start, stop, size[1]):
-                    self._add(found, rows, _merged(views, run.head, rows), run.head)
+                    yield rows, self._maps(_merged(views, run.head, rows), run.head)
             else:
-                for name, ids in views[0].maps(start, stop).items():
-                    found.ids[name][start:stop] = ids
-        return found
+                yield slice(start, stop), ImageMaps(views[0].maps(start, stop))
 
-    def _add(self, found: ImageMaps, rows: slice, logs: Tensor, head: HeadScores) -> None:
-        """Adds rows of pixels to what was found, from the logarithms of their probabilities."""
-        for name, ids in head.maps(logs).items():
-            found.ids[name][rows] = ids
-        if found.confidence is not None:
-            ids = found.ids[FINE_LEVEL][rows].to(logs.device)
-            found.confidence[rows] = head.confidence(logs, ids)
+    def _maps(self, logs: Tensor, head: HeadScores) -> ImageMaps:
+        """Returns what is found by the logarithms of probabilities."""
+        found = ImageMaps(head.maps(logs))
+        if self.confidence:
+            found.confidence = head.confidence(logs, found.ids[FINE_LEVEL])
         if self.logits:
-            if found.logs is None:
-                size = found.ids[FINE_LEVEL].shape
-                found.logs = torch.empty(len(logs), *size, device=logs.device)
-            found.logs[:, rows] = logs
+            found.logs = logs
+        return found
 
     def sizes(self, height: int, width: int) -> list[tuple[int, int]]:
         """Returns the sizes (H, W) at which an image is looked at, each once."""
@@ -192,13 +223,13 @@ class WindowInference:
         on_gpu = next(segmentor.parameters(), torch.empty(0)).is_cuda
         return self.batch or (_WINDOWS_ON_GPU if on_gpu else 1)
 
-    def _rows(self, image: PixelSource, size: tuple[int, int], run: _Run) -> WindowRows:
-        """Returns the probabilities of an image at one of the sizes."""
+    def _rows(self, image: PixelSource, size: tuple[int, int], run: _Run, first: int) -> WindowRows:
+        """Returns the probabilities of an image at one of the sizes, from a row of it on."""
         if size != image.shape[1:]:
             image = image.resized(size)
         multiple = getattr(run.segmentor, "input_multiple", run.unit)
         crop = None if self.mode == "whole" else -(-self.crop // multiple) * multiple
-        return WindowRows(image, run, crop, self.overlap, run.unit, run.batch)
+        return WindowRows(image, run, crop, self.overlap, run.unit, run.batch, first)
 
 
 class _View:
@@ -215,7 +246,7 @@ class _View:
         self, source: WindowRows, seen: tuple[int, int], size: tuple[int, int], head: HeadScores
     ) -> None:
         self._source, self._head = source, head
-        source.rows(0, 1)  # from then on the resolution of the network's output is known
+        source.begin()  # from then on the resolution of the network's output is known
         self._rows, self._columns = (
             Line(pixels, side, source.cell) for pixels, side in zip(size, seen, strict=True)
         )

@@ -56,10 +56,10 @@ class WindowRows:
         overlap: See :func:`window_starts`.
         unit: See :func:`window_starts`.
         batch: Windows in one call of the network.
+        first: Row of the image above which nothing is needed.
 
     Attributes:
-        cell: Pixels of the image for each step of the result; known after the first call of
-            :meth:`rows`.
+        cell: Pixels of the image for each step of the result; known after :meth:`begin`.
     """
 
     def __init__(
@@ -70,6 +70,7 @@ class WindowRows:
         overlap: float,
         unit: int,
         batch: int,
+        first: int = 0,
     ) -> None:
         self._image, self._run, self._batch = image, run, batch
         height, width = (-(-side // unit) * unit for side in image.shape[1:])
@@ -78,19 +79,27 @@ class WindowRows:
         self._lefts = window_starts(width, self._window[1], overlap, unit)
         self._width = width
         self.cell = 0
-        self._added = 0  # rows of windows
+        above = [top for top in self._tops[:-1] if top + self._window[0] <= first]
+        self._added = len(above)  # rows of windows
         self._first = self._needed = 0  # row of the result: the first held, the first needed
         self._sums = self._weights = torch.empty(0)
+
+    def begin(self) -> None:
+        """Runs the network for the first time."""
+        self._add_row()
 
     def rows(self, start: int, stop: int) -> Tensor:
         """Returns the probabilities of some rows of the result, (P, stop - start, columns).
 
         Args:
-            start: First row; never before that of an earlier call.
+            start: First row; never before that of an earlier call, nor above the windows at
+                ``first``.
             stop: Row after the last one.
         """
+        if not self.cell:
+            self.begin()
         self._needed = start
-        while self._added < len(self._tops) and (not self.cell or self._final_rows() < stop):
+        while self._added < len(self._tops) and self._final_rows() < stop:
             self._add_row()
         part = slice(start - self._first, stop - self._first)
         return self._sums[:, part] / self._weights[part]
@@ -108,7 +117,7 @@ class WindowRows:
             parts = [self._image.cut(slice(top, top + height), slice(x, x + width)) for x in lefts]
             found = self._run(parts, self._window)
             if not self.cell:
-                self._begin(found)
+                self._hold(found, top)
             if first == 0:
                 self._make_room(top // self.cell, found.shape[2])
             weights = self._taper
@@ -119,9 +128,10 @@ class WindowRows:
                 self._weights[rows, columns] += weights
         self._added += 1
 
-    def _begin(self, found: Tensor) -> None:
+    def _hold(self, found: Tensor, top: int) -> None:
         """Takes what is known only from the first result."""
         self.cell = self._window[1] // found.shape[3]
+        self._first = top // self.cell
         across, down = taper(found.shape[3]), taper(found.shape[2])
         self._taper = (down[:, None] * across).to(found)
         columns = self._width // self.cell

@@ -10,7 +10,8 @@ import time
 import pytest
 
 from mmseg_heritage.cli import check_data, main
-from mmseg_heritage.cli.last_message import printable, system_message
+from mmseg_heritage.cli.last_message import printable
+from mmseg_heritage.errors import system_message
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,124 @@
+"""What `predict` writes for a photograph, and how it knows what an earlier command has written."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from mmseg_heritage.images.formats import READ_FORMATS
+from mmseg_heritage.images.writing import write_class_map, write_image
+from mmseg_heritage.inference.predictor import Prediction
+from mmseg_heritage.utils.files import sha256, write_json
+from mmseg_heritage.version import __version__
+from mmseg_heritage.visualization.figures.panels import overlay, panel
+
+SCHEMA = "mmseg_heritage/prediction/3"
+
+
+@dataclass(frozen=True)
+class MadeWith:
+    """What predictions are made with: two commands alike in this give the same files.
+
+    Attributes:
+        checkpoint: Checkpoint file.
+        config: Config file used in place of the one inside the checkpoint.
+        cfg_options: Dotted key -> value.
+        page: Of photographs with several pages.
+    """
+
+    checkpoint: Path
+    config: Path | None
+    cfg_options: Mapping[str, Any]
+    page: int
+
+    def content(self) -> dict[str, Any]:
+        """Returns it as JSON holds it, with the SHA-256 of the files."""
+        config = self.config
+        return {
+            "version": __version__,
+            "checkpoint": self.checkpoint.name,
+            "checkpoint_sha256": sha256(self.checkpoint),
+            "config": config and config.name,
+            "config_sha256": sha256(config) if config else None,
+            "options": {key: str(value) for key, value in self.cfg_options.items()},
+            "page": self.page,
+        }
+
+
+def result_file(photograph: Path, out: Path) -> Path:
+    """Returns the JSON file of a photograph, which is written last."""
+    return out / f"{photograph.stem}.json"
+
+
+def is_done(photograph: Path, out: Path, made_with: Mapping[str, Any]) -> bool:
+    """Whether an earlier command, with the same in every way, has predicted a photograph.
+
+    Args:
+        photograph: Its file.
+        out: Where results are.
+        made_with: As :meth:`MadeWith.content`.
+    """
+    try:
+        content = json.loads(result_file(photograph, out).read_text(encoding="utf-8"))
+    except (OSError, ValueError, RecursionError):
+        return False
+    return (
+        isinstance(content, dict)
+        and content.get("schema") == SCHEMA
+        and content.get("made_with") == made_with
+        and content.get("image_sha256") == sha256(photograph)
+    )
+
+
+def write_prediction(
+    found: Prediction, photograph: Path, out: Path, made_with: Mapping[str, Any]
+) -> Path:
+    """Writes the files of one photograph; returns the JSON file."""
+    name = photograph.stem
+    write_class_map(out / f"{name}_classes.png", found.class_map, found.palette, found.mask_values)
+    for level, ids in found.level_maps.items():
+        write_class_map(out / f"{name}_{level}.png", ids, found.groups[level].colors)
+    # As PNG, the overlay of a JPEG photograph would be several times as large as that.
+    is_jpeg = photograph.suffix.lower() in READ_FORMATS["JPEG"]
+    write_pictures(found, name, out, ".jpg" if is_jpeg else ".png")
+    return write_record(found, photograph, out, made_with, {})
+
+
+def write_pictures(found: Prediction, name: str, out: Path, suffix: str) -> None:
+    """Writes an overlay with this suffix, and a panel."""
+    clean = found.classes.index("Clean") if "Clean" in found.classes else None
+    tinted = overlay(found.image, found.class_map, found.palette, clean)
+    write_image(out / f"{name}_overlay{suffix}", tinted)
+    maps = [("Prediction", found.class_map)]
+    write_image(out / f"{name}_panel.png", panel(found.image, maps, found.classes, found.palette))
+
+
+def write_record(
+    found: Prediction,
+    photograph: Path,
+    out: Path,
+    made_with: Mapping[str, Any],
+    more: Mapping[str, Any],
+) -> Path:
+    """Writes the JSON file of a photograph, with ``more`` in it, and returns it."""
+    height, width = found.class_map.shape
+    content = {
+        "schema": SCHEMA,
+        "image": str(photograph),
+        "image_sha256": sha256(photograph),
+        "made_with": made_with,
+        "width": width,
+        "height": height,
+        "seen_at": [{"width": w, "height": h} for h, w in found.seen_at],
+        "thinnest_line_px": round(found.thinnest_line, 2),
+        "area_share": found.shares(),
+        "levels": {level: found.shares(level) for level in found.groups},
+        **more,
+        "note": "shares of all pixels of the photograph, 0 to 1, as predicted by a model; "
+        "to be reviewed by a conservator",
+    }
+    write_json(result_file(photograph, out), content)
+    return result_file(photograph, out)

@@ -1,0 +1,332 @@
+"""Photographs in TIFF that are too large to be held: their rows are decoded as they are needed."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Iterator
+from contextlib import ExitStack, contextmanager
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.deep_images import (
+    check_inflation,
+    colors_of,
+    has_codec,
+    tiff_layout,
+    tiff_page,
+)
+from mmseg_heritage.images.formats import HEAD_BYTES, format_of, is_raw
+from mmseg_heritage.images.image_files import ImageFault, max_pixels, write_turned
+from mmseg_heritage.images.metadata import legal_orientation
+from mmseg_heritage.images.photographs import srgb_of
+
+_FROM_BELOW, _FROM_THE_RIGHT = (3, 4, 7, 8), (2, 3, 6, 7)  # orientations
+_MAX_SEGMENT = 1 << 26  # pixels of a tile or strip, which is decoded whole
+_LEAST_ROWS = 64  # that are decoded at a time
+_RESAVE = "save it as a tiled TIFF (vips tiffsave IN OUT --tile --compression deflate --bigtiff)"
+
+
+@dataclass(frozen=True)
+class UnreadPart:
+    """A part of a photograph that could not be decoded.
+
+    Attributes:
+        rows: Of the upright photograph.
+        columns: Of the upright photograph.
+        reason: What the decoder said.
+    """
+
+    rows: slice
+    columns: slice
+    reason: str
+
+    def __str__(self) -> str:
+        return (
+            f"rows {self.rows.start} to {self.rows.stop - 1}, columns {self.columns.start} to "
+            f"{self.columns.stop - 1} ({self.reason})"
+        )
+
+
+class TiffRows:
+    """The photograph in a TIFF, as 8-bit sRGB, a few rows at a time.
+
+    One row of tiles, or some strips, are held in 3 bytes a pixel. What cannot be decoded is black,
+    and listed in :attr:`unread`.
+
+    Args:
+        path: Of a TIFF or BigTIFF, tiled or in strips, of gray, RGB or CMYK with 8 or 16 bits.
+        page: Which of its pages that are no previews, from 1.
+
+    Attributes:
+        label: Path of the file, for messages.
+        shape: Height and width in pixels, as displayed.
+        resolution: Pixels per unit across and down, and the unit as TIFF numbers it (2 for an inch,
+            3 for a centimeter); None where it is not told.
+
+    Raises:
+        ImageFault: If it is none of these, its rows cannot be decoded one after the other, or most
+            of its pixels are missing.
+    """
+
+    def __init__(self, path: str | Path, page: int = 1) -> None:
+        self.label = str(path)
+        self._unread: dict[tuple[int, int], UnreadPart] = {}
+        self._held: tuple[int, np.ndarray] | None = None
+        with ExitStack() as opened, _faults(self.label):
+            self._file = opened.enter_context(Path(path).open("rb"))
+            self._page = opened.enter_context(tiff_page(self._file, self.label, page))
+            self._read_layout()
+            self._check_parts()
+            self._open = opened.pop_all()
+
+    def __enter__(self) -> TiffRows:
+        return self
+
+    def __exit__(self, *error: object) -> None:
+        self.close()
+
+    def close(self) -> None:
+        """Closes the file."""
+        self._open.close()
+
+    @property
+    def unread(self) -> list[UnreadPart]:
+        """What could not be decoded so far."""
+        return list(self._unread.values())
+
+    def _read_layout(self) -> None:
+        """Reads how the pixels are stored."""
+        page = self._page
+        self._stored = (int(page.imagelength), int(page.imagewidth))
+        self._orientation = legal_orientation(page.tags.valueof(274))
+        self._is_turned = self._orientation > 4
+        self.shape = self._stored[::-1] if self._is_turned else self._stored
+        self.resolution = _resolution(page, self._is_turned)
+        profile = page.tags.valueof(34675)
+        self._profile = profile if isinstance(profile, bytes) else None
+        if page.is_tiled:
+            self._tile = (int(page.tilelength), int(page.tilewidth))
+        else:
+            self._tile = (min(int(page.rowsperstrip), self._stored[0]), self._stored[1])
+        self._raw_start = None if self._is_turned else _contiguous(page)
+        along = self._tile[1] if self._is_turned else self._tile[0]
+        along = 1 if self._raw_start is not None else along
+        self._step = -(-_LEAST_ROWS // along) * along
+
+    def _check_parts(self) -> None:
+        """Refuses what cannot be decoded in parts, or is for the most part missing."""
+        page, (height, width) = self._page, self._tile
+        problem = ""
+        if self._is_turned and not page.is_tiled:
+            problem = "it is stored in strips, and its orientation turns it by a quarter"
+        elif self._raw_start is None and height * width > _MAX_SEGMENT:
+            problem = f"its parts of {width}x{height} px have to be decoded whole"
+        elif not has_codec(page):
+            name = getattr(page.compression, "name", page.compression)
+            problem = f"its compression {name} requires the 'imagecodecs' package"
+        if problem:
+            raise ImageFault(
+                f"{self.label}: {self.shape[1]}x{self.shape[0]} pixels cannot be read in parts, "
+                f"since {problem}; {_RESAVE}",
+                "too large",
+            )
+        size = self._file.seek(0, os.SEEK_END)
+        parts = zip(page.dataoffsets, page.databytecounts, strict=True)
+        there, expected = 0, 0
+        for offset, count in parts:
+            # Of a strip that the file ends in, some rows may be there.
+            there += min(count, max(size - offset, 0))
+            expected += count or 1
+        if 2 * there < expected:
+            raise ValueError(f"{there} of {expected} bytes of pixels are there")
+        check_inflation(page, self._file)
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Returns some rows of the upright photograph, uint8 (stop - start, W, 3), RGB."""
+        stop = min(stop, self.shape[0])
+        found = np.empty((stop - start, self.shape[1], 3), np.uint8)
+        row = start
+        while row < stop:
+            first, part = self._rows_around(row)
+            end = min(first + len(part), stop)
+            found[row - start : end - start] = part[row - first : end - first]
+            row = end
+        return found
+
+    def _rows_around(self, row: int) -> tuple[int, np.ndarray]:
+        """Returns the first row, and the pixels, of the row of tiles that a row lies in."""
+        height = self.shape[0]
+        from_below = self._orientation in _FROM_BELOW
+        place = height - 1 - row if from_below else row
+        low = place // self._step * self._step
+        high = min(low + self._step, height)
+        first = height - high if from_below else low
+        if self._held is None or self._held[0] != first:
+            self._held = None  # before more memory is asked for
+            self._held = (first, self._decoded(slice(low, high)))
+        return self._held
+
+    def _decoded(self, along: slice) -> np.ndarray:
+        """Decodes stored rows, or columns where the photograph lies on a side."""
+        rows, columns = along, slice(0, self._stored[1])
+        if self._is_turned:
+            rows, columns = slice(0, self._stored[0]), along
+        part = np.zeros((rows.stop - rows.start, columns.stop - columns.start, 3), np.uint8)
+        if self._raw_start is not None:
+            part[:] = self._srgb(self._raw_rows(self._raw_start, rows))
+        else:
+            for top, left, pixels in self._segments(rows, columns):
+                part[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+        size = part.shape[1::-1] if self._is_turned else part.shape[:2]
+        upright = np.empty((*size, 3), np.uint8)
+        write_turned(upright, slice(0, part.shape[0]), part, self._orientation)
+        return upright
+
+    def _raw_rows(self, start: int, rows: slice) -> np.ndarray:
+        """Reads rows that are stored one after the other, without compression."""
+        page = self._page
+        width, channels = int(page.imagewidth), int(page.samplesperpixel)
+        dtype = page.dtype.newbyteorder(page.parent.byteorder)
+        found = np.zeros((rows.stop - rows.start, width, channels), dtype)
+        self._file.seek(start + rows.start * found[0].nbytes)
+        content = self._file.read(found.nbytes)
+        if len(content) < found.nbytes:
+            whole = len(content) // found[0].nbytes
+            self._note(slice(rows.start + whole, rows.stop), slice(0, width), "the file ends there")
+            content = content[: whole * found[0].nbytes]
+        found.reshape(-1)[: len(content) // dtype.itemsize] = np.frombuffer(content, dtype)
+        return found.astype(page.dtype, copy=False)
+
+    def _segments(self, rows: slice, columns: slice) -> Iterator[tuple[int, int, np.ndarray]]:
+        """Yields the tiles or strips of a part: where they lie in it, and their pixels."""
+        height, width = self._tile
+        down, across = (-(-a // b) for a, b in zip(self._stored, self._tile, strict=True))
+        planes = int(self._page.samplesperpixel) if self._page.axes == "SYX" else 1
+        for i in range(rows.start // height, -(-rows.stop // height)):
+            for j in range(columns.start // width, -(-columns.stop // width)):
+                box = (
+                    slice(i * height, min((i + 1) * height, self._stored[0])),
+                    slice(j * width, min((j + 1) * width, self._stored[1])),
+                )
+                try:
+                    samples = [
+                        self._segment((plane * down + i) * across + j, box)
+                        for plane in range(planes)
+                    ]
+                except Exception as error:  # of any kind: its codecs are a dozen libraries
+                    self._note(*box, str(error) or type(error).__name__)
+                    continue
+                pixels = self._srgb(np.concatenate(samples, axis=-1))
+                yield box[0].start - rows.start, box[1].start - columns.start, pixels
+
+    def _segment(self, index: int, box: tuple[slice, slice]) -> np.ndarray:
+        """Decodes a tile or strip, (h, w, channels)."""
+        page = self._page
+        count = int(page.databytecounts[index])
+        self._file.seek(int(page.dataoffsets[index]))
+        content = self._file.read(count)
+        if len(content) < count:
+            raise ValueError("the file ends there")
+        more = {}
+        if int(page.compression) in (6, 7, 33007, 34892):  # JPEG, whose tables are kept apart
+            more = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
+        pixels = page.decode(content, index, **more)[0]
+        height, width = (side.stop - side.start for side in box)
+        if pixels is None or pixels.shape[1] < height or pixels.shape[2] < width:
+            raise ValueError("it is empty or incomplete")
+        return pixels[0, :height, :width]
+
+    def _srgb(self, pixels: np.ndarray) -> np.ndarray:
+        mode, colors = colors_of(self._page, pixels)
+        return srgb_of(colors, mode, self._profile)
+
+    def _note(self, rows: slice, columns: slice, reason: str) -> None:
+        """Remembers a part, as it is stored, that could not be decoded."""
+        height, width = self.shape
+        if self._is_turned:
+            rows, columns = columns, rows
+        if self._orientation in _FROM_BELOW:
+            rows = slice(height - rows.stop, height - rows.start)
+        if self._orientation in _FROM_THE_RIGHT:
+            columns = slice(width - columns.stop, width - columns.start)
+        part = UnreadPart(rows, columns, " ".join(reason.split())[:200])
+        self._unread[rows.start, columns.start] = part
+
+
+def large_photograph(path: str | Path, page: int = 1) -> TiffRows | None:
+    """Opens a TIFF of more than :func:`~mmseg_heritage.images.image_files.max_pixels`.
+
+    Returns:
+        None for all that is to be read whole, or is to be refused by the reader that does it.
+
+    Raises:
+        ImageFault: As :class:`TiffRows`.
+    """
+    path = Path(path)
+    if not path.is_file():
+        return None
+    with path.open("rb") as file:
+        if format_of(file.read(HEAD_BYTES)) != "TIFF" or is_raw(path.suffix):
+            return None
+        try:
+            width, height = tiff_layout(file, str(path), page).size
+        except (InputError, ValueError):
+            return None
+    return TiffRows(path, page) if width * height > max_pixels() else None
+
+
+def page_count(path: str | Path) -> int:
+    """Returns the number of pages of a TIFF that are no previews; 1 for all that is no TIFF."""
+    try:
+        with Path(path).open("rb") as file:
+            if format_of(file.read(HEAD_BYTES)) != "TIFF":
+                return 1
+            import tifffile
+
+            file.seek(0)
+            with tifffile.TiffFile(file) as tiff:
+                return sum(not page.is_reduced for page in tiff.pages)
+    except Exception:  # the reader says what is wrong with the file
+        return 1
+
+
+def _resolution(page: Any, is_turned: bool) -> tuple[float, float, int] | None:
+    """Returns the resolution that a page tells, for the upright photograph."""
+    found = []
+    for tag in (282, 283):
+        value = page.tags.valueof(tag)
+        if not isinstance(value, tuple) or len(value) != 2 or not all(value):
+            return None
+        found.append(value[0] / value[1])
+    unit = page.tags.valueof(296)
+    across, down = reversed(found) if is_turned else found
+    return (across, down, int(unit)) if unit in (2, 3) else None
+
+
+def _contiguous(page: Any) -> int | None:
+    """Returns where pixels begin that are stored as they are, row by row; None if they are not."""
+    if int(page.compression) != 1 or page.is_tiled or page.axes not in ("YX", "YXS"):
+        return None
+    if int(page.predictor) != 1 or int(page.fillorder) != 1:
+        return None
+    row = int(page.imagewidth) * int(page.samplesperpixel) * page.dtype.itemsize
+    strip = row * int(page.rowsperstrip)
+    first = int(page.dataoffsets[0])
+    follow = all(offset == first + i * strip for i, offset in enumerate(page.dataoffsets))
+    return first if follow else None
+
+
+@contextmanager
+def _faults(label: str) -> Iterator[None]:
+    try:
+        yield
+    except InputError as error:
+        raise ImageFault(error.summary, "mode") from error
+    except (OSError, ValueError) as error:
+        raise ImageFault(
+            f"{label}: the image is truncated or damaged ({error}); copy it again", "truncated"
+        ) from error
