@@ -89,13 +89,18 @@ def predict(
     written = [*(result_file(file, out) for file in done), *work.written]
     if len(work.problems) == 1 and not written and not clashes:
         raise InputError(work.problems[0])
-    if work.problems:
+    if work.problems or work.incomplete:
+        number = len(files) + len(clashes)
+        counts = [
+            f"{len(problems)} of {number} photographs could not be {what}"
+            for problems, what in (
+                (work.problems, "predicted"),
+                (work.incomplete, "read everywhere"),
+            )
+            if problems
+        ]
         others = f"; the results of the others are in {out}" if written else ""
-        raise InputError(
-            f"{len(work.problems)} of {len(files) + len(clashes)} photographs could not be "
-            f"predicted, or not everywhere{others}",
-            work.problems,
-        )
+        raise InputError(" and ".join(counts) + others, work.problems + work.incomplete)
     return written
 
 
@@ -110,7 +115,8 @@ class _Work:
 
     Attributes:
         written: JSON files of what was predicted.
-        problems: What could not be predicted, or not everywhere.
+        problems: What could not be predicted.
+        incomplete: What was predicted, but could not be read everywhere.
         thinnest_lines: Of the photographs that were shrunk, see
             :attr:`~mmseg_heritage.inference.predictor.Prediction.thinnest_line`.
     """
@@ -121,11 +127,14 @@ class _Work:
         self._predictor, self._out, self._made_with, self._page = predictor, out, made_with, page
         self.written = list[Path]()
         self.problems = list[str]()
+        self.incomplete = list[str]()
         self.thinnest_lines = list[float]()
 
     def run(self, files: Sequence[Path]) -> None:
         """Predicts photographs; those that are read in parts come last."""
         large = []
+        if not files:
+            return
         with progress_bar("predicting") as report:
             for number, file in enumerate(files, start=1):
                 with self._problems_of(file):
@@ -168,7 +177,7 @@ class _Work:
                 self._predictor, image, file, self._out, self._made_with, report
             )
             self.written.append(written)
-            self.problems += [problem] if problem else []
+            self.incomplete += [problem] if problem else []
             seen_at = self._predictor.seen_at(*image.shape)
             self.thinnest_lines.append(thinnest_line(image.shape, seen_at))
 

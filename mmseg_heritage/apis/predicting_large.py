@@ -68,8 +68,7 @@ def predict_large(
     if rows.unread:
         others = f", and {len(rows.unread) - 3} more" if len(rows.unread) > 3 else ""
         problem = (
-            f"{photograph}: could not be read everywhere: {'; '.join(rows.unread[:3])}{others}; "
-            "these parts are 255 in the map"
+            f"{photograph}: not read: {'; '.join(rows.unread[:3])}{others}; there the map is 255"
         )
     rows.remove()
     return written, problem

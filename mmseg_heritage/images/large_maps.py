@@ -75,6 +75,7 @@ def sampled(array: np.ndarray, edge: int) -> np.ndarray:
     """Returns every n-th pixel of an array (H, W), so that no side has more than ``edge``."""
     step = max(1.0, max(array.shape) / edge)
     rows, columns = (
-        ((np.arange(max(int(side / step), 1)) + 0.5) * step).astype(int) for side in array.shape
+        ((np.arange(max(int(side / step), 1)) + 0.5) * min(step, side)).astype(int)
+        for side in array.shape
     )
     return np.stack([array[row, columns] for row in rows])

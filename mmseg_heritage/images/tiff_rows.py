@@ -134,16 +134,21 @@ class TiffRows:
                 f"since {problem}; {_RESAVE}",
                 "too large",
             )
-        size = self._file.seek(0, os.SEEK_END)
-        parts = zip(page.dataoffsets, page.databytecounts, strict=True)
-        there, expected = 0, 0
-        for offset, count in parts:
-            # Of a strip that the file ends in, some rows may be there.
-            there += min(count, max(size - offset, 0))
-            expected += count or 1
+        there, expected = self._parts_there()
         if 2 * there < expected:
-            raise ValueError(f"{there} of {expected} bytes of pixels are there")
+            raise ValueError(f"{there} of {expected} parts of its pixels are there")
         check_inflation(page, self._file)
+
+    def _parts_there(self) -> tuple[int, int]:
+        """Returns how many parts the file holds, and how many it should: rows, strips or tiles."""
+        page, size = self._page, self._file.seek(0, os.SEEK_END)
+        if self._raw_start is not None:
+            row = self._stored[1] * int(page.samplesperpixel) * page.dtype.itemsize
+            return min(max(size - self._raw_start, 0) // row, self._stored[0]), self._stored[0]
+        parts = zip(page.dataoffsets, page.databytecounts, strict=True)
+        down, across = (-(-a // b) for a, b in zip(self._stored, self._tile, strict=True))
+        expected = down * across * (int(page.samplesperpixel) if page.axes == "SYX" else 1)
+        return sum(count > 0 and offset < size for offset, count in parts), expected
 
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Returns some rows of the upright photograph, uint8 (stop - start, W, 3), RGB."""

@@ -11,7 +11,8 @@ from torch import Tensor
 
 from mmseg_heritage.datasets.transforms.geometry import interpolation
 
-_RESIZED_AT_A_TIME = 1 << 24  # pixels
+# Rows of a result that are made at a time: each costs as many products as there are.
+_ROWS = 16
 
 
 class ImageRows(Protocol):
@@ -83,11 +84,11 @@ class ResizedRows:
     def rows(self, start: int, stop: int) -> np.ndarray:
         """Returns rows of the result, see :class:`ImageRows`."""
         height, width = self._image.shape
+        if (height, width) == self.shape:
+            return self._image.rows(start, stop)
         found = np.empty((stop - start, self.shape[1], 3), np.uint8)
-        ratio = height / self.shape[0]
-        at_a_time = max(int(_RESIZED_AT_A_TIME / width / ratio), 1)
-        for low in range(start, stop, at_a_time):
-            high = min(low + at_a_time, stop)
+        for low in range(start, stop, _ROWS):
+            high = min(low + _ROWS, stop)
             weights, first = _row_weights(height, self.shape[0], low, high)
             part = self._image.rows(first, first + weights.shape[1]).astype(np.float32)
             narrow = cv2.resize(

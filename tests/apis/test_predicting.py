@@ -225,7 +225,7 @@ def test_a_photograph_is_decoded_once(tiny_run, photographs, tmp_path, monkeypat
     read = []
     monkeypatch.setattr(
         "mmseg_heritage.images.inputs.read_image",
-        lambda path: read.append(path) or read_image(path),
+        lambda path, **options: read.append(path) or read_image(path, **options),
     )
     predict(tiny_run.checkpoint, photographs, tmp_path / "out", device="cpu")
     assert sorted(read) == sorted(photographs.iterdir())

@@ -1,0 +1,144 @@
+"""Photographs that are read in parts give the maps of those that are read whole."""
+
+import json
+
+import numpy as np
+import pytest
+import tifffile
+from PIL import Image
+
+from mmseg_heritage.apis import predict
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.image_files import MAX_MEGAPIXELS_VARIABLE
+from mmseg_heritage.inference.predictor import BasePredictor
+
+SIZE = (700, 300)  # three bands
+
+
+@pytest.fixture
+def scan(tmp_path, sample_set):
+    folder = tmp_path / "photos"
+    folder.mkdir()
+    with Image.open(sample_set / "images" / "sample_0000.png") as image:
+        pixels = np.asarray(image.convert("RGB").resize(SIZE[::-1]))
+    path = folder / "scan.tif"
+    tifffile.imwrite(
+        path,
+        pixels.astype(np.uint16) * 257,
+        photometric="rgb",
+        tile=(64, 64),
+        compression="zlib",
+        resolution=(300, 300),
+        resolutionunit=2,
+    )
+    return path
+
+
+def in_parts(tiny_run, scan, out, monkeypatch, **options):
+    monkeypatch.setenv(MAX_MEGAPIXELS_VARIABLE, "0.1")
+    return predict(tiny_run.checkpoint, scan, out, device="cpu", **options)
+
+
+def class_map(out):
+    with tifffile.TiffFile(out / "scan_classes.tif") as tiff:
+        return tiff.asarray()
+
+
+def test_the_map_is_that_of_the_whole_photograph(tiny_run, scan, tmp_path, monkeypatch):
+    options = {"cfg_options": {"inference.crop": 128, "inference.scales": ["native"]}}
+    predict(tiny_run.checkpoint, scan, tmp_path / "whole", device="cpu", **options)
+    (written,) = in_parts(tiny_run, scan, tmp_path / "parts", monkeypatch, **options)
+    with Image.open(tmp_path / "whole" / "scan_classes.png") as image:
+        assert np.array_equal(class_map(tmp_path / "parts"), np.asarray(image))
+    names = {path.name for path in (tmp_path / "parts").iterdir()}
+    ends = ("_classes.tif", "_overlay.jpg", "_panel.png", ".json")
+    assert names == {f"scan{end}" for end in ends}
+    whole = json.loads((tmp_path / "whole" / "scan.json").read_text())
+    assert json.loads(written.read_text()) == whole | {"unread_parts": 0, "unread": []}
+    with tifffile.TiffFile(tmp_path / "parts" / "scan_classes.tif") as tiff:
+        assert tiff.pages[0].resolution == (300.0, 300.0)
+
+
+def test_a_command_that_was_ended_goes_on_with_the_next_band(
+    tiny_run, scan, tmp_path, monkeypatch, capsys
+):
+    (expected,) = in_parts(tiny_run, scan, tmp_path / "at_once", monkeypatch)
+    begun = []
+
+    def ended(self, image, label, first=0):
+        begun.append(first)
+        for band, ids in bands(self, image, label, first):
+            yield band, ids
+            if len(begun) == 1:
+                raise KeyboardInterrupt
+
+    bands = BasePredictor.bands
+    monkeypatch.setattr(BasePredictor, "bands", ended)
+    out = tmp_path / "out"
+    with pytest.raises(KeyboardInterrupt):
+        in_parts(tiny_run, scan, out, monkeypatch)
+    assert not list(out.glob("scan*"))
+    (rows,) = out.glob(".scan.unfinished/fine.rows")
+    with rows.open("ab") as file:
+        file.write(b"\1" * 100)  # a row that was only begun
+    (written,) = in_parts(tiny_run, scan, out, monkeypatch)
+    assert begun == [0, 256]
+    assert np.array_equal(class_map(out), class_map(tmp_path / "at_once"))
+    assert json.loads(written.read_text()) == json.loads(expected.read_text())
+    assert not list(out.glob(".*"))
+    capsys.readouterr()
+    assert in_parts(tiny_run, scan, out, monkeypatch) == [written]
+    assert len(begun) == 2
+    assert "predicted before, with the same checkpoint and settings" in capsys.readouterr().out
+
+
+def test_rows_of_other_settings_are_not_gone_on_with(tiny_run, scan, tmp_path, monkeypatch):
+    begun = []
+
+    def ended(self, image, label, first=0):
+        begun.append(first)
+        for band, ids in bands(self, image, label, first):
+            yield band, ids
+            if len(begun) == 1:
+                raise KeyboardInterrupt
+
+    bands = BasePredictor.bands
+    monkeypatch.setattr(BasePredictor, "bands", ended)
+    with pytest.raises(KeyboardInterrupt):
+        in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
+    options = {"cfg_options": {"inference.crop": 96}}
+    in_parts(tiny_run, scan, tmp_path / "out", monkeypatch, **options)
+    assert begun == [0, 0]
+
+
+def test_what_cannot_be_read_is_left_out_and_named(tiny_run, scan, tmp_path, monkeypatch):
+    with tifffile.TiffFile(scan) as tiff:
+        offset = tiff.pages[0].dataoffsets[11]  # row 2, column 1 of tiles
+    with scan.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * 60)
+    message = r"1 of 1 photographs could not be read everywhere(.|\n)*rows 128 to 191, columns 64 "
+    with pytest.raises(InputError, match=message):
+        in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
+    unread = np.zeros(SIZE, bool)
+    unread[128:192, 64:128] = True
+    assert np.array_equal(class_map(tmp_path / "out") == 255, unread)
+    content = json.loads((tmp_path / "out" / "scan.json").read_text())
+    assert content["unread_parts"] == 1
+    assert sum(content["area_share"].values()) == pytest.approx(1 - unread.mean())
+
+
+def test_too_little_room_is_said_before_anything_is_predicted(
+    tiny_run, scan, tmp_path, monkeypatch
+):
+    usage = type("Usage", (), {"free": 1000})
+    monkeypatch.setattr("shutil.disk_usage", lambda path: usage)
+    with pytest.raises(InputError, match=r"need up to 0\.1 GB, and 0\.0 GB are free"):
+        in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
+
+
+def test_what_takes_the_whole_photograph_is_refused(tiny_run, scan, tmp_path, monkeypatch):
+    with pytest.raises(InputError, match="read in parts, which takes mode=window"):
+        in_parts(
+            tiny_run, scan, tmp_path / "out", monkeypatch, cfg_options={"inference.mode": "whole"}
+        )
