@@ -13,7 +13,7 @@ from mmseg_heritage.images.writing import write_class_map, write_image
 from mmseg_heritage.inference.predictor import Prediction
 from mmseg_heritage.utils.files import sha256, write_json
 from mmseg_heritage.version import __version__
-from mmseg_heritage.visualization.figures.panels import overlay, panel
+from mmseg_heritage.visualization.figures.panels import panel, tint
 
 SCHEMA = "mmseg_heritage/prediction/3"
 
@@ -88,12 +88,12 @@ def write_prediction(
 
 
 def write_pictures(found: Prediction, name: str, out: Path, suffix: str) -> None:
-    """Writes an overlay with this suffix, and a panel."""
-    clean = found.classes.index("Clean") if "Clean" in found.classes else None
-    tinted = overlay(found.image, found.class_map, found.palette, clean)
-    write_image(out / f"{name}_overlay{suffix}", tinted)
+    """Writes a panel, and an overlay with this suffix; ``found.image`` becomes the overlay."""
     maps = [("Prediction", found.class_map)]
     write_image(out / f"{name}_panel.png", panel(found.image, maps, found.classes, found.palette))
+    clean = found.classes.index("Clean") if "Clean" in found.classes else None
+    tint(found.image, found.class_map, found.palette, clean)
+    write_image(out / f"{name}_overlay{suffix}", found.image)
 
 
 def write_record(

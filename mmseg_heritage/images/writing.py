@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+import cv2
 import numpy as np
 from PIL import Image
 
@@ -63,6 +64,12 @@ def write_class_map(
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
     """Writes a uint8 (H, W, 3) RGB array in the format of the suffix, .png or .jpg."""
+    suffix = Path(path).suffix
     # PNG's default level takes five times as long as level 1, for files that are a tenth smaller.
+    options = (
+        [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]
+    )
+    # Not Pillow, which would hold another 4 bytes for each pixel.
+    _, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
     with replacing(path) as temporary:
-        Image.fromarray(image).save(temporary, compress_level=1, quality=92)
+        content.tofile(temporary)

@@ -23,19 +23,22 @@ _INK, _PAPER = (32, 32, 32), (255, 255, 255)
 def overlay(
     image: np.ndarray, class_map: np.ndarray, palette: Palette, clean: int | None = 0
 ) -> np.ndarray:
-    """Tints the damaged pixels of a photograph and outlines them.
+    """Returns a photograph on which :func:`tint` was used, uint8 (H, W, 3), RGB."""
+    result = image.copy()
+    tint(result, class_map, palette, clean)
+    return result
+
+
+def tint(image: np.ndarray, class_map: np.ndarray, palette: Palette, clean: int | None = 0) -> None:
+    """Tints the damaged pixels of a photograph and outlines them, without a copy of it.
 
     Args:
-        image: uint8 (H, W, 3), RGB.
+        image: uint8 (H, W, 3), RGB; changed.
         class_map: uint8 (H, W), class ids or 255.
         palette: One RGB color for each class.
         clean: Id that is left untouched, or None.
-
-    Returns:
-        uint8 (H, W, 3), RGB.
     """
     colors = color_table(palette)
-    result = image.copy()
     kernel = np.ones((3, 3), np.uint8)
     rows = max(_STRIP // class_map.shape[1], 1)
     for start in range(0, len(class_map), rows):
@@ -49,9 +52,8 @@ def overlay(
         outlined = border[start - max(start - 1, 0) :][: len(ids)] & touched
         inside = touched & ~outlined
         tinted = colors[ids[inside]].astype(np.uint16) + image[strip][inside]
-        result[strip][inside] = ((tinted + 1) // 2).astype(np.uint8)
-        result[strip][outlined] = colors[ids[outlined]]
-    return result
+        image[strip][inside] = ((tinted + 1) // 2).astype(np.uint8)
+        image[strip][outlined] = colors[ids[outlined]]
 
 
 def shrink(array: np.ndarray, edge: int, nearest: bool = False) -> np.ndarray:
