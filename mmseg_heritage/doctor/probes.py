@@ -115,7 +115,7 @@ def _amp() -> Result:
     """Asks what training with mixed precision will choose."""
     import torch
 
-    from mmseg_heritage.engine.optim.device_amp_optim_wrapper import automatic_dtype
+    from mmseg_heritage.utils.precision import automatic_dtype
 
     kind = "cuda" if torch.cuda.is_available() else "cpu"
     return {"dtype": str(automatic_dtype(kind)).removeprefix("torch.")}

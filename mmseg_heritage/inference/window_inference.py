@@ -2,37 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, field
 from typing import Any
 
 import torch
-from mmengine.logging import print_log
-from mmseg.models.decode_heads.decode_head import BaseDecodeHead
 from mmseg.registry import TASK_UTILS
 from torch import Tensor, nn
-from torch.nn import functional
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.inference.enlarging import TILE, Line, enlarge, enlarged_largest
+from mmseg_heritage.inference.run_network import Prepare, RunNetwork, preprocessing
 from mmseg_heritage.inference.sources import PixelSource, TensorSource
 from mmseg_heritage.inference.windows import WindowRows
 from mmseg_heritage.models.decode_heads.head_scores import HeadScores
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
-    FLIPS,
-    HeritageEncoderDecoder,
-    filled,
-)
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import FLIPS
 from mmseg_heritage.taxonomy import FINE_LEVEL
+from mmseg_heritage.utils.precision import AUTO, DTYPES
 
 MODES = ("window", "whole")
+PRECISIONS = (AUTO, *DTYPES)
 
 _BAND = 1 << 18  # pixels whose scores are enlarged at a time
 _LARGEST_SCALE = 8.0
 _WINDOWS_ON_GPU = 8
-
-Prepare = Callable[[Tensor], Tensor]
-"""Makes what the network takes of a part of an image: (C, h, w) to float (C, h, w)."""
 
 
 @dataclass
@@ -109,6 +102,9 @@ class WindowInference:
             :func:`scale_of`.
         tta: Mirror images that are predicted and averaged beside each window: of 'horizontal',
             'vertical' and 'diagonal' (test-time augmentation).
+        precision: Numbers in which the network computes: 'float32', 'bfloat16', 'float16' on a
+            GPU, or 'auto'; see :func:`mmseg_heritage.utils.precision.automatic_dtype`.
+            Probabilities are averaged in float32.
         confidence: Whether to give the probability of the chosen class, a byte for each pixel.
         logits: Whether to give the scores too: 4 bytes for each pixel and class.
 
@@ -124,12 +120,15 @@ class WindowInference:
         batch: int | None = None,
         scales: Sequence[str | float] = ("native",),
         tta: Sequence[str] | None = (),
+        precision: str = "float32",
         confidence: bool = False,
         logits: bool = False,
     ) -> None:
         scales = [scales] if isinstance(scales, (str, float, int)) else list(scales or ())
         tta = [tta] if isinstance(tta, str) else list(tta or ())
         problems = _argument_problems(mode, crop, overlap, batch, scales, tta)
+        if precision not in PRECISIONS:
+            problems.append(f"precision={precision!r}, expected {' or '.join(PRECISIONS)}")
         problems += [
             f"{name}={value!r}, expected True or False"
             for name, value in (("confidence", confidence), ("logits", logits))
@@ -139,6 +138,7 @@ class WindowInference:
             raise InputError("model.inference cannot be used", problems)
         self.mode, self.crop, self.overlap, self.batch = mode, crop, overlap, batch
         self.scales, self.tta = tuple(scales), tuple(tta)
+        self.precision = precision
         self.confidence, self.logits = confidence, logits
 
     @torch.no_grad()
@@ -188,7 +188,13 @@ class WindowInference:
         Yields:
             Some rows of the maps, and what was found there.
         """
-        run = _Run(segmentor, prepare or preprocessing(segmentor), self._batch(segmentor), self.tta)
+        run = RunNetwork(
+            segmentor,
+            prepare or preprocessing(segmentor),
+            self._batch(segmentor),
+            self.tta,
+            self.precision,
+        )
         views = []
         for seen in self.sizes(*source.shape[1:]):
             # The network's output has at most ``unit`` pixels for a step.
@@ -223,7 +229,9 @@ class WindowInference:
         on_gpu = next(segmentor.parameters(), torch.empty(0)).is_cuda
         return self.batch or (_WINDOWS_ON_GPU if on_gpu else 1)
 
-    def _rows(self, image: PixelSource, size: tuple[int, int], run: _Run, first: int) -> WindowRows:
+    def _rows(
+        self, image: PixelSource, size: tuple[int, int], run: RunNetwork, first: int
+    ) -> WindowRows:
         """Returns the probabilities of an image at one of the sizes, from a row of it on."""
         if size != image.shape[1:]:
             image = image.resized(size)
@@ -287,94 +295,6 @@ def _bands(start: int, stop: int, width: int) -> Iterator[slice]:
     rows = max(_BAND // width, 1)
     for first in range(start, stop, rows):
         yield slice(first, min(first + rows, stop))
-
-
-class _Run:
-    """Runs a segmentor on windows.
-
-    Args:
-        segmentor: Any segmentor of mmsegmentation.
-        prepare: Makes its input.
-        batch: Windows in one call.
-        tta: Keys of :data:`FLIPS`.
-    """
-
-    def __init__(
-        self, segmentor: nn.Module, prepare: Prepare, batch: int, tta: Sequence[str]
-    ) -> None:
-        self.segmentor, self.batch = segmentor, batch
-        self.unit = getattr(segmentor, "stride", 32)
-        head = segmentor.decode_head
-        self.head = HeadScores(head[-1] if isinstance(head, nn.ModuleList) else head)
-        self._prepare = prepare
-        self._flips = [FLIPS[name] for name in tta]
-
-    def __call__(self, parts: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        """Returns the probabilities of windows, see ``RunWindows``."""
-        found = []
-        done = 0
-        while done < len(parts):
-            some = parts[done : done + self.batch]
-            try:
-                found.append(self._probabilities(some, size))
-                done += len(some)
-            except torch.cuda.OutOfMemoryError as error:
-                if self.batch == 1:
-                    raise InputError(
-                        f"the device has too little memory for a window of {size[1]}x{size[0]} px; "
-                        "take smaller ones, such as --inference mode=window crop=256, or a CPU"
-                    ) from error
-                self.batch //= 2
-                print_log(f"out of memory: going on with {self.batch} windows a batch", "current")
-        return torch.cat(found)
-
-    def _probabilities(self, parts: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
-        if len({part.shape for part in parts}) > 1:  # the last window of a row may be narrower
-            return torch.cat([self._probabilities([part], size) for part in parts])
-        inputs = torch.stack([self._prepare(part) for part in parts])
-        found = self.head.probabilities(raw_scores(self.segmentor, inputs, size))
-        for dims in self._flips:
-            # Filled up first, so that the steps of the network lie on the same pixels.
-            mirrored = filled(inputs, size).flip(dims)
-            scores = raw_scores(self.segmentor, mirrored, size)
-            found = found + self.head.probabilities(scores).flip(dims)
-        return found / (1 + len(self._flips)) if self._flips else found
-
-
-def raw_scores(segmentor: nn.Module, inputs: Tensor, size: tuple[int, int]) -> Tensor:
-    """Returns a segmentor's scores at the resolution of its output.
-
-    Args:
-        segmentor: Any segmentor of mmsegmentation.
-        inputs: (N, C, h, w), as the backbone takes them.
-        size: h and w, rounded up to whole steps of the coarsest feature map.
-
-    Returns:
-        (N, K, size[0] / s, size[1] / s) for a whole number s: at s = 1 where the head only gives
-        scores of every pixel, or of another size.
-    """
-    head = segmentor.decode_head
-    if isinstance(head, BaseDecodeHead) and type(head).predict is BaseDecodeHead.predict:
-        own = isinstance(segmentor, HeritageEncoderDecoder)  # which fills its feature maps up
-        scores: Tensor = head(segmentor.extract_feat(inputs if own else filled(inputs, size)))
-    else:
-        meta = {"img_shape": size, "ori_shape": size, "pad_shape": size}
-        scores = segmentor.encode_decode(filled(inputs, size), [dict(meta) for _ in inputs])
-    steps = [side / found for side, found in zip(size, scores.shape[2:], strict=True)]
-    if steps[0] != steps[1] or steps[0] != int(steps[0]):
-        scores = functional.interpolate(scores, size, mode="bilinear", align_corners=False)
-    return scores
-
-
-def preprocessing(segmentor: nn.Module) -> Prepare:
-    """Returns what a segmentor's ``data_preprocessor`` does to a part of an image in tests."""
-
-    def prepare(part: Tensor) -> Tensor:
-        data = segmentor.data_preprocessor({"inputs": [part], "data_samples": []}, False)
-        inputs: Tensor = data["inputs"][0][:, : part.shape[1], : part.shape[2]]
-        return inputs
-
-    return prepare
 
 
 def _argument_problems(

@@ -5,7 +5,8 @@ import pytest
 import torch
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.inference.window_inference import FLIPS, WindowInference, raw_scores, scale_of
+from mmseg_heritage.inference.run_network import raw_scores
+from mmseg_heritage.inference.window_inference import FLIPS, WindowInference, scale_of
 
 SIZES = [(1, 1), (1, 300), (29, 31), (33, 65), (128, 96), (200, 2), (130, 257)]
 SETTINGS = [
@@ -44,6 +45,22 @@ def test_windows_agree_with_the_whole_image(color_segmentor, size, cell):
     for settings in SETTINGS[1:5]:
         windows = WindowInference(**settings, logits=True)(model, image).logs
         torch.testing.assert_close(windows, whole, rtol=1e-4, atol=1e-4)
+
+
+def test_the_network_computes_in_the_precision_that_was_asked_for(color_segmentor):
+    class Watched(color_segmentor):
+        def extract_feat(self, inputs):
+            computed.append((inputs @ inputs.mT).dtype)
+            return super().extract_feat(inputs)
+
+    computed, image = [], blocks((64, 64))
+    for precision in ("float32", "bfloat16"):
+        found = WindowInference(precision=precision, logits=True)(Watched(), image)
+        assert found.logs.dtype == torch.float32
+        assert torch.equal(found.ids["fine"], image[0] // 16)
+    assert computed == [torch.float32, torch.bfloat16]
+    with pytest.raises(InputError, match="float16 needs a CUDA device"):
+        WindowInference(precision="float16")(color_segmentor(), image)
 
 
 @pytest.mark.parametrize("shift", [1, 4, 13, 32])
@@ -231,7 +248,13 @@ def test_scales(name, expected):
 def test_all_that_is_wrong_is_said_at_once():
     with pytest.raises(InputError) as caught:
         WindowInference(
-            mode="tiles", crop=0, overlap=1, batch=-1, scales=["fit:", 0, 99], tta=["up"]
+            mode="tiles",
+            crop=0,
+            overlap=1,
+            batch=-1,
+            scales=["fit:", 0, 99],
+            tta=["up"],
+            precision="int4",
         )
     text = "\n".join(caught.value.problems)
     for part in (
@@ -243,6 +266,7 @@ def test_all_that_is_wrong_is_said_at_once():
         "scale 0",
         "99",
         "'up'",
+        "precision='int4'",
     ):
         assert part in text
     with pytest.raises(InputError, match=r"model\.inference"):

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import AbstractContextManager, contextmanager, nullcontext
-from pathlib import Path
 from typing import Any
 
 import torch
@@ -14,47 +13,7 @@ from mmengine.optim import AmpOptimWrapper, OptimWrapper
 from mmseg.registry import OPTIM_WRAPPERS
 
 from mmseg_heritage.errors import InputError
-
-_DTYPES = {
-    "float16": torch.float16,
-    "bfloat16": torch.bfloat16,
-    "float32": torch.float32,
-}
-
-
-def automatic_dtype(device_type: str) -> torch.dtype:
-    """Returns the fastest safe dtype for training on a device.
-
-    Args:
-        device_type: 'cuda' or 'cpu'.
-
-    Returns:
-        bfloat16 on CUDA cards of capability 8.0 (Ampere) or later and on CPUs with bfloat16
-        instructions, float16 on older cards, float32 on other CPUs, where emulation is slower.
-    """
-    if device_type == "cuda":
-        ampere_or_later = torch.cuda.get_device_capability() >= (8, 0)
-        return torch.bfloat16 if ampere_or_later else torch.float16
-    return torch.bfloat16 if _cpu_has_bfloat16() else torch.float32
-
-
-def _cpu_has_bfloat16() -> bool:
-    """Looks for bfloat16 instructions among the CPU's flags (Linux; elsewhere the answer is no).
-
-    torch itself only tells whether its kernels can emulate the format, which is slower than
-    float32.
-    """
-    try:
-        lines = Path("/proc/cpuinfo").read_text().splitlines()
-    except OSError:
-        return False
-    flags = {
-        word
-        for line in lines
-        if line.lower().startswith(("flags", "features"))
-        for word in line.split()
-    }
-    return bool(flags & {"avx512_bf16", "amx_bf16", "bf16"})
+from mmseg_heritage.utils.precision import dtype_of
 
 
 @OPTIM_WRAPPERS.register_module()
@@ -67,7 +26,8 @@ class DeviceAmpOptimWrapper(AmpOptimWrapper):
     process can be resumed between them.
 
     Args:
-        dtype: 'auto' (see :func:`automatic_dtype`), 'bfloat16', 'float16' (CUDA only, with loss
+        dtype: 'auto' (see :func:`mmseg_heritage.utils.precision.automatic_dtype`), 'bfloat16',
+            'float16' (CUDA only, with loss
             scaling) or 'float32' (no mixed precision).
         loss_scale: 'dynamic', a number, or arguments of ``GradScaler``. Only float16 is scaled.
         **kwargs: See :class:`mmengine.optim.OptimWrapper`.
@@ -84,13 +44,7 @@ class DeviceAmpOptimWrapper(AmpOptimWrapper):
     ) -> None:
         OptimWrapper.__init__(self, **kwargs)  # not AmpOptimWrapper's, which asserts on a GPU
         self.device_type = "cuda" if torch.cuda.is_available() else "cpu"
-        if dtype != "auto" and dtype not in _DTYPES:
-            raise InputError(
-                f"dtype must be 'auto' or one of {', '.join(_DTYPES)}, found '{dtype}'"
-            )
-        self.cast_dtype = automatic_dtype(self.device_type) if dtype == "auto" else _DTYPES[dtype]
-        if self.cast_dtype is torch.float16 and self.device_type == "cpu":
-            raise InputError("float16 needs a CUDA device; use dtype='auto' or 'bfloat16' on a CPU")
+        self.cast_dtype = dtype_of(dtype, self.device_type)
         if isinstance(loss_scale, str) and loss_scale != "dynamic":
             raise InputError(
                 f"loss_scale must be 'dynamic', a number or a dict, found '{loss_scale}'"

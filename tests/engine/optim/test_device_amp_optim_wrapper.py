@@ -7,10 +7,7 @@ from mmseg.registry import OPTIM_WRAPPERS
 
 import mmseg_heritage.plugin  # noqa: F401
 from mmseg_heritage.engine.optim import device_amp_optim_wrapper
-from mmseg_heritage.engine.optim.device_amp_optim_wrapper import (
-    DeviceAmpOptimWrapper,
-    automatic_dtype,
-)
+from mmseg_heritage.engine.optim.device_amp_optim_wrapper import DeviceAmpOptimWrapper
 from mmseg_heritage.errors import InputError
 
 cpu_only = pytest.mark.skipif(torch.cuda.is_available(), reason="about machines without a GPU")
@@ -160,20 +157,6 @@ def test_the_choice_is_logged_once_for_a_run(monkeypatch):
     for _ in range(3):
         step(model, wrapper, torch.randn(8, 4))
     assert messages == ["the model computes in bfloat16 on cpu"]
-
-
-@pytest.mark.parametrize(
-    ("capability", "expected"), [((7, 0), torch.float16), ((8, 0), torch.bfloat16)]
-)
-def test_the_automatic_choice_on_a_gpu(capability, expected, monkeypatch):
-    monkeypatch.setattr(torch.cuda, "get_device_capability", lambda: capability)
-    assert automatic_dtype("cuda") is expected
-
-
-@pytest.mark.parametrize(("has", "expected"), [(True, torch.bfloat16), (False, torch.float32)])
-def test_the_automatic_choice_on_a_cpu(has, expected, monkeypatch):
-    monkeypatch.setattr(device_amp_optim_wrapper, "_cpu_has_bfloat16", lambda: has)
-    assert automatic_dtype("cpu") is expected
 
 
 @pytest.mark.gpu
