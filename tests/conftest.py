@@ -162,6 +162,9 @@ def _counts(images=12, classes=ARTEFACT.levels[FINE_LEVEL].classes, seed=0, own=
     confusion *= present[:, :, None] * (generator.random((images, 1, number)) < 0.8)
     totals = generator.integers(0, 200, (images, number, 4))
     totals[..., 1::2] = generator.binomial(totals[..., ::2], 0.6)
+    lines = generator.integers(0, 90, (images, number, 4))
+    lines[..., 1::2] = generator.binomial(lines[..., ::2], 0.6)
+    lines[:, 0] = 0
     components = generator.integers(0, 9, (images, number, 4, 2))
     components[..., 1] = generator.binomial(components[..., 0], 0.5)
     calibration = np.zeros((images, 15, 3))
@@ -190,6 +193,7 @@ def _counts(images=12, classes=ARTEFACT.levels[FINE_LEVEL].classes, seed=0, own=
         "own": heads,
         "boundary": totals,
         "boundary_tolerance": 0.0075,
+        "skeleton": lines,
         "components": components,
         "component_edges": np.array(SIZE_EDGES),
         "calibration": calibration,

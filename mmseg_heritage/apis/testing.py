@@ -17,7 +17,7 @@ from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.hooks import InferenceTimeHook
 from mmseg_heritage.engine.launch import watching_processes
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.metric import PARTS
+from mmseg_heritage.evaluation.store import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
 from mmseg_heritage.models.segmentors import HeritageEncoderDecoder

@@ -26,6 +26,7 @@ from mmseg_heritage.evaluation.counts.confusion import (
     mean_over_present,
     pixel_accuracy,
 )
+from mmseg_heritage.evaluation.counts.skeleton import skeleton_scores
 from mmseg_heritage.evaluation.store import Counts
 from mmseg_heritage.taxonomy import BACKGROUND, CLEAN, Level
 
@@ -55,6 +56,9 @@ def all_means(counts: Counts, resamples: Resamples | None = None) -> dict[str, n
     if counts.has("boundary"):
         f1 = boundary_scores(drawn.totals(counts.boundary))["f1"]
         means["boundary_mF1"] = 100 * mean_over_present(f1)[0]
+    if counts.has("skeleton"):
+        cldice = skeleton_scores(drawn.totals(counts.skeleton))["cldice"]
+        means["mclDice"] = 100 * mean_over_present(cldice)[0]
     if counts.has("calibration"):
         means["ECE"] = 100 * calibration_error(drawn.totals(counts.calibration))
     return means

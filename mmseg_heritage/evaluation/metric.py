@@ -19,7 +19,8 @@ from mmseg_heritage.evaluation.counts.calibration import BINS, calibration_count
 from mmseg_heritage.evaluation.counts.components import SIZE_EDGES, component_counts
 from mmseg_heritage.evaluation.counts.confusion import class_scores, confusion_counts
 from mmseg_heritage.evaluation.counts.levels import derived_levels
-from mmseg_heritage.evaluation.store import Counts, save_counts
+from mmseg_heritage.evaluation.counts.skeleton import skeleton_counts
+from mmseg_heritage.evaluation.store import PARTS, Counts, save_counts
 from mmseg_heritage.evaluation.summary import (
     CLASSES_FILE,
     COUNTS_FILE,
@@ -30,13 +31,10 @@ from mmseg_heritage.evaluation.summary import (
     write_per_class,
 )
 from mmseg_heritage.images.writing import write_class_map
-from mmseg_heritage.taxonomy import IGNORE_INDEX, Level
+from mmseg_heritage.taxonomy import CLEAN, IGNORE_INDEX, Level
 from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.utils.tables import plain_table
-
-PARTS = ("boundary", "components", "calibration")
-"""What is counted where it is asked for."""
 
 _ROWS = 1 << 20  # pixels whose confidence is computed at a time
 
@@ -61,8 +59,9 @@ class ConfusionMetric(BaseMetric):
         output_dir: Where to write the predicted class map of each image, as mmsegmentation's
             metrics do (``test.py --out``); None writes nothing.
         keep_results: Not used: mmsegmentation's ``test.py --out`` sets it.
-        parts: Of :data:`PARTS`, what to count besides confusion. They take several times as long as
-            the rest, which validation need not spend; ``test.py`` asks for all of them.
+        parts: Of :data:`mmseg_heritage.evaluation.store.PARTS`, what to count besides confusion.
+            They take several times as long as the rest, which validation need not spend;
+            ``test.py`` asks for all of them.
         per_class: Scores of each class to return, of
             :data:`mmseg_heritage.evaluation.summary.SCORES`. The table in the log has all.
         boundary_tolerance: Share of the image's diagonal within which a boundary is met.
@@ -144,6 +143,10 @@ class ConfusionMetric(BaseMetric):
         if "boundary" in self.parts:
             tolerance = tolerance_pixels(label.shape, self.boundary_tolerance)
             found["boundary"] = boundary_counts(label, prediction, number, tolerance)
+        if "skeleton" in self.parts:
+            names = list(self.dataset_meta["classes"])
+            clean = names.index(CLEAN) if CLEAN in names else None
+            found["skeleton"] = skeleton_counts(label, prediction, number, clean)
         if "components" in self.parts:
             found["components"] = component_counts(label, prediction, number)
         if "calibration" in self.parts:

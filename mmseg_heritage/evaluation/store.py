@@ -21,7 +21,9 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import Level
 from mmseg_heritage.utils.files import replacing
 
-SCHEMA = "mmseg_heritage/per_image/2"
+SCHEMA = "mmseg_heritage/per_image/3"
+PARTS = ("boundary", "skeleton", "components", "calibration")
+"""What is counted besides confusion, where it is asked for."""
 
 _NAMES = ("classes", "ids", "groups", "materials", "contents")
 _LEVELS = ("levels", "own_levels")
@@ -53,6 +55,8 @@ class Counts:
         boundary: int64 (N, C, 4) pixels: predicted boundary, of these within the tolerance of the
             true one, true boundary, of these within the tolerance of the predicted one.
         boundary_tolerance: Share of the image's diagonal.
+        skeleton: int64 (N, C, 4) pixels: predicted center line, of these on the class in the truth,
+            true center line, of these on the class in the prediction; 0 for Clean.
         components: int64 (N, C, B, 2): connected components of the truth by size, and how many of
             these were found.
         component_edges: int64 (B + 1,) pixels; bin b holds sizes from edge b up to, but without,
@@ -73,12 +77,13 @@ class Counts:
     own: Mapping[str, np.ndarray] = field(default_factory=dict)
     boundary: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 4), np.int64))
     boundary_tolerance: float = 0.0
+    skeleton: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 4), np.int64))
     components: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 0, 2), np.int64))
     component_edges: np.ndarray = field(default_factory=lambda: np.zeros(0, np.int64))
     calibration: np.ndarray = field(default_factory=lambda: np.zeros((0, 0, 3)))
 
     def has(self, part: str) -> bool:
-        """Whether 'boundary', 'components' or 'calibration' was counted."""
+        """Whether one of :data:`PARTS` was counted."""
         return bool(getattr(self, part).size)
 
     def select(self, images: np.ndarray) -> Counts:
@@ -93,7 +98,7 @@ class Counts:
         }
         changes |= {
             key: array[positions] if len(array := getattr(self, key)) else array
-            for key in ("confusion", "boundary", "components", "calibration")
+            for key in ("confusion", *PARTS)
         }
         own = {name: array[positions] for name, array in self.own.items()}
         return replace(self, **changes, own=own)
@@ -184,6 +189,7 @@ def _problems(counts: Counts) -> list[str]:
     }
     for part, shape in (
         ("boundary", (images, classes, 4)),
+        ("skeleton", (images, classes, 4)),
         ("components", (images, classes, bins, 2)),
         ("calibration", (images, counts.calibration.shape[1], 3)),
     ):

@@ -15,7 +15,7 @@ from typing import Any
 import numpy as np
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.store import Counts, load_counts
+from mmseg_heritage.evaluation.store import PARTS, Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics
 
 FOLDS_FILE = "folds.json"
@@ -228,7 +228,7 @@ def _pooled(path: Path, folds: Sequence[Counts]) -> Counts:
     values["confusion"] = joined([fold.confusion for fold in folds])
     values["own"] = {name: joined([fold.own[name] for fold in folds]) for name in first.own}
     alike = len({(fold.boundary_tolerance, tuple(fold.component_edges)) for fold in folds}) == 1
-    for part in ("boundary", "components", "calibration"):
+    for part in PARTS:
         arrays = [getattr(fold, part) for fold in folds]
         shape = arrays[0].shape[1:]
         expected = [(len(fold.ids), *shape) for fold in folds]

@@ -19,7 +19,7 @@ from mmseg_heritage.cli import main
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.dataprep.splits.split import load_split
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.store import load_counts
+from mmseg_heritage.evaluation.store import PARTS, load_counts
 from mmseg_heritage.evaluation.summary import load_metrics
 
 REPOSITORY = Path(__file__).resolve().parents[2]
@@ -87,7 +87,7 @@ def test_counts_of_each_image_are_kept(tested, test_ids, tiny_run):
     counts = load_counts(tested / "evaluation" / "per_image.npz")
     assert list(counts.ids) == test_ids
     assert counts.confusion.shape == (len(test_ids), 16, 16)
-    assert all(counts.has(part) for part in ("boundary", "components", "calibration"))
+    assert all(counts.has(part) for part in PARTS)
     assert counts.calibration[..., 0].sum() == counts.confusion.sum()
     samples = {sample.id: sample for sample in read_folder(tiny_run.data)}
     assert counts.groups == tuple(samples[i].source_id for i in test_ids)

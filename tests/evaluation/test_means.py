@@ -117,6 +117,7 @@ def test_a_resample_scores_as_the_images_it_holds(random_counts):
             own_levels=counts.own_levels,
             own={name: own[images] for name, own in counts.own.items()},
             boundary=counts.boundary[images],
+            skeleton=counts.skeleton[images],
             calibration=counts.calibration[images],
         )
         single = all_means(repeated)
@@ -124,7 +125,7 @@ def test_a_resample_scores_as_the_images_it_holds(random_counts):
             assert means[key][r] == pytest.approx(single[key][0]), key
         for key, value in class_ious(repeated).items():
             assert ious[key][r] == pytest.approx(value[0], nan_ok=True), key
-    assert means.keys() >= {"coarse_head_mIoU", "boundary_mF1", "ECE"}
+    assert means.keys() >= {"coarse_head_mIoU", "boundary_mF1", "mclDice", "ECE"}
     assert "binary.IoU.Damage" in ious
 
 

@@ -7,7 +7,7 @@ import pytest
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.counts.levels import derived_levels
-from mmseg_heritage.evaluation.store import SCHEMA, load_counts, save_counts
+from mmseg_heritage.evaluation.store import PARTS, SCHEMA, load_counts, save_counts
 from mmseg_heritage.taxonomy import ARTEFACT
 
 
@@ -30,7 +30,7 @@ def test_what_is_written_is_read(random_counts, tmp_path, classes, own):
     save_counts(tmp_path / "new" / "per_image.npz", counts)
     read = load_counts(tmp_path / "new" / "per_image.npz")
     assert _equal(read, counts)
-    assert all(read.has(part) for part in ("boundary", "components", "calibration"))
+    assert all(read.has(part) for part in PARTS)
 
 
 def test_parts_that_were_not_counted_are_empty(random_counts, tmp_path):
@@ -39,7 +39,7 @@ def test_parts_that_were_not_counted_are_empty(random_counts, tmp_path):
     counts = type(full)(**{name: getattr(full, name) for name in names})
     save_counts(tmp_path / "per_image.npz", counts)
     read = load_counts(tmp_path / "per_image.npz")
-    assert not any(read.has(part) for part in ("boundary", "components", "calibration"))
+    assert not any(read.has(part) for part in PARTS)
     assert read.select(np.array([0, 3])).ids == (full.ids[0], full.ids[3])
 
 

@@ -8,7 +8,7 @@ import numpy as np
 import pytest
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.evaluation.store import load_counts
+from mmseg_heritage.evaluation.store import PARTS, load_counts
 from mmseg_heritage.evaluation.tested_runs import read_entries, read_run
 
 
@@ -76,7 +76,7 @@ def test_the_images_of_folds_are_pooled(tmp_path, random_counts, tested_run):
     assert [stamp["split"]["name"] for stamp in found.stamps] == ["fold-0", "fold-1", "fold-2"]
     for key in ("ids", "groups", "materials", "contents", "classes"):
         assert getattr(found.counts, key) == getattr(counts, key), key
-    for key in ("confusion", "boundary", "components", "calibration"):
+    for key in ("confusion", *PARTS):
         assert np.array_equal(getattr(found.counts, key), getattr(counts, key)), key
     for name, own in counts.own.items():
         assert np.array_equal(found.counts.own[name], own)
@@ -129,7 +129,7 @@ def test_everything_that_is_wrong_is_told_at_once(run, tmp_path, random_counts, 
         read_entries(arguments)
     problems = raised.value.problems
     expected = [
-        (old, "expected the schema mmseg_heritage/metrics/2, found mmseg_heritage/metrics/1"),
+        (old, "expected the schema mmseg_heritage/metrics/3, found mmseg_heritage/metrics/1"),
         (killed, "the test was not finished"),
         (lost, "no such file"),
         (broken, "cannot be read"),

@@ -43,6 +43,7 @@ def level_table(content: Mapping[str, Any], level: str, caption: str) -> Table:
     fine = level == FINE_LEVEL
     prefix = "IoU." if fine else f"{level}.IoU."
     boundary = (content.get("boundary") or {}).get("per_class", {}) if fine else {}
+    lines = (content.get("skeleton") or {}).get("per_class", {}) if fine else {}
     rows = []
     for name, row in content["levels"][level]["per_class"].items():
         ends = content["intervals"].get(prefix + name, {})
@@ -54,11 +55,14 @@ def level_table(content: Mapping[str, Any], level: str, caption: str) -> Table:
                 "groups": row["source_groups"],
                 "pixels": row["support_pixels"],
                 "boundary": boundary.get(name, {}).get("f1"),
+                "cldice": lines.get(name, {}).get("cldice"),
             }
         )
     columns = list(_CLASS_COLUMNS)
     if boundary:
         columns.insert(5, Column("boundary", "boundary F1"))
+    if lines:
+        columns.insert(5 + bool(boundary), Column("cldice", "clDice"))
     return Table(caption, columns, rows, (_CLASS_NOTE if fine else _level_note(content, level),))
 
 

@@ -42,6 +42,11 @@ _MEANINGS = {
         "Outlines",
         "How well the outlines of the damage agree, within a small tolerance.",
     ),
+    "mclDice": (
+        "Center lines",
+        "How much of the length of cracks, hair and scratches is found, and how much of what was "
+        "found is there, whatever its width.",
+    ),
     "ECE": (
         "Confidence error",
         "How far the model's stated confidence is from how often it is right. Lower is better.",
