@@ -62,6 +62,7 @@ def measure(args: argparse.Namespace) -> None:
     from mmseg_heritage import Predictor
     from mmseg_heritage.cli.common import parse_options
     from mmseg_heritage.evaluation.counts.confusion import class_scores, confusion_counts
+    from mmseg_heritage.evaluation.counts.skeleton import skeleton_counts, skeleton_scores
 
     way = WAYS[args.way]
     pairs = [f"{key}={value}" for key, value in (way or {}).items()]
@@ -86,19 +87,28 @@ def measure(args: argparse.Namespace) -> None:
     table = np.array([value_to_id.get(value, 255) for value in range(256)], dtype=np.uint8)
     number = len(predictor.classes)
     counts = np.zeros((number, number), dtype=np.int64)
+    lines = np.zeros((number, 4), dtype=np.int64)
     for label, found in zip(labels, maps, strict=True):
         known = table[label]
-        counts += confusion_counts(known, np.where(known == 255, 0, found), number)
+        found = np.where(known == 255, 0, found)
+        counts += confusion_counts(known, found, number)
+        lines += skeleton_counts(known, found, number, 0)
     scores = class_scores(counts)
+    by_class = {
+        "iou": 100 * scores["iou"],
+        "recall": 100 * scores["recall"],
+        "cldice": 100 * skeleton_scores(lines)["cldice"],
+        "width": counts.sum(axis=1) / np.maximum(lines[:, 2], 1),
+    }
     print(
         json.dumps(
             {
                 "seconds": seconds,
                 "added_mib": (peak - before) / 1024,
-                "iou": dict(zip(predictor.classes, (100 * scores["iou"]).tolist(), strict=True)),
-                "recall": dict(
-                    zip(predictor.classes, (100 * scores["recall"]).tolist(), strict=True)
-                ),
+                **{
+                    key: dict(zip(predictor.classes, values.tolist(), strict=True))
+                    for key, values in by_class.items()
+                },
             }
         )
     )
@@ -131,10 +141,14 @@ def main() -> None:
         iou, recall = found["iou"], found["recall"]
         names = args.classes or [name for name, value in iou.items() if value == value]
         mean = float(np.mean([iou[name] for name in iou if iou[name] == iou[name]]))
-        cells = [f"{name} {recall[name]:.1f}/{iou[name]:.1f}" for name in names]
+        cldice, width = found["cldice"], found["width"]
+        cells = [
+            f"{name} ({width[name]:.0f} px) {recall[name]:.1f}/{iou[name]:.1f}/{cldice[name]:.1f}"
+            for name in names
+        ]
         print(
             f"{way:22} {found['seconds']:7.1f} s {found['added_mib']:7.0f} MiB  mIoU {mean:.1f}  "
-            f"recall/IoU: {', '.join(cells)}",
+            f"recall/IoU/clDice: {', '.join(cells)}",
             flush=True,
         )
 

@@ -18,10 +18,10 @@ from mmseg_heritage.images.inputs import ImageInput, as_rgb, label_of
 from mmseg_heritage.images.masks import value_counts
 from mmseg_heritage.inference.row_sources import ImageRows, RowsSource
 from mmseg_heritage.inference.sources import PhotographSource
+from mmseg_heritage.models.segmentors.connecting import image_channels
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
     HeritageEncoderDecoder,
     class_ids,
-    image_channels,
 )
 from mmseg_heritage.taxonomy import FINE_LEVEL, Level
 

@@ -29,7 +29,7 @@ import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.datasets.transforms import LoadHeritageImage
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones.timm_weights import RGB
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
+from mmseg_heritage.models.segmentors.connecting import image_channels
 from mmseg_heritage.runs.config.iterations import as_list
 from mmseg_heritage.runs.config.variables import innermost_datasets
 from mmseg_heritage.utils.text import did_you_mean

@@ -22,7 +22,7 @@ from torch import nn
 from torch.utils.flop_counter import FlopCounterMode
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import image_channels
+from mmseg_heritage.models.segmentors.connecting import image_channels
 from mmseg_heritage.runs.build import build_model, gathered
 from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.config.variables import VARIABLES

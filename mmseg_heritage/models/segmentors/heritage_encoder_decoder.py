@@ -5,7 +5,6 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from functools import cached_property
 from importlib import import_module
 from typing import Any
@@ -23,100 +22,21 @@ from torch import Tensor, nn
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones import TimmBackboneAdapter
-from mmseg_heritage.models.decode_heads import HierarchicalUPerHead
 from mmseg_heritage.models.decode_heads.head_scores import HeadScores
-from mmseg_heritage.models.losses.masked_loss import MaskedLoss
+from mmseg_heritage.models.segmentors.connecting import (
+    AUTO,
+    PROBE,
+    Pyramid,
+    as_list,
+    backbone_name,
+    check_losses,
+    connected,
+    image_channels,
+    maps_read,
+)
 from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX
 
-AUTO = "auto"
-_PROBE = 64  # pixels; strides up to 32 give whole feature maps
-_ODD_PROBE = 65
-
-
-@dataclass(frozen=True)
-class Pyramid:
-    """What a backbone (with its neck) gives to the decoders.
-
-    Attributes:
-        channels: Channels of each feature map.
-        strides: Pixels of the image for each step in it.
-        rounds_up: Whether a side of L pixels becomes ceil(L / stride) steps.
-    """
-
-    channels: tuple[int, ...]
-    strides: tuple[int, ...]
-    rounds_up: bool = True
-
-
-def image_channels(backbone: nn.Module) -> int:
-    """Returns the channels of the images that a backbone takes.
-
-    Those that a :class:`TimmBackboneAdapter` states, or those of the first convolution; R, G and B
-    where there is none.
-    """
-    if isinstance(backbone, TimmBackboneAdapter):
-        return backbone.in_channels
-    convolutions = (m.in_channels for m in backbone.modules() if isinstance(m, nn.Conv2d))
-    return int(next(convolutions, 3))
-
-
-def _as_list(index: int | Sequence[int]) -> list[int]:
-    return [index] if isinstance(index, int) else list(index)
-
-
-def _maps_read(head: nn.Module, pyramid: Pyramid, image_channels: int) -> set[int]:
-    """Finds out which feature maps the output of a head depends on.
-
-    Heads such as DeepLabV3+'s read more than their ``in_index`` says; so it is tried.
-
-    Args:
-        head: Decode head.
-        pyramid: What the backbone gives.
-        image_channels: Channels of the image, for a head that uses it.
-    """
-    probe = copy.deepcopy(head).to("meta").eval()
-    maps = [
-        torch.empty(1, channels, _PROBE // stride, _PROBE // stride, device="meta").requires_grad_()
-        for channels, stride in zip(pyramid.channels, pyramid.strides, strict=True)
-    ]
-    image = torch.empty(1, image_channels, _PROBE, _PROBE, device="meta")
-    try:
-        with torch.enable_grad():
-            output = probe((*maps, image) if getattr(head, "uses_image", False) else tuple(maps))
-        gradients = torch.autograd.grad(output.sum(), maps, allow_unused=True)
-    except Exception:  # heads that return something else, or need content: they may read all
-        return set(range(len(maps)))
-    return {i for i, gradient in enumerate(gradients) if gradient is not None}
-
-
-def _check_losses(heads: Mapping[str, nn.Module]) -> None:
-    """Verifies that the losses of heads have as many weights as there are classes.
-
-    Args:
-        heads: Key in the model's config -> head.
-
-    Raises:
-        InputError: With every loss that does not.
-    """
-    problems = []
-    for part, head in heads.items():
-        losses = {"loss_decode": (head.num_classes, getattr(head, "loss_decode", None))}
-        if isinstance(head, HierarchicalUPerHead):
-            counts = {name: len(level.classes) for name, level in head.levels.items()}
-            losses = {
-                f"the level '{name}'": (counts.get(name, head.num_classes), found)
-                for name, found in head.level_losses.items()
-            }
-        for where, (num_classes, found) in losses.items():
-            for loss in found.modules() if isinstance(found, nn.Module) else ():
-                if isinstance(loss, MaskedLoss):
-                    try:
-                        loss.check_classes(num_classes)
-                    except InputError as error:
-                        named = f"model.{part}, {where}, {type(loss).__name__}"
-                        problems.append(f"{named}: {' '.join([error.summary, *error.problems])}")
-    if problems:
-        raise InputError("losses do not fit the number of classes", problems)
+_ODD_PROBE = PROBE + 1
 
 
 @MODELS.register_module()
@@ -209,7 +129,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
         if not isinstance(self.backbone, TimmBackboneAdapter):
             raise InputError(
                 f"model.data_preprocessor.{name}='auto' asks a TimmBackboneAdapter, but "
-                f"model.backbone is a {self._backbone_name()}; give a number for each channel"
+                f"model.backbone is a {backbone_name(self.backbone)}; give a number for each "
+                "channel"
             )
         return list(getattr(self.backbone, f"pixel_{name}"))
 
@@ -223,9 +144,9 @@ class HeritageEncoderDecoder(EncoderDecoder):
                 problems.append(f"model.data_preprocessor.{name} has {len(values)} numbers")
         if problems:
             raise InputError(
-                f"model.backbone ({self._backbone_name()}) takes images of {channels} channels; "
-                f"give mean and std 1 or {channels} numbers each, and let the pipelines load "
-                f"images of {channels} channels",
+                f"model.backbone ({backbone_name(self.backbone)}) takes images of "
+                f"{channels} channels; give mean and std 1 or {channels} numbers each, "
+                f"and let the pipelines load images of {channels} channels",
                 problems,
             )
 
@@ -236,9 +157,9 @@ class HeritageEncoderDecoder(EncoderDecoder):
         pyramid = self._pyramid
         heads = [self.decode_head, *self._auxiliary_heads()]
         every = set(range(len(pyramid.channels)))
-        if not any(every <= set(_as_list(getattr(head, "in_index", ()))) for head in heads):
+        if not any(every <= set(as_list(getattr(head, "in_index", ()))) for head in heads):
             image = image_channels(self.backbone)
-            read = set[int]().union(*(_maps_read(head, pyramid, image) for head in heads))
+            read = set[int]().union(*(maps_read(head, pyramid, image) for head in heads))
             if read < every:
                 self.backbone.train_only(read)
 
@@ -251,71 +172,26 @@ class HeritageEncoderDecoder(EncoderDecoder):
 
     def _init_decode_head(self, decode_head: Mapping[str, Any]) -> None:
         """Builds the decoder for the feature maps that the backbone gives."""
-        super()._init_decode_head(self._connected(decode_head, "decode_head"))
-        _check_losses({"decode_head": self.decode_head})
+        super()._init_decode_head(
+            connected(decode_head, "decode_head", self.backbone, self._pyramid)
+        )
+        check_losses({"decode_head": self.decode_head})
 
     def _init_auxiliary_head(self, auxiliary_head: Any) -> None:
         """Builds the auxiliary heads, if any."""
         if isinstance(auxiliary_head, Sequence):
             auxiliary_head = [
-                self._connected(head, f"auxiliary_head.{i}")
+                connected(head, f"auxiliary_head.{i}", self.backbone, self._pyramid)
                 for i, head in enumerate(auxiliary_head)
             ]
         elif auxiliary_head is not None:
-            auxiliary_head = self._connected(auxiliary_head, "auxiliary_head")
+            auxiliary_head = connected(
+                auxiliary_head, "auxiliary_head", self.backbone, self._pyramid
+            )
         super()._init_auxiliary_head(auxiliary_head)
         heads = self._auxiliary_heads()
         several = len(heads) > 1
-        _check_losses({"auxiliary_head" + several * f".{i}": head for i, head in enumerate(heads)})
-
-    def _connected(self, head: Mapping[str, Any], part: str) -> dict[str, Any]:
-        """Fills what is 'auto' in a head's config, and verifies what is not."""
-        head = dict(head)
-        pyramid = self._pyramid
-        given = head.get("in_channels")
-        if head.get("in_index") is None and not isinstance(given, int):
-            head["in_index"] = list(range(len(pyramid.channels)))
-        index = head.get("in_index", -1)  # the default of mmsegmentation's heads
-        single = isinstance(index, int)
-        wanted: list[int] = [index] if single else list(index)
-        beyond = [i for i in wanted if not -len(pyramid.channels) <= i < len(pyramid.channels)]
-        if beyond:
-            raise InputError(
-                f"model.{part} ({head['type']}) asks for feature maps {wanted}, but "
-                f"model.backbone ({self._backbone_name()}) gives {len(pyramid.channels)}; "
-                "change in_index, or out_indices of the backbone"
-            )
-        # The image may follow the feature maps: -1 must stay the deepest of them.
-        wanted = [i % len(pyramid.channels) for i in wanted]
-        head["in_index"] = wanted[0] if single else wanted
-        channels = [pyramid.channels[i] for i in wanted]
-        if given == AUTO:
-            head["in_channels"] = channels[0] if single else channels
-        elif given is not None and (given != channels[0] if single else list(given) != channels):
-            raise InputError(
-                f"model.{part} ({head['type']}) expects in_channels={given}, but model.backbone "
-                f"({self._backbone_name()}) gives {channels[0] if single else channels} in "
-                f"feature maps {index}; in_channels='auto' takes what the backbone gives"
-            )
-        c1, first = head.get("c1_in_channels"), pyramid.channels[0]  # DepthwiseSeparableASPPHead
-        if c1 == AUTO:
-            head["c1_in_channels"] = first
-        elif c1 and c1 != first:
-            raise InputError(
-                f"model.{part} ({head['type']}) expects c1_in_channels={c1}, but model.backbone "
-                f"({self._backbone_name()}) gives {first} in its first feature map; "
-                "c1_in_channels='auto' takes what the backbone gives"
-            )
-        if head.get("in_strides") == AUTO:
-            head["in_strides"] = [pyramid.strides[i] for i in wanted]
-        if head.get("image_channels") == AUTO:
-            head["image_channels"] = image_channels(self.backbone)
-        return head
-
-    def _backbone_name(self) -> str:
-        """Returns the class of the backbone, with the name of the model where it wraps one."""
-        name = getattr(self.backbone, "model_name", None)
-        return type(self.backbone).__name__ + (f" {name}" if name else "")
+        check_losses({"auxiliary_head" + several * f".{i}": head for i, head in enumerate(heads)})
 
     @cached_property
     def _pyramid(self) -> Pyramid:
@@ -332,17 +208,17 @@ class HeritageEncoderDecoder(EncoderDecoder):
                 super(HeritageEncoderDecoder, self).extract_feat(
                     torch.zeros(1, in_channels, side, side)
                 )
-                for side in (_PROBE, _ODD_PROBE)
+                for side in (PROBE, _ODD_PROBE)
             )
         self.train(was_training)
         steps = [feature.shape[-1] for feature in features]
-        if any(_PROBE % number for number in steps):
+        if any(PROBE % number for number in steps):
             raise InputError(
-                f"model.backbone ({self._backbone_name()}) makes {steps} steps of {_PROBE} px; "
-                f"expected feature maps whose strides divide {_PROBE}. timm's models have any "
-                "stride, with a TimmBackboneAdapter"
+                f"model.backbone ({backbone_name(self.backbone)}) makes {steps} steps of "
+                f"{PROBE} px; expected feature maps whose strides divide {PROBE}. timm's "
+                "models have any stride, with a TimmBackboneAdapter"
             )
-        strides = tuple(_PROBE // number for number in steps)
+        strides = tuple(PROBE // number for number in steps)
         sides = tuple(-(-_ODD_PROBE // stride) for stride in strides)
         return Pyramid(
             tuple(feature.shape[1] for feature in features),
