@@ -12,7 +12,7 @@ from mmseg_heritage.apis.predicting_large import predict_large
 from mmseg_heritage.apis.prediction_files import MadeWith, is_done, result_file, write_prediction
 from mmseg_heritage.errors import InputError, system_message
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files
-from mmseg_heritage.images.tiff_rows import TiffRows, large_photograph, page_count
+from mmseg_heritage.images.large_photographs import large_photograph, page_count
 from mmseg_heritage.inference.predictor import thinnest_line
 from mmseg_heritage.runs.config.config_files import find_config
 from mmseg_heritage.runs.load_predictor import Predictor
@@ -140,11 +140,11 @@ class _Work:
                 with self._problems_of(file):
                     self._say_pages(file)
                     image = large_photograph(file, self._page)
-                    if image is not None:
+                    if image is None:
+                        self._small(file)
+                    else:
                         image.close()
                         large.append(file)
-                    else:
-                        self._small(file)
                 report(number, len(files))
         for file in large:
             with self._problems_of(file):
@@ -171,15 +171,18 @@ class _Work:
         self.thinnest_lines.append(found.thinnest_line)
 
     def _large(self, file: Path) -> None:
-        with TiffRows(file, self._page) as image, progress_bar(f"{file.name}, rows") as report:
-            print(f"{file}: {image.shape[1]}x{image.shape[0]} px, read in parts")
+        image = large_photograph(file, self._page)
+        if image is None:
+            raise InputError(f"{file}: has changed since the command began")
+        print(f"{file}: {image.shape[1]}x{image.shape[0]} px, read in parts")
+        with image, progress_bar(f"{file.name}, rows") as report:
             written, problem = predict_large(
                 self._predictor, image, file, self._out, self._made_with, report
             )
-            self.written.append(written)
-            self.incomplete += [problem] if problem else []
-            seen_at = self._predictor.seen_at(*image.shape)
-            self.thinnest_lines.append(thinnest_line(image.shape, seen_at))
+        self.written.append(written)
+        self.incomplete += [problem] if problem else []
+        seen_at = self._predictor.seen_at(*image.shape)
+        self.thinnest_lines.append(thinnest_line(image.shape, seen_at))
 
 
 def _say_what_was_shrunk(thinnest_lines: Sequence[float], number: int) -> None:

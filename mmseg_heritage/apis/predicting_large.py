@@ -14,7 +14,7 @@ import numpy as np
 from mmseg_heritage.apis.prediction_files import write_pictures, write_record
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.large_maps import sampled, write_large_class_map
-from mmseg_heritage.images.tiff_rows import TiffRows
+from mmseg_heritage.images.photograph_rows import PhotographRows
 from mmseg_heritage.inference.predictor import BasePredictor, Prediction
 from mmseg_heritage.inference.row_sources import ResizedRows
 from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX
@@ -28,7 +28,7 @@ _SPARE = 1 << 26  # bytes that the small files take at most
 
 def predict_large(
     predictor: BasePredictor,
-    image: TiffRows,
+    image: PhotographRows,
     photograph: Path,
     out: Path,
     made_with: Mapping[str, Any],
@@ -132,7 +132,7 @@ class _PredictedRows:
                 "--out"
             )
 
-    def append(self, band: slice, ids: Mapping[str, np.ndarray], image: TiffRows) -> None:
+    def append(self, band: slice, ids: Mapping[str, np.ndarray], image: PhotographRows) -> None:
         """Adds a band of rows; what could not be read there becomes 255."""
         parts = [p for p in image.unread if p.rows.start < band.stop and p.rows.stop > band.start]
         for part in parts:
@@ -159,7 +159,9 @@ class _PredictedRows:
         shutil.rmtree(self._folder, ignore_errors=True)
 
 
-def _prediction(predictor: BasePredictor, image: TiffRows, rows: _PredictedRows) -> Prediction:
+def _prediction(
+    predictor: BasePredictor, image: PhotographRows, rows: _PredictedRows
+) -> Prediction:
     """Returns what was found, with a small copy of the photograph."""
     maps = rows.maps()
     class_map = maps.pop(FINE_LEVEL)
@@ -176,7 +178,7 @@ def _prediction(predictor: BasePredictor, image: TiffRows, rows: _PredictedRows)
     )
 
 
-def _write_maps(found: Prediction, photograph: Path, out: Path, image: TiffRows) -> None:
+def _write_maps(found: Prediction, photograph: Path, out: Path, image: PhotographRows) -> None:
     """Writes the maps of the classes and the levels as TIFF."""
     name = photograph.stem
     write_large_class_map(

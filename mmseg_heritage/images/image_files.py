@@ -126,7 +126,7 @@ class _PillowLimit:
                 Image.MAX_IMAGE_PIXELS = self._limit
 
 
-_PILLOW_LIMIT_LIFTED = _PillowLimit()
+PILLOW_LIMIT_LIFTED = _PillowLimit()
 
 
 @dataclass(frozen=True)
@@ -206,7 +206,7 @@ def open_image(
         found = "a folder, where one image file is expected" if is_folder else "no such file"
         raise ImageFault(f"{label}: {found}", "missing")
     try:
-        with _PILLOW_LIMIT_LIFTED, _file_of(source) as file:
+        with PILLOW_LIMIT_LIFTED, _file_of(source) as file:
             suffix = "" if isinstance(source, bytes) else Path(source).suffix
             yield _opened(file, label, suffix, page)
     except ImageFault:

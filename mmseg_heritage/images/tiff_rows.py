@@ -4,54 +4,24 @@ from __future__ import annotations
 
 import os
 from collections.abc import Iterator
-from contextlib import ExitStack, contextmanager
-from dataclasses import dataclass
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
 import numpy as np
 
-from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.deep_images import (
-    check_inflation,
-    colors_of,
-    has_codec,
-    tiff_layout,
-    tiff_page,
-)
-from mmseg_heritage.images.formats import HEAD_BYTES, format_of, is_raw
-from mmseg_heritage.images.image_files import ImageFault, max_pixels, write_turned
+from mmseg_heritage.images.deep_images import check_inflation, colors_of, has_codec, tiff_page
+from mmseg_heritage.images.image_files import ImageFault, write_turned
 from mmseg_heritage.images.metadata import legal_orientation
+from mmseg_heritage.images.photograph_rows import RESAVE, PhotographRows, UnreadPart, faults_of
 from mmseg_heritage.images.photographs import srgb_of
 
 _FROM_BELOW, _FROM_THE_RIGHT = (3, 4, 7, 8), (2, 3, 6, 7)  # orientations
 _MAX_SEGMENT = 1 << 26  # pixels of a tile or strip, which is decoded whole
 _LEAST_ROWS = 64  # that are decoded at a time
-_RESAVE = "save it as a tiled TIFF (vips tiffsave IN OUT --tile --compression deflate --bigtiff)"
 
 
-@dataclass(frozen=True)
-class UnreadPart:
-    """A part of a photograph that could not be decoded.
-
-    Attributes:
-        rows: Of the upright photograph.
-        columns: Of the upright photograph.
-        reason: What the decoder said.
-    """
-
-    rows: slice
-    columns: slice
-    reason: str
-
-    def __str__(self) -> str:
-        return (
-            f"rows {self.rows.start} to {self.rows.stop - 1}, columns {self.columns.start} to "
-            f"{self.columns.stop - 1} ({self.reason})"
-        )
-
-
-class TiffRows:
+class TiffRows(PhotographRows):
     """The photograph in a TIFF, as 8-bit sRGB, a few rows at a time.
 
     One row of tiles, or some strips, are held in 3 bytes a pixel. What cannot be decoded is black,
@@ -60,12 +30,6 @@ class TiffRows:
     Args:
         path: Of a TIFF or BigTIFF, tiled or in strips, of gray, RGB or CMYK with 8 or 16 bits.
         page: Which of its pages that are no previews, from 1.
-
-    Attributes:
-        label: Path of the file, for messages.
-        shape: Height and width in pixels, as displayed.
-        resolution: Pixels per unit across and down, and the unit as TIFF numbers it (2 for an inch,
-            3 for a centimeter); None where it is not told.
 
     Raises:
         ImageFault: If it is none of these, its rows cannot be decoded one after the other, or most
@@ -76,18 +40,12 @@ class TiffRows:
         self.label = str(path)
         self._unread: dict[tuple[int, int], UnreadPart] = {}
         self._held: tuple[int, np.ndarray] | None = None
-        with ExitStack() as opened, _faults(self.label):
+        with ExitStack() as opened, faults_of(self.label):
             self._file = opened.enter_context(Path(path).open("rb"))
             self._page = opened.enter_context(tiff_page(self._file, self.label, page))
             self._read_layout()
             self._check_parts()
             self._open = opened.pop_all()
-
-    def __enter__(self) -> TiffRows:
-        return self
-
-    def __exit__(self, *error: object) -> None:
-        self.close()
 
     def close(self) -> None:
         """Closes the file."""
@@ -131,7 +89,7 @@ class TiffRows:
         if problem:
             raise ImageFault(
                 f"{self.label}: {self.shape[1]}x{self.shape[0]} pixels cannot be read in parts, "
-                f"since {problem}; {_RESAVE}",
+                f"since {problem}; {RESAVE}",
                 "too large",
             )
         there, expected = self._parts_there()
@@ -149,18 +107,6 @@ class TiffRows:
         down, across = (-(-a // b) for a, b in zip(self._stored, self._tile, strict=True))
         expected = down * across * (int(page.samplesperpixel) if page.axes == "SYX" else 1)
         return sum(count > 0 and offset < size for offset, count in parts), expected
-
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Returns some rows of the upright photograph, uint8 (stop - start, W, 3), RGB."""
-        stop = min(stop, self.shape[0])
-        found = np.empty((stop - start, self.shape[1], 3), np.uint8)
-        row = start
-        while row < stop:
-            first, part = self._rows_around(row)
-            end = min(first + len(part), stop)
-            found[row - start : end - start] = part[row - first : end - first]
-            row = end
-        return found
 
     def _rows_around(self, row: int) -> tuple[int, np.ndarray]:
         """Returns the first row, and the pixels, of the row of tiles that a row lies in."""
@@ -262,43 +208,6 @@ class TiffRows:
         self._unread[rows.start, columns.start] = part
 
 
-def large_photograph(path: str | Path, page: int = 1) -> TiffRows | None:
-    """Opens a TIFF of more than :func:`~mmseg_heritage.images.image_files.max_pixels`.
-
-    Returns:
-        None for all that is to be read whole, or is to be refused by the reader that does it.
-
-    Raises:
-        ImageFault: As :class:`TiffRows`.
-    """
-    path = Path(path)
-    if not path.is_file():
-        return None
-    with path.open("rb") as file:
-        if format_of(file.read(HEAD_BYTES)) != "TIFF" or is_raw(path.suffix):
-            return None
-        try:
-            width, height = tiff_layout(file, str(path), page).size
-        except (InputError, ValueError):
-            return None
-    return TiffRows(path, page) if width * height > max_pixels() else None
-
-
-def page_count(path: str | Path) -> int:
-    """Returns the number of pages of a TIFF that are no previews; 1 for all that is no TIFF."""
-    try:
-        with Path(path).open("rb") as file:
-            if format_of(file.read(HEAD_BYTES)) != "TIFF":
-                return 1
-            import tifffile
-
-            file.seek(0)
-            with tifffile.TiffFile(file) as tiff:
-                return sum(not page.is_reduced for page in tiff.pages)
-    except Exception:  # the reader says what is wrong with the file
-        return 1
-
-
 def _resolution(page: Any, is_turned: bool) -> tuple[float, float, int] | None:
     """Returns the resolution that a page tells, for the upright photograph."""
     found = []
@@ -323,15 +232,3 @@ def _contiguous(page: Any) -> int | None:
     first = int(page.dataoffsets[0])
     follow = all(offset == first + i * strip for i, offset in enumerate(page.dataoffsets))
     return first if follow else None
-
-
-@contextmanager
-def _faults(label: str) -> Iterator[None]:
-    try:
-        yield
-    except InputError as error:
-        raise ImageFault(error.summary, "mode") from error
-    except (OSError, ValueError) as error:
-        raise ImageFault(
-            f"{label}: the image is truncated or damaged ({error}); copy it again", "truncated"
-        ) from error

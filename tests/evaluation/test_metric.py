@@ -220,7 +220,10 @@ def test_without_scores_there_is_no_calibration_error(tmp_path):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"parts": ["borders"]}, "'borders' is none of boundary, skeleton, components, calibration"),
+        (
+            {"parts": ["borders"]},
+            "'borders' is none of boundary, skeleton, components, calibration",
+        ),
         ({"per_class": ["dice"]}, "'dice' is none of iou"),
         ({"boundary_tolerance": 3}, "expected a share of the diagonal"),
     ],

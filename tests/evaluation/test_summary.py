@@ -21,7 +21,6 @@ from mmseg_heritage.evaluation.summary import (
 )
 from mmseg_heritage.utils.files import write_json
 
-
 _OF_PARTS = ("boundary_mF1", "mclDice", "ECE")  # not counted for predicting Clean everywhere
 
 

@@ -3,11 +3,10 @@
 import numpy as np
 import pytest
 import tifffile
-from PIL import Image
 
-from mmseg_heritage.images.image_files import MAX_MEGAPIXELS_VARIABLE, ImageFault
+from mmseg_heritage.images.image_files import ImageFault
 from mmseg_heritage.images.photographs import read_image
-from mmseg_heritage.images.tiff_rows import TiffRows, large_photograph, page_count
+from mmseg_heritage.images.tiff_rows import TiffRows
 
 SIZE = (150, 196)
 
@@ -114,22 +113,6 @@ def test_a_file_that_is_mostly_missing_is_refused(tmp_path):
         TiffRows(path)
 
 
-@pytest.mark.parametrize("compression", [None, "zlib"])
-@pytest.mark.parametrize("layout", [{"rowsperstrip": 16}, {"tile": (16, 16)}], ids=str)
-def test_a_header_that_promises_too_much_is_refused(layout, compression, tmp_path):
-    path = tmp_path / "bomb.tif"
-    tifffile.imwrite(path, np.zeros((16, 16), np.uint8), compression=compression, **layout)
-    content = bytearray(path.read_bytes())
-    with tifffile.TiffFile(path) as tiff:
-        tags = [tiff.pages[0].tags.get(code) for code in (256, 257, 278)]  # sides, rows of a strip
-    for tag in filter(None, tags):
-        size = {3: 2, 4: 4}[tag.dtype]
-        content[tag.valueoffset : tag.valueoffset + size] = (60_000).to_bytes(size, "little")
-    path.write_bytes(content)
-    with pytest.raises(ImageFault, match=r"of its pixels are there|have to be decoded whole"):
-        large_photograph(path)
-
-
 @pytest.mark.parametrize(
     ("options", "message"),
     [
@@ -141,38 +124,6 @@ def test_what_cannot_be_read_in_parts_is_refused_with_a_remedy(options, message,
     path = write(tmp_path / "a.tif", **options)
     with pytest.raises(ImageFault, match=message):
         TiffRows(path)
-
-
-def test_pages_are_chosen_and_counted_without_previews(tmp_path):
-    path = tmp_path / "a.tif"
-    pages = [np.full((20, 30), level, np.uint8) for level in (10, 20, 30)]
-    with tifffile.TiffWriter(path) as tiff:
-        tiff.write(pages[0], subfiletype=1)
-        for page in pages:
-            tiff.write(page, photometric="minisblack")
-    assert page_count(path) == 3
-    for number, page in enumerate(pages, start=1):
-        assert (all_rows(path, page=number)[0][..., 0] == page).all()
-        assert (read_image(path, page=number)[..., 0] == page).all()
-    for read in (TiffRows, lambda path, page: read_image(path, page=page)):
-        with pytest.raises(ImageFault, match="expected 4 or more pages, found 3"):
-            read(path, page=4)
-    Image.new("RGB", (3, 3)).save(tmp_path / "a.png")
-    assert page_count(tmp_path / "a.png") == 1
-    with pytest.raises(ImageFault, match="page 2 was asked for, but PNG holds one image"):
-        read_image(tmp_path / "a.png", page=2)
-
-
-def test_only_a_tiff_above_the_limit_is_read_in_parts(tmp_path, monkeypatch):
-    small = write(tmp_path / "a.tif", size=(30, 30))
-    large = write(tmp_path / "b.tif", size=(40, 40), tile=(16, 16))
-    Image.new("RGB", (40, 40)).save(tmp_path / "c.png")
-    (tmp_path / "d.tif").write_bytes(b"II*\0")
-    monkeypatch.setenv(MAX_MEGAPIXELS_VARIABLE, "0.001")
-    for path in (small, tmp_path / "c.png", tmp_path / "d.tif", tmp_path / "absent.tif"):
-        assert large_photograph(path) is None
-    with large_photograph(large) as image:
-        assert image.shape == (40, 40)
 
 
 def test_the_resolution_is_that_of_the_upright_photograph(tmp_path):
