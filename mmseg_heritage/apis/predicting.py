@@ -38,7 +38,7 @@ def predict(
     The files are ``<name>_classes.png`` (mask values with palette), ``<name>_overlay.png`` (of a
     JPEG photograph ``.jpg``), ``<name>_panel.png`` (photograph and class map with a legend) and
     ``<name>.json``; hierarchical models add ``<name>_<level>.png`` (ids with palette) for each
-    level. A TIFF of more pixels than are held at once
+    level. A photograph of more pixels than are held at once
     (:func:`~mmseg_heritage.images.image_files.max_pixels`) is read in parts; its maps are tiled
     TIFFs, and its overlay is a small JPEG.
 

@@ -85,7 +85,6 @@ class _PredictedRows:
 
     Attributes:
         done: Number of rows that an earlier command has predicted.
-        unread: What could not be read, in words.
     """
 
     def __init__(
@@ -97,11 +96,13 @@ class _PredictedRows:
     ) -> None:
         self._folder, self._shape = folder, shape
         self._files = {level: folder / f"{level}.rows" for level in levels}
-        self.done, self.unread = 0, list[str]()
+        self.done = 0
+        self._unread: dict[str, None] = {}  # an ordered set
         if self._is_of(job):
             sizes = [file.stat().st_size for file in self._files.values()]
             self.done = min(sizes) // shape[1]
-            self.unread = json.loads((folder / "unread.json").read_text(encoding="utf-8"))
+            texts = json.loads((folder / "unread.json").read_text(encoding="utf-8"))
+            self._unread = dict.fromkeys(texts)
         else:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -113,6 +114,11 @@ class _PredictedRows:
         for file in self._files.values():
             with file.open("r+b") as opened:
                 opened.truncate(self.done * shape[1])
+
+    @property
+    def unread(self) -> list[str]:
+        """What could not be read, in words."""
+        return list(self._unread)
 
     def _is_of(self, job: Mapping[str, Any]) -> bool:
         try:
@@ -139,9 +145,9 @@ class _PredictedRows:
             rows = slice(max(part.rows.start - band.start, 0), part.rows.stop - band.start)
             for map_ in ids.values():
                 map_[rows, part.columns] = IGNORE_INDEX
-        new = [str(part) for part in parts if str(part) not in self.unread]
-        if new:
-            self.unread += new
+        new = dict.fromkeys(map(str, parts))
+        if not new.keys() <= self._unread.keys():
+            self._unread |= new
             write_json(self._folder / "unread.json", self.unread)
         for level, file in self._files.items():
             with file.open("ab") as opened:

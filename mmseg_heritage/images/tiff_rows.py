@@ -17,7 +17,7 @@ from mmseg_heritage.images.photograph_rows import RESAVE, PhotographRows, Unread
 from mmseg_heritage.images.photographs import srgb_of
 
 _FROM_BELOW, _FROM_THE_RIGHT = (3, 4, 7, 8), (2, 3, 6, 7)  # orientations
-_MAX_SEGMENT = 1 << 26  # pixels of a tile or strip, which is decoded whole
+_MAX_SEGMENT = 1 << 25  # pixels of a tile or strip, which is decoded whole
 _LEAST_ROWS = 64  # that are decoded at a time
 
 

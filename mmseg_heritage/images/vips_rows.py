@@ -13,6 +13,7 @@ from mmseg_heritage.images.photograph_rows import RESAVE, PhotographRows, Unread
 from mmseg_heritage.images.photographs import srgb_of
 
 _MODES = {1: ("L", 1), 2: ("L", 1), 3: ("RGB", 3), 4: ("RGB", 3)}  # by the number of channels
+_LOADERS = {"PNG": "pngload", "JPEG": "jpegload"}
 _ROWS = 128  # decoded at a time; libvips reads PNG in multiples of 16
 _INTERPRETATIONS = ("b-w", "srgb", "rgb", "rgb16", "grey16")
 
@@ -41,7 +42,8 @@ class VipsRows(PhotographRows):
                 f"install pyvips[binary]); or {RESAVE}",
                 "too large",
             ) from error
-        self._vips, self._path, self._unread = pyvips, path, list[UnreadPart]()
+        self._vips, self._path, self._format = pyvips, path, image_format
+        self._unread: list[UnreadPart] = []
         with faults_of(self.label), path.open("rb", 0) as file:
             self._metadata = pixels_only(file, image_format)[1]
         self._held: tuple[int, np.ndarray] | None = None
@@ -67,9 +69,10 @@ class VipsRows(PhotographRows):
 
     def _open(self) -> None:
         try:
-            self._image: Any = self._vips.Image.new_from_file(
-                str(self._path), access="sequential", fail_on="truncated"
-            )
+            # The loader by name: the general one decides by the content, and takes what a file's
+            # name has in brackets for options.
+            load = getattr(self._vips.Image, _LOADERS[self._format])
+            self._image: Any = load(str(self._path), access="sequential", fail_on="truncated")
         except self._vips.Error as error:
             raise ImageFault(
                 f"{self.label}: the image is truncated or damaged ({_reason(error)}); copy it again"
@@ -86,7 +89,7 @@ class VipsRows(PhotographRows):
     def _decoded(self, start: int, stop: int) -> np.ndarray:
         """Decodes rows, which are black from where the file is damaged on."""
         black = np.zeros((stop - start, self.shape[1], 3), np.uint8)
-        if self._unread:
+        if any(start >= part.rows.start for part in self._unread):
             return black
         if start < self._next:
             self._open()
@@ -107,5 +110,5 @@ class VipsRows(PhotographRows):
 
 
 def _reason(error: Exception) -> str:
-    """Returns the first line of what libvips says."""
+    """Returns what libvips says, in one line."""
     return " ".join(str(getattr(error, "detail", error)).split())[:200]

@@ -11,8 +11,9 @@ from torch import Tensor
 
 from mmseg_heritage.datasets.transforms.geometry import interpolation
 
-# Rows of a result that are made at a time: each costs as many products as there are.
-_ROWS = 16
+# Rows of a result that are made at a time, each of which costs as many products as there are; fewer
+# where these need more pixels of the image than that.
+_ROWS, _PIXELS = 16, 1 << 22
 
 
 class ImageRows(Protocol):
@@ -87,8 +88,10 @@ class ResizedRows:
         if (height, width) == self.shape:
             return self._image.rows(start, stop)
         found = np.empty((stop - start, self.shape[1], 3), np.uint8)
-        for low in range(start, stop, _ROWS):
-            high = min(low + _ROWS, stop)
+        read = width * height / self.shape[0]  # pixels of the image for a row of the result
+        at_a_time = min(max(int(_PIXELS / read), 1), _ROWS)
+        for low in range(start, stop, at_a_time):
+            high = min(low + at_a_time, stop)
             weights, first = _row_weights(height, self.shape[0], low, high)
             part = self._image.rows(first, first + weights.shape[1]).astype(np.float32)
             narrow = cv2.resize(
