@@ -126,6 +126,50 @@ def test_a_broken_photograph_does_not_stop_the_others(tiny_run, photographs, tmp
     assert not list((tmp_path / "out").glob("*broken*"))
 
 
+def test_what_the_system_refuses_does_not_stop_the_others(tiny_run, photographs, tmp_path, capsys):
+    long = photographs / f"{'a' * 245}.png"  # the names of its results are too long
+    shutil.copy(photographs / "sample_0000.png", long)
+    assert main(command(tiny_run, photographs, tmp_path / "out")) == 2
+    error = capsys.readouterr().err
+    assert "1 of 4 photographs could not be predicted; the results of the others are in" in error
+    assert "File name too long; give a shorter name" in error
+    assert len(list((tmp_path / "out").glob("*.json"))) == 3
+
+
+def test_a_page_is_chosen_and_that_there_are_others_is_said(
+    tiny_run, photographs, tmp_path, capsys
+):
+    first, second = Image.new("RGB", (33, 71), "red"), Image.new("RGB", (20, 10))
+    first.save(photographs / "pages.tif", save_all=True, append_images=[second])
+    for page, size in (("1", (33, 71)), ("2", (20, 10))):
+        out = tmp_path / page
+        assert main(command(tiny_run, photographs / "pages.tif", out, "--page", page)) == 0
+        content = json.loads((out / "pages.json").read_text())
+        assert (content["width"], content["height"]) == size
+        assert f"2 pages, of which page {page} is predicted" in capsys.readouterr().out
+    assert main(command(tiny_run, photographs, tmp_path / "3", "--page", "0")) == 2
+    assert "pages are counted from 1" in capsys.readouterr().err
+
+
+def test_the_same_command_goes_on_with_what_is_missing(tiny_run, photographs, tmp_path, capsys):
+    arguments = command(tiny_run, photographs, tmp_path / "out")
+    assert main(arguments) == 0
+    before = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    (tmp_path / "out" / "gray.json").unlink()
+    assert main(arguments) == 0
+    assert "2 of 3 photographs were predicted before" in capsys.readouterr().out
+    after = {path: path.stat().st_mtime_ns for path in (tmp_path / "out").iterdir()}
+    changed = {path.name for path in before if before[path] != after[path]}
+    assert {name.partition("_")[0].partition(".")[0] for name in changed} == {"gray"}
+    with Image.open(photographs / "gray.tif") as image:  # another photograph of this name
+        image.point(lambda level: 255 - level).save(photographs / "gray.tif")
+    assert main(arguments) == 2
+    error = capsys.readouterr().err
+    assert "results are already there, of other photographs, another checkpoint or other" in error
+    assert "gray.json" in error
+    assert "sample_0000.json" not in error
+
+
 def test_what_of_a_folder_is_not_read_is_counted(tiny_run, photographs, tmp_path, capsys):
     for name in ("a.HEIC", "b.heic", "c.NEF"):
         (photographs / name).touch()
