@@ -13,7 +13,7 @@ from mmseg_heritage.runs.config.config_files import config_folder
 from mmseg_heritage.runs.resume import latest_checkpoint
 from mmseg_heritage.sample_set import make_sample_set
 from mmseg_heritage.utils.progress import progress_bar
-from mmseg_heritage.utils.tables import plain_table
+from mmseg_heritage.visualization.report.report_text import console_summary
 
 CONFIG = "quickstart_artefact.py"
 NUM_IMAGES, SIZE = 320, 160  # many small pictures teach more in minutes than few large ones
@@ -57,14 +57,10 @@ def quickstart(data_root: Path, work_dir: Path) -> None:
 def _report(metrics: Path, pictures: Path, data_root: Path, seconds: float) -> str:
     """Sets the model's scores beside those of calling everything Clean."""
     scores = load_metrics(metrics)
-    rows = [
-        [key, *(f"{scores[part][key]:.1f}" for part in ("overall", "all_clean"))]
-        for key in ("damage_IoU", "binary_mIoU", "mIoU")
-    ]
     return "\n".join(
         [
             "",
-            plain_table(["held-out test images, percent", "model", "all Clean"], rows),
+            console_summary(scores, "held-out test images, percent"),
             "",
             f"scores:    {metrics}",
             f"pictures:  {pictures} ({scores['images']} images: input, ground truth, prediction)",

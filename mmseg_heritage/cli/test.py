@@ -40,7 +40,9 @@ def run(args: argparse.Namespace) -> None:
     require_stack()
     config, checkpoint, _ = split_inputs(args)
     from mmseg_heritage.apis.testing import test
+    from mmseg_heritage.evaluation.summary import load_metrics
     from mmseg_heritage.evaluation.tested_runs import FIGURES_FOLDER
+    from mmseg_heritage.visualization.report.report_text import console_summary
 
     metrics = test(
         checkpoint,
@@ -55,6 +57,8 @@ def run(args: argparse.Namespace) -> None:
         **shared_options(args),
     )
     if is_main_process():
+        content = load_metrics(metrics)
+        print(console_summary(content, f"{content['images']} test images, percent"))
         print(f"scores: {metrics}")
         for name, folder in (("pictures", args.show_dir), ("class maps", args.out)):
             if folder:

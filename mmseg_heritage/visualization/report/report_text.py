@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from mmseg_heritage.evaluation.comparing.comparison_tables import verdict
+from mmseg_heritage.utils.tables import plain_table
 
 _MEANINGS = {
     "damage_IoU": (
@@ -96,6 +97,14 @@ def findings(content: Mapping[str, Any]) -> list[str]:
         content: Content of ``metrics.json``.
     """
     sentences = []
+    for key, name in (("binary_mIoU", "mean IoU of Clean and Damage"), ("mIoU", "mean IoU")):
+        value, clean = content["overall"].get(key), (content["all_clean"] or {}).get(key)
+        if value is not None and clean is not None and value <= clean:
+            sentences.append(
+                f"OF NO USE YET: the {name}, {value:.1f} %, is not above that of calling every "
+                f"pixel Clean, {clean:.1f} %."
+            )
+            break
     damage = content["levels"].get("binary", {}).get("per_class", {}).get("Damage", {})
     if damage.get("recall") is not None and damage.get("precision") is not None:
         sentences.append(
@@ -113,6 +122,27 @@ def findings(content: Mapping[str, Any]) -> list[str]:
     if absent:
         sentences.append(f"Not in the labels, so not tested: {', '.join(absent)}.")
     return sentences
+
+
+def console_summary(content: Mapping[str, Any], title: str) -> str:
+    """Sets the main scores beside those of calling everything Clean, and says what is missed.
+
+    Args:
+        content: Content of ``metrics.json``.
+        title: Of the first column.
+    """
+    parts = ["overall", *(["all_clean"] if content["all_clean"] else [])]
+    rows = [
+        [key, *(_percent(content[part].get(key)) for part in parts)]
+        for key in ("damage_IoU", "binary_mIoU", "mIoU", "mclDice")
+        if content["overall"].get(key) is not None
+    ]
+    header = [title, "model", "all Clean"][: 1 + len(parts)]
+    return "\n".join([plain_table(header, rows), *findings(content)])
+
+
+def _percent(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f}"
 
 
 def compared_findings(content: Mapping[str, Any]) -> list[str]:

@@ -5,6 +5,7 @@ import pytest
 from mmseg_heritage.evaluation.summary import summarize
 from mmseg_heritage.visualization.report.report_text import (
     compared_findings,
+    console_summary,
     findings,
     headlines,
     plain_definitions,
@@ -36,6 +37,27 @@ def test_findings_name_what_is_missed_rare_or_absent(random_counts):
     assert any("Never found" in line and line.endswith(": Cracks.") for line in text)
     assert any("says little" in line and "Dust" in line for line in text)
     assert any("not tested" in line and line.endswith(": Hair.") for line in text)
+
+
+def test_a_model_that_is_no_better_than_calling_everything_clean_is_called_that(random_counts):
+    counts = random_counts(images=24, classes=("Clean", "Cracks", "Hair"))
+    good = console_summary(summarize(counts), "24 images")
+    assert "OF NO USE" not in good
+    assert "all Clean" in good.splitlines()[0]
+    confusion = counts.confusion.copy()
+    confusion[:, :, 2] += confusion[:, :, :2].sum(axis=2)
+    confusion[:, :, :2] = 0  # all is hair
+    content = summarize(type(counts)(**{**vars(counts), "confusion": confusion}))
+    clean = content["all_clean"]["mIoU"]
+    text = findings(content)[0]
+    assert text.startswith("OF NO USE YET: the mean IoU, ")
+    assert f"pixel Clean, {clean:.1f} %." in text
+    assert text in console_summary(content, "24 images")
+
+
+def test_a_model_without_clean_has_nothing_beside_it(random_counts):
+    content = summarize(random_counts(images=24, classes=("Cracks", "Hair")))
+    assert "all Clean" not in console_summary(content, "24 images")
 
 
 @pytest.mark.parametrize(
