@@ -9,7 +9,14 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_heritage.apis.predicting_large import predict_large
-from mmseg_heritage.apis.prediction_files import MadeWith, is_done, result_file, write_prediction
+from mmseg_heritage.apis.prediction_files import (
+    MadeWith,
+    is_done,
+    result_file,
+    unread_of,
+    unread_problem,
+    write_prediction,
+)
 from mmseg_heritage.errors import InputError, system_message
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files
 from mmseg_heritage.images.large_photographs import large_photograph, page_count
@@ -17,6 +24,7 @@ from mmseg_heritage.inference.predictor import thinnest_line
 from mmseg_heritage.runs.config.config_files import find_config
 from mmseg_heritage.runs.load_predictor import Predictor
 from mmseg_heritage.runs.prepare import output_folder
+from mmseg_heritage.utils.files import sha256
 from mmseg_heritage.utils.progress import progress_bar
 
 _SHRUNK = 1.05  # a smaller factor is not worth a word
@@ -79,6 +87,9 @@ def predict(
     done = [] if overwrite else _done(out, files, made_with)
     work = _Work(predictor, out, made_with, page)
     work.problems += clashes
+    for file in done:
+        unread = unread_of(file, out)
+        work.incomplete += [unread_problem(file, unread)] if unread else []
     work.run([file for file in files if file not in done])
     if done:
         print(
@@ -166,8 +177,9 @@ class _Work:
             print(f"{file}: {pages} pages, of which page {self._page} is predicted (--page)")
 
     def _small(self, file: Path) -> None:
+        before = sha256(file)
         found = self._predictor(file, self._page)
-        self.written.append(write_prediction(found, file, self._out, self._made_with))
+        self.written.append(write_prediction(found, file, self._out, before, self._made_with))
         self.thinnest_lines.append(found.thinnest_line)
 
     def _large(self, file: Path) -> None:

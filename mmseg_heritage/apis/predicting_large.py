@@ -11,10 +11,10 @@ from typing import Any
 
 import numpy as np
 
-from mmseg_heritage.apis.prediction_files import write_pictures, write_record
+from mmseg_heritage.apis.prediction_files import unread_problem, write_pictures, write_record
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.large_maps import sampled, write_large_class_map
-from mmseg_heritage.images.photograph_rows import PhotographRows
+from mmseg_heritage.images.photograph_rows import PhotographRows, UnreadPart
 from mmseg_heritage.inference.predictor import BasePredictor, Prediction
 from mmseg_heritage.inference.row_sources import ResizedRows
 from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX
@@ -54,7 +54,8 @@ def predict_large(
         InputError: If the model cannot be run on parts, or there is too little room on the disk.
     """
     levels = [FINE_LEVEL, *predictor.levels]
-    job = {"image_sha256": sha256(photograph), "made_with": made_with, "levels": levels}
+    image_sha256 = sha256(photograph)
+    job = {"image_sha256": image_sha256, "made_with": made_with, "levels": levels}
     rows = _PredictedRows(out / f".{photograph.stem}.unfinished", job, levels, image.shape)
     for band, ids in predictor.bands(image, image.label, rows.done):
         rows.append(band, ids, image)
@@ -63,15 +64,9 @@ def predict_large(
     _write_maps(found, photograph, out, image)
     _write_small_pictures(found, photograph, out)
     more = {"unread_parts": len(rows.unread), "unread": rows.unread[:_LISTED]}
-    written = write_record(found, photograph, out, made_with, more)
-    problem = ""
-    if rows.unread:
-        others = f", and {len(rows.unread) - 3} more" if len(rows.unread) > 3 else ""
-        problem = (
-            f"{photograph}: not read: {'; '.join(rows.unread[:3])}{others}; there the map is 255"
-        )
+    written = write_record(found, photograph, out, image_sha256, made_with, more)
     rows.remove()
-    return written, problem
+    return written, unread_problem(photograph, rows.unread) if rows.unread else ""
 
 
 class _PredictedRows:
@@ -97,12 +92,9 @@ class _PredictedRows:
         self._folder, self._shape = folder, shape
         self._files = {level: folder / f"{level}.rows" for level in levels}
         self.done = 0
-        self._unread: dict[str, None] = {}  # an ordered set
+        self._unread: list[list[Any]] = []  # first row, row after the last, columns alike, reason
         if self._is_of(job):
-            sizes = [file.stat().st_size for file in self._files.values()]
-            self.done = min(sizes) // shape[1]
-            texts = json.loads((folder / "unread.json").read_text(encoding="utf-8"))
-            self._unread = dict.fromkeys(texts)
+            self.done = min(self._sizes()) // shape[1]
         else:
             shutil.rmtree(folder, ignore_errors=True)
             folder.mkdir(parents=True)
@@ -118,14 +110,24 @@ class _PredictedRows:
     @property
     def unread(self) -> list[str]:
         """What could not be read, in words."""
-        return list(self._unread)
+        return [
+            str(UnreadPart(slice(top, bottom), slice(left, right), reason))
+            for top, bottom, left, right, reason in self._unread
+        ]
+
+    def _sizes(self) -> list[int]:
+        return [file.stat().st_size for file in self._files.values()]
 
     def _is_of(self, job: Mapping[str, Any]) -> bool:
+        """Whether the folder holds rows of a job, with what could not be read before."""
         try:
             content = json.loads((self._folder / "job.json").read_text(encoding="utf-8"))
-        except (OSError, ValueError):
+            unread = json.loads((self._folder / "unread.json").read_text(encoding="utf-8"))
+            self._unread = [[*map(int, part[:4]), str(part[4])] for part in unread]
+            fits = max(self._sizes()) <= self._shape[0] * self._shape[1]
+        except (OSError, ValueError, TypeError, IndexError, KeyError):
             return False
-        return bool(content == job) and all(file.is_file() for file in self._files.values())
+        return bool(content == job) and fits
 
     def _check_room(self, maps: int) -> None:
         """Refuses to begin where the rows and the maps would not find room."""
@@ -139,19 +141,38 @@ class _PredictedRows:
             )
 
     def append(self, band: slice, ids: Mapping[str, np.ndarray], image: PhotographRows) -> None:
-        """Adds a band of rows; what could not be read there becomes 255."""
+        """Adds a band of rows; what could not be read there becomes 255.
+
+        Raises:
+            InputError: If another command writes to the same files.
+        """
+        if set(self._sizes()) != {band.start * self._shape[1]}:
+            raise InputError(
+                f"{image.label}: another command predicts it into {self._folder.parent}; wait for "
+                "it, or choose another --out"
+            )
         parts = [p for p in image.unread if p.rows.start < band.stop and p.rows.stop > band.start]
         for part in parts:
             rows = slice(max(part.rows.start - band.start, 0), part.rows.stop - band.start)
             for map_ in ids.values():
                 map_[rows, part.columns] = IGNORE_INDEX
-        new = dict.fromkeys(map(str, parts))
-        if not new.keys() <= self._unread.keys():
-            self._unread |= new
-            write_json(self._folder / "unread.json", self.unread)
+        self._note(parts)
         for level, file in self._files.items():
             with file.open("ab") as opened:
                 opened.write(np.ascontiguousarray(ids[level]).tobytes())
+
+    def _note(self, parts: Sequence[UnreadPart]) -> None:
+        """Keeps what could not be read, but for what lies in a part that is known."""
+        known = len(self._unread)
+        last = [part for part in self._unread if part[2] == 0 and part[3] == self._shape[1]]
+        found = {(part[0], part[2]) for part in self._unread}
+        for part in parts:
+            place = [part.rows.start, part.rows.stop, part.columns.start, part.columns.stop]
+            is_within = any(p[0] <= place[0] and place[1] <= p[1] for p in last)
+            if not is_within and (place[0], place[2]) not in found:
+                self._unread.append([*place, part.reason])
+        if len(self._unread) > known:
+            write_json(self._folder / "unread.json", self._unread)
 
     def maps(self) -> dict[str, np.ndarray]:
         """Returns the maps, uint8 (H, W), mapped from the files."""

@@ -3,11 +3,12 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.formats import READ_FORMATS
 from mmseg_heritage.images.writing import write_class_map, write_image
 from mmseg_heritage.inference.predictor import Prediction
@@ -16,6 +17,7 @@ from mmseg_heritage.version import __version__
 from mmseg_heritage.visualization.figures.panels import panel, tint
 
 SCHEMA = "mmseg_heritage/prediction/3"
+_MAX_JPEG_SIDE = 65500
 
 
 @dataclass(frozen=True)
@@ -73,18 +75,45 @@ def is_done(photograph: Path, out: Path, made_with: Mapping[str, Any]) -> bool:
     )
 
 
+def unread_of(photograph: Path, out: Path) -> list[str]:
+    """Returns what could not be read of a photograph that is done, in words."""
+    content = json.loads(result_file(photograph, out).read_text(encoding="utf-8"))
+    return [str(part) for part in content.get("unread") or ()]
+
+
+def unread_problem(photograph: Path, unread: Sequence[str]) -> str:
+    """Says what could not be read of a photograph."""
+    others = f", and {len(unread) - 3} more" if len(unread) > 3 else ""
+    return f"{photograph}: not read: {'; '.join(unread[:3])}{others}; there the map is 255"
+
+
 def write_prediction(
-    found: Prediction, photograph: Path, out: Path, made_with: Mapping[str, Any]
+    found: Prediction, photograph: Path, out: Path, image_sha256: str, made_with: Mapping[str, Any]
 ) -> Path:
-    """Writes the files of one photograph; returns the JSON file."""
+    """Writes the files of one photograph.
+
+    Args:
+        found: What was found.
+        photograph: Its file.
+        out: Where to write.
+        image_sha256: Hash of the file before it was read.
+        made_with: As :meth:`MadeWith.content`.
+
+    Returns:
+        The JSON file.
+
+    Raises:
+        InputError: If the photograph has changed since.
+    """
     name = photograph.stem
     write_class_map(out / f"{name}_classes.png", found.class_map, found.palette, found.mask_values)
     for level, ids in found.level_maps.items():
         write_class_map(out / f"{name}_{level}.png", ids, found.groups[level].colors)
     # As PNG, the overlay of a JPEG photograph would be several times as large as that.
     is_jpeg = photograph.suffix.lower() in READ_FORMATS["JPEG"]
+    is_jpeg &= max(found.class_map.shape) <= _MAX_JPEG_SIDE
     write_pictures(found, name, out, ".jpg" if is_jpeg else ".png")
-    return write_record(found, photograph, out, made_with, {})
+    return write_record(found, photograph, out, image_sha256, made_with, {})
 
 
 def write_pictures(found: Prediction, name: str, out: Path, suffix: str) -> None:
@@ -100,15 +129,18 @@ def write_record(
     found: Prediction,
     photograph: Path,
     out: Path,
+    image_sha256: str,
     made_with: Mapping[str, Any],
     more: Mapping[str, Any],
 ) -> Path:
-    """Writes the JSON file of a photograph, with ``more`` in it, and returns it."""
+    """Writes the JSON file of a photograph, with ``more`` in it; see :func:`write_prediction`."""
+    if sha256(photograph) != image_sha256:
+        raise InputError(f"{photograph}: was changed while it was predicted; predict it again")
     height, width = found.class_map.shape
     content = {
         "schema": SCHEMA,
         "image": str(photograph),
-        "image_sha256": sha256(photograph),
+        "image_sha256": image_sha256,
         "made_with": made_with,
         "width": width,
         "height": height,

@@ -200,7 +200,8 @@ def _check_layout(page: Any, label: str) -> None:
         and page.dtype in (np.uint8, np.uint16)
         and page.bitspersample in (8, 16)
         and page.axes in ("YX", "YXS", "SYX")
-        and _MODES[int(page.photometric)][1] <= page.samplesperpixel <= _MAX_CHANNELS
+        and _MODES[int(page.photometric)][1] + len(page.extrasamples) <= page.samplesperpixel
+        and page.samplesperpixel <= _MAX_CHANNELS
         # A tile, which is decoded whole, may reach beyond the image, but not far.
         and (not page.is_tiled or page.tilewidth * page.tilelength <= page.size + (1 << 24))
     )
@@ -234,7 +235,10 @@ def _tiff_pixels(page: Any, file: BinaryIO, label: str, orientation: int) -> np.
                 f"'imagecodecs' package; {_INSTALL}"
             )
         return pixels
-    check_inflation(page, file)
+    if int(page.compression) in _DEFLATE:
+        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+            file.seek(offset)
+            check_inflation(page, file.read(count))
     return page.asarray(maxworkers=1)
 
 
@@ -243,27 +247,36 @@ def has_codec(page: Any) -> bool:
     return int(page.compression) in _OWN_CODECS or find_spec("imagecodecs") is not None
 
 
-def check_inflation(page: Any, file: BinaryIO) -> None:
-    """Refuses strips that inflate to more than they should: zlib would take any memory for them.
+def part_bytes(page: Any) -> int:
+    """Returns how many bytes the pixels of a tile or strip are."""
+    rows, width = min(page.rowsperstrip, page.imagelength), page.imagewidth
+    if page.is_tiled:
+        rows, width = page.tilelength, page.tilewidth
+    samples = 1 if page.axes == "SYX" else page.samplesperpixel
+    return int(rows * width * samples * page.dtype.itemsize)
+
+
+def check_inflation(page: Any, content: bytes) -> None:
+    """Refuses a part that inflates to more than it should: zlib would take any memory for it.
+
+    Args:
+        page: Of the part.
+        content: The part as it is stored.
 
     Raises:
-        ValueError: If there is one.
+        ValueError: If it holds more.
     """
-    if int(page.compression) not in _DEFLATE:
+    expected = part_bytes(page)
+    if int(page.compression) not in _DEFLATE or len(content) * _MAX_INFLATION <= max(
+        _FREE_INFLATION, expected
+    ):
         return
-    expected = page.size * page.dtype.itemsize
-    if page.is_tiled:
-        expected = page.tilewidth * page.tilelength * page.samplesperpixel * page.dtype.itemsize
-    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
-        if count * _MAX_INFLATION <= max(_FREE_INFLATION, expected):
-            continue
-        file.seek(offset)
-        stream, content, size = zlib.decompressobj(), file.read(count), 0
-        while content and size <= expected:
-            size += len(stream.decompress(content, 1 << 20))
-            content = stream.unconsumed_tail
-        if size > expected:
-            raise ValueError(f"a strip holds more than {expected} bytes")
+    stream, size = zlib.decompressobj(), 0
+    while content and size <= expected:
+        size += len(stream.decompress(content, 1 << 20))
+        content = stream.unconsumed_tail
+    if size > expected:
+        raise ValueError(f"a part of it holds more than {expected} bytes")
 
 
 def _opencv_pixels(file: BinaryIO, image_format: str) -> np.ndarray | None:

@@ -42,7 +42,8 @@ _LOSSY_COMPRESSIONS = ("jpeg", "tiff_jpeg", "webp")  # of a TIFF
 # Of the upright image, down and across, before it is transposed where the orientation is over 4.
 _FLIPS = {1: (1, 1), 2: (1, -1), 3: (-1, -1), 4: (-1, 1),
           5: (1, 1), 6: (1, -1), 7: (-1, -1), 8: (-1, 1)}  # fmt: skip
-_ORIENTATION, _SUBFILE_TYPE = 274, 254  # tags of a TIFF; type 1 is a smaller copy of another page
+# Tags of a TIFF; the first bit of the type says that this is a smaller copy of another page.
+_ORIENTATION, _SUBFILE_TYPE, _PROFILE = 274, 254, 34675
 
 Source = str | Path | bytes
 """An image file: its path, or its content."""
@@ -274,9 +275,14 @@ def _seek_photograph(image: Image.Image, page: int) -> None:
     """Goes to a page of a TIFF, counting those that are no previews; EOFError if there is none."""
     if not isinstance(image, TiffImagePlugin.TiffImageFile):
         return
-    while image.tag_v2.get(_SUBFILE_TYPE) == 1 or page > 1:
-        page -= image.tag_v2.get(_SUBFILE_TYPE) != 1
+    while _is_preview(image) or page > 1:
+        page -= not _is_preview(image)
         image.seek(image.tell() + 1)
+
+
+def _is_preview(page: TiffImagePlugin.TiffImageFile) -> bool:
+    kind = page.tag_v2.get(_SUBFILE_TYPE)
+    return isinstance(kind, int) and bool(kind & 1)
 
 
 def _metadata_of(image: Image.Image, found: Metadata | None) -> Metadata:
@@ -290,7 +296,10 @@ def _metadata_of(image: Image.Image, found: Metadata | None) -> Metadata:
         orientation = orientation_of(info.get("exif", b""), info.get("xmp", b""))
         if isinstance(image, TiffImagePlugin.TiffImageFile):
             orientation = legal_orientation(image.tag_v2.get(_ORIENTATION), orientation)
-        found = Metadata(orientation, info.get("icc_profile"))
+            # Of this page: Pillow keeps the profile of the first one where another has none.
+            profile = image.tag_v2.get(_PROFILE)
+            info["icc_profile"] = profile if isinstance(profile, bytes) else b""
+        found = Metadata(orientation, info.get("icc_profile") or None)
     if isinstance(image, TiffImagePlugin.TiffImageFile):
         exif = image.getexif()
         for tag in list(exif):

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
 
 from PIL import Image
 
-from mmseg_heritage.images.deep_images import tiff_layout
 from mmseg_heritage.images.formats import HEAD_BYTES, format_of, is_raw
 from mmseg_heritage.images.image_files import MAX_SIDE, PILLOW_LIMIT_LIFTED, max_pixels
+from mmseg_heritage.images.metadata import pixels_only
 from mmseg_heritage.images.photograph_rows import PhotographRows
 from mmseg_heritage.images.tiff_rows import TiffRows
 from mmseg_heritage.images.vips_rows import VipsRows
@@ -50,10 +51,16 @@ def _format(path: Path) -> str | None:
 
 
 def _size(path: Path, image_format: str, page: int) -> tuple[int, int]:
-    with path.open("rb") as file:
-        if image_format == "TIFF":
-            return tiff_layout(file, str(path), page).size
-        with PILLOW_LIMIT_LIFTED, Image.open(file, formats=(image_format,)) as image:
+    if image_format == "TIFF":
+        import tifffile
+
+        with tifffile.TiffFile(path) as tiff:
+            pictures = (picture for picture in tiff.pages if not picture.is_reduced)
+            found = next(islice(pictures, page - 1, None))
+            return int(found.imagewidth), int(found.imagelength)
+    with path.open("rb", 0) as file:
+        pixels = pixels_only(file, image_format)[0]  # without texts, which Pillow may refuse
+        with PILLOW_LIMIT_LIFTED, Image.open(pixels, formats=(image_format,)) as image:
             return image.size
 
 

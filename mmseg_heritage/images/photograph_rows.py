@@ -37,7 +37,48 @@ class UnreadPart:
         )
 
 
-class PhotographRows(ABC):
+class RowBlocks(ABC):
+    """An image of which rows are made in blocks, the last two of which are held.
+
+    Attributes:
+        shape: Height and width in pixels.
+    """
+
+    shape: tuple[int, int]
+
+    def __init__(self) -> None:
+        self._blocks: dict[int, np.ndarray] = {}  # first row -> pixels
+
+    def rows(self, start: int, stop: int) -> np.ndarray:
+        """Returns some rows, uint8 (stop - start, W, 3), RGB."""
+        stop = min(stop, self.shape[0])
+        found = np.empty((stop - start, self.shape[1], 3), np.uint8)
+        row = start
+        while row < stop:
+            first, end = self._block_of(row)
+            if first not in self._blocks:
+                if len(self._blocks) > 1:  # before more memory is asked for
+                    del self._blocks[next(iter(self._blocks))]
+                self._blocks[first] = self._made(first, end)
+            end = min(end, stop)
+            found[row - start : end - start] = self._blocks[first][row - first : end - first]
+            row = end
+        return found
+
+    @abstractmethod
+    def again(self) -> RowBlocks:
+        """Returns another reader of the image, so that each reads from the top down."""
+
+    @abstractmethod
+    def _block_of(self, row: int) -> tuple[int, int]:
+        """Returns the first row of the block that a row is in, and the one after the last."""
+
+    @abstractmethod
+    def _made(self, start: int, stop: int) -> np.ndarray:
+        """Returns the rows of a block, uint8 (stop - start, W, 3), RGB."""
+
+
+class PhotographRows(RowBlocks):
     """A photograph as 8-bit sRGB, of which a few rows are read at a time.
 
     Attributes:
@@ -48,8 +89,12 @@ class PhotographRows(ABC):
     """
 
     label: str
-    shape: tuple[int, int]
     resolution: tuple[float, float, int] | None = None
+
+    def __init__(self) -> None:
+        super().__init__()
+        self._unread: dict[tuple[int, int], UnreadPart] = {}  # first row and column -> part
+        self._readers: list[PhotographRows] = []
 
     def __enter__(self) -> PhotographRows:
         return self
@@ -58,29 +103,25 @@ class PhotographRows(ABC):
         self.close()
 
     @property
-    @abstractmethod
     def unread(self) -> list[UnreadPart]:
-        """What could not be decoded so far."""
+        """What could not be decoded so far, by this reader and those of :meth:`again`."""
+        return list(self._unread.values())
 
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Returns some rows of the upright photograph, uint8 (stop - start, W, 3), RGB."""
-        stop = min(stop, self.shape[0])
-        found = np.empty((stop - start, self.shape[1], 3), np.uint8)
-        row = start
-        while row < stop:
-            first, part = self._rows_around(row)
-            end = min(first + len(part), stop)
-            found[row - start : end - start] = part[row - first : end - first]
-            row = end
-        return found
+    def again(self) -> PhotographRows:
+        """Returns another reader of the same photograph, which is closed with this one."""
+        reader = self._opened_again()
+        reader._unread = self._unread
+        self._readers.append(reader)
+        return reader
 
     @abstractmethod
-    def _rows_around(self, row: int) -> tuple[int, np.ndarray]:
-        """Returns the first row, and the pixels, of the rows that are decoded with a row."""
+    def _opened_again(self) -> PhotographRows:
+        """Opens the file once more."""
 
-    @abstractmethod
     def close(self) -> None:
         """Closes the file."""
+        for reader in self._readers:
+            reader.close()
 
 
 @contextmanager
@@ -88,9 +129,11 @@ def faults_of(label: str) -> Iterator[None]:
     """Names the file in what goes wrong while it is opened."""
     try:
         yield
+    except ImageFault:
+        raise
     except InputError as error:
         raise ImageFault(error.summary, "mode") from error
-    except (OSError, ValueError) as error:
+    except Exception as error:  # libraries raise nearly everything: TypeError, OverflowError, ...
         raise ImageFault(
             f"{label}: the image is truncated or damaged ({error}); copy it again", "truncated"
         ) from error

@@ -10,51 +10,58 @@ from typing import Any
 
 import numpy as np
 
-from mmseg_heritage.images.deep_images import check_inflation, colors_of, has_codec, tiff_page
+from mmseg_heritage.images.deep_images import (
+    check_inflation,
+    colors_of,
+    has_codec,
+    part_bytes,
+    tiff_page,
+)
 from mmseg_heritage.images.image_files import ImageFault, write_turned
 from mmseg_heritage.images.metadata import legal_orientation
 from mmseg_heritage.images.photograph_rows import RESAVE, PhotographRows, UnreadPart, faults_of
 from mmseg_heritage.images.photographs import srgb_of
 
 _FROM_BELOW, _FROM_THE_RIGHT = (3, 4, 7, 8), (2, 3, 6, 7)  # orientations
-_MAX_SEGMENT = 1 << 25  # pixels of a tile or strip, which is decoded whole
+_MAX_PART = 1 << 25  # pixels of a tile or strip, which is decoded whole
+_MAX_BLOCK = 1 << 27  # pixels that are decoded at a time
+_MOST_BYTES = 2  # of a compressed part, for each byte of its pixels
+_MAX_RESOLUTION = 1e6
 _LEAST_ROWS = 64  # that are decoded at a time
 
 
 class TiffRows(PhotographRows):
     """The photograph in a TIFF, as 8-bit sRGB, a few rows at a time.
 
-    One row of tiles, or some strips, are held in 3 bytes a pixel. What cannot be decoded is black,
-    and listed in :attr:`unread`.
+    Two rows of tiles, or twice some strips, are held in 3 bytes a pixel, and one more while it is
+    decoded. What cannot be decoded is black, and listed in :attr:`unread`.
 
     Args:
         path: Of a TIFF or BigTIFF, tiled or in strips, of gray, RGB or CMYK with 8 or 16 bits.
         page: Which of its pages that are no previews, from 1.
 
     Raises:
-        ImageFault: If it is none of these, its rows cannot be decoded one after the other, or most
-            of its pixels are missing.
+        ImageFault: If it is none of these, a few of its rows cannot be decoded without many others,
+            or most of its pixels are missing.
     """
 
     def __init__(self, path: str | Path, page: int = 1) -> None:
-        self.label = str(path)
-        self._unread: dict[tuple[int, int], UnreadPart] = {}
-        self._held: tuple[int, np.ndarray] | None = None
-        with ExitStack() as opened, faults_of(self.label):
+        super().__init__()
+        self.label, self._number = str(path), page
+        with faults_of(self.label), ExitStack() as opened:
             self._file = opened.enter_context(Path(path).open("rb"))
             self._page = opened.enter_context(tiff_page(self._file, self.label, page))
             self._read_layout()
             self._check_parts()
             self._open = opened.pop_all()
 
-    def close(self) -> None:
-        """Closes the file."""
-        self._open.close()
+    def _opened_again(self) -> TiffRows:
+        return TiffRows(self.label, self._number)
 
-    @property
-    def unread(self) -> list[UnreadPart]:
-        """What could not be decoded so far."""
-        return list(self._unread.values())
+    def close(self) -> None:
+        """See :class:`PhotographRows`."""
+        super().close()
+        self._open.close()
 
     def _read_layout(self) -> None:
         """Reads how the pixels are stored."""
@@ -81,8 +88,10 @@ class TiffRows(PhotographRows):
         problem = ""
         if self._is_turned and not page.is_tiled:
             problem = "it is stored in strips, and its orientation turns it by a quarter"
-        elif self._raw_start is None and height * width > _MAX_SEGMENT:
+        elif self._raw_start is None and height * width > _MAX_PART:
             problem = f"its parts of {width}x{height} px have to be decoded whole"
+        elif self._step * self.shape[1] > _MAX_BLOCK:
+            problem = f"{self._step} of its rows have to be decoded at once"
         elif not has_codec(page):
             name = getattr(page.compression, "name", page.compression)
             problem = f"its compression {name} requires the 'imagecodecs' package"
@@ -95,7 +104,6 @@ class TiffRows(PhotographRows):
         there, expected = self._parts_there()
         if 2 * there < expected:
             raise ValueError(f"{there} of {expected} parts of its pixels are there")
-        check_inflation(page, self._file)
 
     def _parts_there(self) -> tuple[int, int]:
         """Returns how many parts the file holds, and how many it should: rows, strips or tiles."""
@@ -108,21 +116,20 @@ class TiffRows(PhotographRows):
         expected = down * across * (int(page.samplesperpixel) if page.axes == "SYX" else 1)
         return sum(count > 0 and offset < size for offset, count in parts), expected
 
-    def _rows_around(self, row: int) -> tuple[int, np.ndarray]:
-        """Returns the first row, and the pixels, of the row of tiles that a row lies in."""
-        height = self.shape[0]
-        from_below = self._orientation in _FROM_BELOW
-        place = height - 1 - row if from_below else row
-        low = place // self._step * self._step
-        high = min(low + self._step, height)
-        first = height - high if from_below else low
-        if self._held is None or self._held[0] != first:
-            self._held = None  # before more memory is asked for
-            self._held = (first, self._decoded(slice(low, high)))
-        return self._held
+    def _block_of(self, row: int) -> tuple[int, int]:
+        low = self._from_the_end(row, row + 1)[0] // self._step * self._step
+        return self._from_the_end(low, min(low + self._step, self.shape[0]))
 
-    def _decoded(self, along: slice) -> np.ndarray:
+    def _from_the_end(self, start: int, stop: int) -> tuple[int, int]:
+        """Returns rows as they are stored from upright ones, and the other way round."""
+        height = self.shape[0]
+        return (
+            (height - stop, height - start) if self._orientation in _FROM_BELOW else (start, stop)
+        )
+
+    def _made(self, start: int, stop: int) -> np.ndarray:
         """Decodes stored rows, or columns where the photograph lies on a side."""
+        along = slice(*self._from_the_end(start, stop))
         rows, columns = along, slice(0, self._stored[1])
         if self._is_turned:
             rows, columns = slice(0, self._stored[0]), along
@@ -132,6 +139,8 @@ class TiffRows(PhotographRows):
         else:
             for top, left, pixels in self._segments(rows, columns):
                 part[top : top + pixels.shape[0], left : left + pixels.shape[1]] = pixels
+        if self._orientation == 1:
+            return part
         size = part.shape[1::-1] if self._is_turned else part.shape[:2]
         upright = np.empty((*size, 3), np.uint8)
         write_turned(upright, slice(0, part.shape[0]), part, self._orientation)
@@ -168,20 +177,23 @@ class TiffRows(PhotographRows):
                         self._segment((plane * down + i) * across + j, box)
                         for plane in range(planes)
                     ]
+                    pixels = self._srgb(np.concatenate(samples, axis=-1))
                 except Exception as error:  # of any kind: its codecs are a dozen libraries
                     self._note(*box, str(error) or type(error).__name__)
                     continue
-                pixels = self._srgb(np.concatenate(samples, axis=-1))
                 yield box[0].start - rows.start, box[1].start - columns.start, pixels
 
     def _segment(self, index: int, box: tuple[slice, slice]) -> np.ndarray:
         """Decodes a tile or strip, (h, w, channels)."""
         page = self._page
         count = int(page.databytecounts[index])
+        if count > _MOST_BYTES * part_bytes(page):
+            raise ValueError(f"{count} bytes are too many for it")
         self._file.seek(int(page.dataoffsets[index]))
         content = self._file.read(count)
         if len(content) < count:
             raise ValueError("the file ends there")
+        check_inflation(page, content)
         more = {}
         if int(page.compression) in (6, 7, 33007, 34892):  # JPEG, whose tables are kept apart
             more = {"jpegtables": page.jpegtables, "jpegheader": page.jpegheader}
@@ -197,11 +209,10 @@ class TiffRows(PhotographRows):
 
     def _note(self, rows: slice, columns: slice, reason: str) -> None:
         """Remembers a part, as it is stored, that could not be decoded."""
-        height, width = self.shape
+        width = self.shape[1]
         if self._is_turned:
             rows, columns = columns, rows
-        if self._orientation in _FROM_BELOW:
-            rows = slice(height - rows.stop, height - rows.start)
+        rows = slice(*self._from_the_end(rows.start, rows.stop))
         if self._orientation in _FROM_THE_RIGHT:
             columns = slice(width - columns.stop, width - columns.start)
         part = UnreadPart(rows, columns, " ".join(reason.split())[:200])
@@ -216,6 +227,8 @@ def _resolution(page: Any, is_turned: bool) -> tuple[float, float, int] | None:
         if not isinstance(value, tuple) or len(value) != 2 or not all(value):
             return None
         found.append(value[0] / value[1])
+    if not all(0 < value < _MAX_RESOLUTION for value in found):
+        return None
     unit = page.tags.valueof(296)
     across, down = reversed(found) if is_turned else found
     return (across, down, int(unit)) if unit in (2, 3) else None

@@ -9,6 +9,7 @@ import cv2
 import numpy as np
 from PIL import Image
 
+from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import BACKGROUND, IGNORE_INDEX
 from mmseg_heritage.utils.files import replacing
 
@@ -63,13 +64,21 @@ def write_class_map(
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Writes a uint8 (H, W, 3) RGB array in the format of the suffix, .png or .jpg."""
+    """Writes a uint8 (H, W, 3) RGB array in the format of the suffix, .png or .jpg.
+
+    Raises:
+        InputError: If the format does not hold so many pixels.
+    """
     suffix = Path(path).suffix
     # PNG's default level takes five times as long as level 1, for files that are a tenth smaller.
     options = (
         [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]
     )
     # Not Pillow, which would hold another 4 bytes for each pixel.
-    _, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    done, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    if not done:
+        raise InputError(
+            f"{path}: {image.shape[1]}x{image.shape[0]} pixels cannot be written as {suffix}"
+        )
     with replacing(path) as temporary:
         content.tofile(temporary)

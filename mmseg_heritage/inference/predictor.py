@@ -16,7 +16,8 @@ from mmseg_heritage.datasets import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.inputs import ImageInput, as_rgb, label_of
 from mmseg_heritage.images.masks import value_counts
-from mmseg_heritage.inference.row_sources import ImageRows, RowsSource
+from mmseg_heritage.images.photograph_rows import RowBlocks
+from mmseg_heritage.inference.row_sources import RowsSource
 from mmseg_heritage.inference.sources import PhotographSource
 from mmseg_heritage.models.segmentors.connecting import image_channels
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
@@ -168,7 +169,7 @@ class BasePredictor:
         return predictions
 
     def bands(
-        self, image: ImageRows, label: str, first: int = 0
+        self, image: RowBlocks, label: str, first: int = 0
     ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
         """Predicts a photograph that is read a few rows at a time.
 

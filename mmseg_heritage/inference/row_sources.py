@@ -2,29 +2,17 @@
 
 from __future__ import annotations
 
-from typing import Protocol
-
 import cv2
 import numpy as np
 import torch
 from torch import Tensor
 
 from mmseg_heritage.datasets.transforms.geometry import interpolation
+from mmseg_heritage.images.photograph_rows import RowBlocks
 
 # Rows of a result that are made at a time, each of which costs as many products as there are; fewer
 # where these need more pixels of the image than that.
 _ROWS, _PIXELS = 16, 1 << 22
-
-
-class ImageRows(Protocol):
-    """A photograph that is read a few rows at a time."""
-
-    @property
-    def shape(self) -> tuple[int, int]:
-        """Height and width."""
-
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Returns rows, uint8 (stop - start, W, 3), RGB."""
 
 
 class RowsSource:
@@ -37,7 +25,7 @@ class RowsSource:
         image: The photograph.
     """
 
-    def __init__(self, image: ImageRows) -> None:
+    def __init__(self, image: RowBlocks) -> None:
         self._image = image
         self.shape: tuple[int, int, int] = (3, *image.shape)
         self._first = 0
@@ -62,10 +50,10 @@ class RowsSource:
 
     def resized(self, size: tuple[int, int]) -> RowsSource:
         """Returns the photograph at another size, read from its first row again."""
-        return RowsSource(ResizedRows(self._image, size))
+        return RowsSource(ResizedRows(self._image.again(), size))
 
 
-class ResizedRows:
+class ResizedRows(RowBlocks):
     """A photograph resized as OpenCV does it, a few rows at a time.
 
     Along the rows OpenCV resizes, without rounding; rows are then averaged by the same rule: by
@@ -74,34 +62,33 @@ class ResizedRows:
     Args:
         image: The photograph.
         shape: Height and width of the result.
-
-    Attributes:
-        shape: See above.
     """
 
-    def __init__(self, image: ImageRows, shape: tuple[int, int]) -> None:
+    def __init__(self, image: RowBlocks, shape: tuple[int, int]) -> None:
+        super().__init__()
         self._image, self.shape = image, shape
+        read = image.shape[0] * image.shape[1] / shape[0]  # pixels for a row of the result
+        self._step = min(max(int(_PIXELS / read), 1), _ROWS)
 
-    def rows(self, start: int, stop: int) -> np.ndarray:
-        """Returns rows of the result, see :class:`ImageRows`."""
-        height, width = self._image.shape
+    def again(self) -> ResizedRows:
+        """See :class:`~mmseg_heritage.images.photograph_rows.RowBlocks`."""
+        return ResizedRows(self._image.again(), self.shape)
+
+    def _block_of(self, row: int) -> tuple[int, int]:
+        # Wherever rows are asked for first, the sums are those of the same blocks.
+        first = row // self._step * self._step
+        return first, min(first + self._step, self.shape[0])
+
+    def _made(self, start: int, stop: int) -> np.ndarray:
+        (height, width), (new_height, new_width) = self._image.shape, self.shape
         if (height, width) == self.shape:
             return self._image.rows(start, stop)
-        found = np.empty((stop - start, self.shape[1], 3), np.uint8)
-        read = width * height / self.shape[0]  # pixels of the image for a row of the result
-        at_a_time = min(max(int(_PIXELS / read), 1), _ROWS)
-        for low in range(start, stop, at_a_time):
-            high = min(low + at_a_time, stop)
-            weights, first = _row_weights(height, self.shape[0], low, high)
-            part = self._image.rows(first, first + weights.shape[1]).astype(np.float32)
-            narrow = cv2.resize(
-                part,
-                (self.shape[1], len(part)),
-                interpolation=interpolation(width, self.shape[1]),
-            )
-            averaged = weights @ narrow.reshape(len(part), -1)
-            found[low - start : high - start] = np.rint(averaged).reshape(high - low, -1, 3)
-        return found
+        weights, first = _row_weights(height, new_height, start, stop)
+        part = self._image.rows(first, first + weights.shape[1]).astype(np.float32)
+        way = interpolation(width, new_width)
+        narrow = cv2.resize(part, (new_width, len(part)), interpolation=way)
+        averaged = weights @ narrow.reshape(len(part), -1)
+        return np.rint(averaged).reshape(stop - start, new_width, 3).astype(np.uint8)
 
 
 def _row_weights(old: int, new: int, low: int, high: int) -> tuple[np.ndarray, int]:

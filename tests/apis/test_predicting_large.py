@@ -128,6 +128,64 @@ def test_what_cannot_be_read_is_left_out_and_named(tiny_run, scan, tmp_path, mon
     assert sum(content["area_share"].values()) == pytest.approx(1 - unread.mean())
 
 
+def test_a_photograph_that_was_read_in_part_stays_incomplete(tiny_run, scan, tmp_path, monkeypatch):
+    with tifffile.TiffFile(scan) as tiff:
+        offset = tiff.pages[0].dataoffsets[11]
+    with scan.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * 60)
+    messages = []
+    for _ in range(2):
+        with pytest.raises(InputError) as caught:
+            in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
+        messages.append(str(caught.value))
+    assert messages[0] == messages[1]
+
+
+def test_two_commands_do_not_write_into_each_others_rows(tiny_run, scan, tmp_path, monkeypatch):
+    def disturbed(self, image, label, first=0):
+        for band, ids in bands(self, image, label, first):
+            yield band, ids
+            (rows,) = (tmp_path / "out").glob(".scan.unfinished/fine.rows")
+            with rows.open("ab") as file:
+                file.write(b"\1" * SIZE[1])
+
+    bands = BasePredictor.bands
+    monkeypatch.setattr(BasePredictor, "bands", disturbed)
+    with pytest.raises(InputError, match="another command predicts it into"):
+        in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
+
+
+def test_a_photograph_that_changes_meanwhile_has_no_result(tiny_run, scan, tmp_path, monkeypatch):
+    def changing(self, image, label, first=0):
+        yield from bands(self, image, label, first)
+        with scan.open("ab") as file:
+            file.write(b"more")
+
+    bands = BasePredictor.bands
+    monkeypatch.setattr(BasePredictor, "bands", changing)
+    with pytest.raises(InputError, match="was changed while it was predicted"):
+        in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
+    assert not list((tmp_path / "out").glob("*.json"))
+
+
+def test_damaged_notes_of_an_earlier_command_begin_anew(tiny_run, scan, tmp_path, monkeypatch):
+    def ended(self, image, label, first=0):
+        begun.append(first)
+        for band, ids in bands(self, image, label, first):
+            yield band, ids
+            if len(begun) == 1:
+                raise KeyboardInterrupt
+
+    begun, bands = [], BasePredictor.bands
+    monkeypatch.setattr(BasePredictor, "bands", ended)
+    with pytest.raises(KeyboardInterrupt):
+        in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
+    (tmp_path / "out" / ".scan.unfinished" / "unread.json").write_text("")
+    in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
+    assert begun == [0, 0]
+
+
 def test_too_little_room_is_said_before_anything_is_predicted(
     tiny_run, scan, tmp_path, monkeypatch
 ):

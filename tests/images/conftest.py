@@ -4,6 +4,7 @@ import struct
 import zlib
 
 import pytest
+from PIL import ImageCms
 
 
 def _chunk(kind, content):
@@ -50,3 +51,10 @@ def _exif_block(entries, order="<"):
 def exif_block():
     """A function that returns an EXIF block with the given tags."""
     return _exif_block
+
+
+@pytest.fixture
+def swapped_profile():
+    """A profile in which red and green have changed places, so that it changes every color."""
+    profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("sRGB")).tobytes()
+    return profile.replace(b"rXYZ", b"....").replace(b"gXYZ", b"rXYZ").replace(b"....", b"gXYZ")

@@ -321,7 +321,7 @@ class TestBombs:
         content = struct.pack("<4sIH", b"II*\0", 8, len(entries)) + directory + bytes(4)
         content = content.ljust(200, b"\0") + strip
         tracemalloc.start()
-        with pytest.raises(ImageFault, match=r"damaged .*a strip holds more than"):
+        with pytest.raises(ImageFault, match=r"damaged .*a part of it holds more than"):
             read_image(content)
         peak = tracemalloc.get_traced_memory()[1]
         tracemalloc.stop()

@@ -6,13 +6,18 @@ import cv2
 import numpy as np
 import pytest
 import tifffile
-from PIL import ExifTags, Image, ImageCms
+from PIL import ExifTags, Image, PngImagePlugin
 
 from mmseg_heritage.images.image_files import MAX_MEGAPIXELS_VARIABLE, ImageFault
 from mmseg_heritage.images.large_photographs import large_photograph, page_count
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.images.tiff_rows import TiffRows
 from mmseg_heritage.images.vips_rows import VipsRows
+
+try:
+    import pyvips
+except ImportError:  # an extra
+    pyvips = None
 
 
 def tiff(path, side):
@@ -64,6 +69,21 @@ def test_pages_are_chosen_and_counted_without_previews(tmp_path):
         read_image(tmp_path / "a.png", page=2)
 
 
+def test_each_page_has_its_own_profile(swapped_profile, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, (20, 30, 3), dtype=np.uint8)
+    path = tmp_path / "a.tif"
+    with tifffile.TiffWriter(path) as tiff:
+        tiff.write(pixels, photometric="rgb", iccprofile=swapped_profile)
+        tiff.write(pixels, photometric="rgb", subfiletype=3)  # a preview, of several pages too
+        tiff.write(pixels, photometric="rgb")
+    assert page_count(path) == 2
+    for number in (1, 2):
+        with TiffRows(path, number) as image:
+            found = rows_of(image)
+        assert np.array_equal(found, read_image(path, page=number))
+        assert np.array_equal(found, pixels) == (number == 2)
+
+
 def test_what_is_read_in_parts(tmp_path, monkeypatch):
     small, large = tiff(tmp_path / "a.tif", 30), tiff(tmp_path / "b.tif", 40)
     Image.new("RGB", (40, 40)).save(tmp_path / "c.webp")
@@ -88,7 +108,8 @@ class TestPngAndJpeg:
 
     @pytest.fixture(autouse=True)
     def _needs_pyvips(self, monkeypatch):
-        pytest.importorskip("pyvips")
+        if pyvips is None:
+            pytest.skip("no pyvips")
         monkeypatch.setenv(MAX_MEGAPIXELS_VARIABLE, "0.001")
 
     @pytest.mark.parametrize("mode", ["RGB", "L", "RGBA", "LA"])
@@ -106,19 +127,33 @@ class TestPngAndJpeg:
         self._check(tmp_path / "a.png")
 
     @pytest.mark.parametrize("mode", ["RGB", "L"])
-    @pytest.mark.parametrize("progressive", [True, False])
-    def test_jpeg(self, mode, progressive, tmp_path):
+    def test_jpeg(self, mode, tmp_path):
         pixels = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
-        image = Image.fromarray(pixels).resize((700, 900)).convert(mode)
-        image.save(tmp_path / "a.jpg", progressive=progressive)
+        Image.fromarray(pixels).resize((700, 900)).convert(mode).save(tmp_path / "a.jpg")
         self._check(tmp_path / "a.jpg")
 
-    def test_the_profile_is_applied(self, tmp_path):
-        pixels = np.random.default_rng(0).integers(0, 256, (90, 70), dtype=np.uint8)
-        profile = ImageCms.ImageCmsProfile(ImageCms.createProfile("XYZ")).tobytes()
-        image = Image.fromarray(pixels).convert("RGB")
-        image.save(tmp_path / "a.png", icc_profile=profile)
+    def test_what_comes_in_several_passes_is_refused(self, tmp_path):
+        image = Image.radial_gradient("L")
+        image.save(tmp_path / "a.jpg", progressive=True)
+        with pytest.raises(ImageFault, match="progressive JPEG of this size cannot be read in"):
+            large_photograph(tmp_path / "a.jpg")
+        pyvips.Image.new_from_array(np.asarray(image)).pngsave(
+            str(tmp_path / "b.png"), interlace=True
+        )
+        with pytest.raises(ImageFault, match="interlaced or progressive PNG"):
+            large_photograph(tmp_path / "b.png")
+
+    def test_long_texts_do_not_matter(self, tmp_path):
+        info = PngImagePlugin.PngInfo()
+        info.add_text("long", "a" * (1 << 21), zip=True)
+        Image.radial_gradient("L").save(tmp_path / "a.png", pnginfo=info)
         self._check(tmp_path / "a.png")
+
+    def test_the_profile_is_applied(self, swapped_profile, tmp_path):
+        pixels = np.random.default_rng(0).integers(0, 256, (90, 70, 3), dtype=np.uint8)
+        Image.fromarray(pixels).save(tmp_path / "a.png", icc_profile=swapped_profile)
+        found = self._check(tmp_path / "a.png")
+        assert (found != pixels).mean() > 0.5
 
     def test_rows_can_be_read_again(self, tmp_path):
         path = tmp_path / "a[page=2].png"  # which libvips would take for options
@@ -163,3 +198,4 @@ class TestPngAndJpeg:
         found = rows_of(image, step)
         assert not image.unread
         assert np.array_equal(found, whole)
+        return found

@@ -1,9 +1,12 @@
 """Rows that are decoded as they are needed are those of the whole photograph."""
 
+import zlib
+
 import numpy as np
 import pytest
 import tifffile
 
+from mmseg_heritage.images import deep_images
 from mmseg_heritage.images.image_files import ImageFault
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.images.tiff_rows import TiffRows
@@ -124,6 +127,91 @@ def test_what_cannot_be_read_in_parts_is_refused_with_a_remedy(options, message,
     path = write(tmp_path / "a.tif", **options)
     with pytest.raises(ImageFault, match=message):
         TiffRows(path)
+
+
+def changed(path, code, value):
+    """Writes another value into the first entry of a tag."""
+    with tifffile.TiffFile(path) as tiff:
+        tag = tiff.pages[0].tags[code]
+        size = {3: 2, 4: 4}[tag.dtype]
+        place = tag.valueoffset
+    content = bytearray(path.read_bytes())
+    content[place : place + size] = value.to_bytes(size, "little")
+    path.write_bytes(content)
+    return path
+
+
+@pytest.mark.parametrize(
+    ("layout", "code"),
+    [
+        ({"rowsperstrip": 7}, 278),
+        ({"rowsperstrip": 7, "compression": "zlib"}, 278),
+        ({"tile": (32, 48)}, 322),
+        ({"tile": (32, 48), "compression": "zlib"}, 323),
+    ],
+)
+def test_sides_of_nothing_are_one_message(layout, code, tmp_path):
+    path = changed(write(tmp_path / "a.tif", **layout), code, 0)
+    try:
+        all_rows(path)
+    except ImageFault as error:
+        assert str(path) in str(error)
+
+
+def test_tiles_that_are_too_wide_to_be_held_are_refused(tmp_path):
+    path = write(tmp_path / "a.tif", size=(16, 100), channels=1, tile=(16, 112))
+    for code in (256, 257, 323):
+        changed(path, code, 65_520)
+    changed(path, 322, 112)
+    with pytest.raises(ImageFault, match=r"parts of its pixels are there|have to be decoded"):
+        TiffRows(path)
+
+
+@pytest.mark.parametrize("layout", [{"rowsperstrip": 10}, {"tile": (32, 48)}], ids=str)
+def test_a_part_that_inflates_to_more_than_it_should_is_left_out(layout, tmp_path, monkeypatch):
+    monkeypatch.setattr(deep_images, "_FREE_INFLATION", 1 << 10)
+    path = write(tmp_path / "a.tif", compression="zlib", **layout)
+    whole, bomb = read_image(path), zlib.compress(bytes(1 << 24), 9)
+    content = bytearray(path.read_bytes())
+    with tifffile.TiffFile(path) as tiff:
+        page = tiff.pages[0]
+        for code, value in (
+            ((324, 273), len(content)),
+            ((325, 279), len(bomb)),
+        ):  # where it is, its length
+            tag = page.tags[code[not page.is_tiled]]
+            size = {3: 2, 4: 4}[tag.dtype]
+            place = tag.valueoffset + 2 * size
+            content[place : place + size] = value.to_bytes(size, "little")
+    path.write_bytes(content + bomb)
+    found, (part,) = all_rows(path)
+    assert "more than" in part.reason or "too many" in part.reason
+    inside = np.zeros(whole.shape[:2], bool)
+    inside[part.rows, part.columns] = True
+    assert np.array_equal(found[~inside], whole[~inside])
+
+
+def test_another_reader_reads_by_itself_and_tells_the_first_what_is_damaged(tmp_path):
+    path = write(tmp_path / "a.tif", tile=(32, 48), compression="zlib")
+    with path.open("r+b") as file, tifffile.TiffFile(path) as tiff:
+        file.seek(tiff.pages[0].dataoffsets[-1])
+        file.write(b"\xff" * 40)
+    with TiffRows(path) as image:
+        other = image.again()
+        other.rows(140, 150)
+        assert len(image.unread) == 1
+
+
+@pytest.mark.parametrize("value", [(0, 1), (1, 0), (4_000_000_000, 1)])
+def test_a_resolution_that_means_nothing_is_left_out(value, tmp_path):
+    path = write(tmp_path / "a.tif", resolution=(300, 300), resolutionunit=2, tile=(32, 48))
+    with tifffile.TiffFile(path) as tiff:
+        place = tiff.pages[0].tags[282].valueoffset
+    content = bytearray(path.read_bytes())
+    content[place : place + 8] = b"".join(number.to_bytes(4, "little") for number in value)
+    path.write_bytes(content)
+    with TiffRows(path) as image:
+        assert image.resolution is None
 
 
 def test_the_resolution_is_that_of_the_upright_photograph(tmp_path):

@@ -1,9 +1,11 @@
 """Class maps: ids for programs, colors for viewers."""
 
 import numpy as np
+import pytest
 from PIL import Image
 
-from mmseg_heritage.images.writing import color_table, write_class_map
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.writing import color_table, write_class_map, write_image
 from mmseg_heritage.taxonomy import ARTEFACT
 
 PALETTE = ARTEFACT.colors
@@ -20,3 +22,9 @@ def test_a_class_map_keeps_ids_and_shows_colors(tmp_path):
         colors = np.asarray(image.convert("RGB"))
     assert np.array_equal(colors, color_table(PALETTE)[class_map])
     assert colors[10, 10].tolist() == list(PALETTE[class_map[10, 10]])
+
+
+def test_an_image_that_a_format_does_not_hold_is_one_message(tmp_path):
+    with pytest.raises(InputError, match=r"70000x1 pixels cannot be written as \.jpg"):
+        write_image(tmp_path / "a.jpg", np.zeros((1, 70_000, 3), np.uint8))
+    assert not list(tmp_path.iterdir())

@@ -19,6 +19,9 @@ class Rows:
         self.read += stop - start
         return self.pixels[start:stop]
 
+    def again(self):
+        return Rows(self.pixels)
+
 
 def noise(size, seed=0):
     return np.random.default_rng(seed).integers(0, 256, (*size, 3), dtype=np.uint8)
@@ -64,6 +67,14 @@ def test_resizing_in_parts_is_opencvs(old, new, step):
     difference = np.abs(found.astype(int) - expected)
     assert difference.max() <= 1
     assert (difference > 0).mean() < (0.2 if new > old else 0.001)
+
+
+@pytest.mark.parametrize("new", [(2999, 70), (1000, 23), (33, 1), (4500, 105)])
+@pytest.mark.parametrize("first", [1, 29, 32])
+def test_resized_rows_are_the_same_wherever_one_begins(new, first):
+    image = Rows(noise((3000, 70)))
+    whole = ResizedRows(image, new).rows(0, new[0])
+    assert np.array_equal(ResizedRows(image, new).rows(first, new[0]), whole[first:])
 
 
 @pytest.mark.parametrize("settings", [{}, {"scales": ["native", "fit:100"]}], ids=str)
