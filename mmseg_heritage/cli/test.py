@@ -57,9 +57,10 @@ def run(args: argparse.Namespace) -> None:
         **shared_options(args),
     )
     if is_main_process():
-        content = load_metrics(metrics)
-        print(console_summary(content, f"{content['images']} test images, percent"))
-        print(f"scores: {metrics}")
+        if metrics.exists():  # a config may name other metrics, which only log
+            content = load_metrics(metrics)
+            print(console_summary(content, f"{content['images']} test images, percent"))
+            print(f"scores: {metrics}")
         for name, folder in (("pictures", args.show_dir), ("class maps", args.out)):
             if folder:
                 print(f"{name}: {folder}")
