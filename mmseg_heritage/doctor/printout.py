@@ -25,8 +25,10 @@ _EXTRAS = {
     "albumentations": "transforms of albumentations",
     "imagecodecs": "TIFFs in rare compressions",
     "scipy": "masks in .mat files",
+    "pyvips": "PNG and JPEG of any size",
 }
-_BESIDE = {"tensorboard": "future"}  # mmengine asks for both
+# What to install for it: mmengine asks for future too, and pyvips for libvips.
+_INSTALLED_AS = {"tensorboard": "tensorboard future", "pyvips": "pyvips[binary]"}
 
 
 def report_json(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:
@@ -99,8 +101,7 @@ def ability_rows(facts: Facts, findings: Sequence[Finding]) -> Iterator[tuple[st
     yield "mim run", _mim(facts, findings)
     for name, use in _EXTRAS.items():
         has_it = name in facts["distributions"]
-        names = f"{name} {_BESIDE[name]}" if name in _BESIDE else name
-        yield use, "yes" if has_it else f"no: pip install {names}"
+        yield use, "yes" if has_it else f"no: pip install {_INSTALLED_AS.get(name, name)}"
 
 
 def _version(facts: Facts, module: str, names: tuple[str, ...]) -> str:

@@ -64,7 +64,11 @@ def write_class_map(
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Writes a uint8 (H, W, 3) RGB array in the format of the suffix, .png or .jpg.
+    """Writes RGB or gray levels in the format of the suffix, .png or .jpg.
+
+    Args:
+        path: File ending in .png or .jpg.
+        image: uint8 (H, W, 3), RGB, or (H, W).
 
     Raises:
         InputError: If the format does not hold so many pixels.
@@ -75,7 +79,8 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
         [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]
     )
     # Not Pillow, which would hold another 4 bytes for each pixel.
-    done, content = cv2.imencode(suffix, cv2.cvtColor(image, cv2.COLOR_RGB2BGR), options)
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    done, content = cv2.imencode(suffix, pixels, options)
     if not done:
         raise InputError(
             f"{path}: {image.shape[1]}x{image.shape[0]} pixels cannot be written as {suffix}"

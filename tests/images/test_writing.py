@@ -24,6 +24,14 @@ def test_a_class_map_keeps_ids_and_shows_colors(tmp_path):
     assert colors[10, 10].tolist() == list(PALETTE[class_map[10, 10]])
 
 
+@pytest.mark.parametrize("shape", [(20, 30, 3), (20, 30)])
+def test_an_image_is_written_as_it_is(shape, tmp_path):
+    pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    write_image(tmp_path / "a.png", pixels)
+    with Image.open(tmp_path / "a.png") as image:
+        assert np.array_equal(np.asarray(image), pixels)
+
+
 def test_an_image_that_a_format_does_not_hold_is_one_message(tmp_path):
     with pytest.raises(InputError, match=r"70000x1 pixels cannot be written as \.jpg"):
         write_image(tmp_path / "a.jpg", np.zeros((1, 70_000, 3), np.uint8))
