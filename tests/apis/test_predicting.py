@@ -225,6 +225,7 @@ def _trained_alone(tiny_config, tiny_run, sample_set, folder):
     return checkpoint
 
 
+@pytest.mark.slow
 def test_a_checkpoint_alone_in_an_empty_folder_predicts_and_tests(
     tiny_config, tiny_run, sample_set, photographs, tmp_path, monkeypatch, capsys
 ):

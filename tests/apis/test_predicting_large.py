@@ -92,6 +92,7 @@ def test_a_command_that_was_ended_goes_on_with_the_next_band(
     assert "predicted before, with the same checkpoint and settings" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 def test_rows_of_other_settings_are_not_gone_on_with(tiny_run, scan, tmp_path, monkeypatch):
     begun = []
 
@@ -128,6 +129,7 @@ def test_what_cannot_be_read_is_left_out_and_named(tiny_run, scan, tmp_path, mon
     assert sum(content["area_share"].values()) == pytest.approx(1 - unread.mean())
 
 
+@pytest.mark.slow
 def test_a_photograph_that_was_read_in_part_stays_incomplete(tiny_run, scan, tmp_path, monkeypatch):
     with tifffile.TiffFile(scan) as tiff:
         offset = tiff.pages[0].dataoffsets[11]
@@ -169,6 +171,7 @@ def test_a_photograph_that_changes_meanwhile_has_no_result(tiny_run, scan, tmp_p
     assert not list((tmp_path / "out").glob("*.json"))
 
 
+@pytest.mark.slow
 def test_damaged_notes_of_an_earlier_command_begin_anew(tiny_run, scan, tmp_path, monkeypatch):
     def ended(self, image, label, first=0):
         begun.append(first)

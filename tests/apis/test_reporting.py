@@ -91,6 +91,7 @@ def test_pictures_that_are_missing(run, counts, tmp_path):
         report([str(run)], out, pictures=[some, some], overwrite=True)
 
 
+@pytest.mark.slow
 def test_several_runs_are_compared(run, tmp_path, random_counts, another_model, tested_run, counts):
     second = tested_run(tmp_path / "second", another_model(counts, gain=0.5), seed=1)
     out = tmp_path / "report.html"

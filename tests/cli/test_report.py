@@ -18,6 +18,7 @@ def runs(tmp_path, random_counts, another_model, tested_run, monkeypatch):
     return tmp_path
 
 
+@pytest.mark.slow
 def test_a_file_and_what_to_know_of_it(runs, capsys):
     arguments = ["report", "unet", "--out", "out/unet.html"]
     assert main(arguments) == 0

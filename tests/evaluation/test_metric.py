@@ -257,6 +257,7 @@ def test_a_test_of_nothing_and_images_of_one_id_are_refused():
     assert caught.value.problems == ["'name': a/name.png and b/name.png"]
 
 
+@pytest.mark.slow
 def test_save_best_log_and_curves_know_every_class(tiny_config, tmp_path, monkeypatch):
     from mmseg_heritage.apis.training import train
 

@@ -164,6 +164,7 @@ def test_tiles_are_counted_each(convnext):
     assert two.flops["backbone"] == 2 * one.flops["backbone"]
 
 
+@pytest.mark.slow
 def test_weights_are_neither_asked_for_nor_loaded(convnext, monkeypatch):
     create = timm.create_model
 

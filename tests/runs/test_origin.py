@@ -74,6 +74,7 @@ def test_relatives_of_what_was_trained_on_count_as_seen(tmp_path):
     check_unseen(seen_images(samples, [unseen], tmp_path / "a.pth"), split, tmp_path / "a.pth")
 
 
+@pytest.mark.slow
 def test_another_split_is_refused_unless_seen_images_are_wanted(tiny_run, tmp_path, capsys):
     data = shutil.copytree(tiny_run.data, tmp_path / "data")
     parts = load_split(tiny_run.folder / "split.json").parts

@@ -104,6 +104,7 @@ class TestAnotherRun:
         }
         assert sorted(path.name for path in run.iterdir()) == before
 
+    @pytest.mark.slow
     def test_class_weights_that_were_edited_since(self, tiny_run, tmp_path):
         file = tmp_path / "weights.json"
         file.write_text(str([2] + [1] * 15))
@@ -121,9 +122,11 @@ class TestAnotherRun:
         with pytest.raises(InputError, match="split: the run has 'holdout', now"):
             train(tiny_run.config, str(run), resume="auto", cfg_options=options)
 
+    @pytest.mark.slow
     def test_what_does_not_change_the_weights_may_differ(self, tiny_run, run):
         options = {"max_iters": 3, "num_workers": 1, "default_hooks.logger.interval": 1}
         train(tiny_run.config, str(run), resume="auto", cfg_options=options)
 
+    @pytest.mark.slow
     def test_the_copy_of_the_config_in_the_folder_is_the_same(self, tiny_run, run):
         train(run / "tiny.py", str(run), resume="auto", skip_data_check=True)

@@ -74,6 +74,7 @@ def test_a_kill_before_validation_does_not_lose_the_best(tiny_config, tmp_path, 
     assert [p.name for p in again.glob("best_*")] == [p.name for p in whole.glob("best_*")]
 
 
+@pytest.mark.slow
 def test_a_validation_that_was_done_is_not_repeated(tiny_run, tmp_path, monkeypatch):
     """The run ends with the checkpoint that was written again for its best score, or is judged."""
     validated = []

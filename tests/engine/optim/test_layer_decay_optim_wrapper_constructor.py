@@ -144,6 +144,7 @@ def test_weight_decay_spares_biases_norms_and_tables():
     assert {decays[key] for key in set(decays) - spared} == {WEIGHT_DECAY}
 
 
+@pytest.mark.slow
 def test_mmengines_options_keep_their_meaning():
     model = Segmentor(TimmBackboneAdapter("swin_tiny_patch4_window7_224"))
     plain = settings_of(model)

@@ -66,6 +66,7 @@ def coverage():
     return {unit: 100 * number / TRIALS for unit, number in held.items()}
 
 
+@pytest.mark.slow
 def test_intervals_over_groups_hold_the_truth_as_often_as_they_say(coverage):
     assert LEVEL == 95
     assert 92 <= coverage["groups"] <= 98, coverage

@@ -160,6 +160,7 @@ def test_equal_channels_give_the_same_features(channels, classifier, tmp_path, i
         torch.testing.assert_close(level, other, atol=1e-4, rtol=1e-4)
 
 
+@pytest.mark.slow
 def test_channels_and_position_tables_are_fitted_together(tmp_path, load):
     torch.manual_seed(5)
     torch.save(timm.create_model("test_maxvit", img_size=160).state_dict(), tmp_path / "rgb.pth")

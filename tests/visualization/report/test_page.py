@@ -207,6 +207,7 @@ def test_numbers_are_those_of_the_metrics(tmp_path, random_counts, tested_run):
     assert f"{ends['low']:.1f} to {ends['high']:.1f}" in text
 
 
+@pytest.mark.slow
 def test_the_caveat_is_said_of_data_with_that_class_only(tmp_path, random_counts, tested_run):
     caveat = "surround of a fragment"
     assert caveat in _run_html(tested_run(tmp_path / "a", random_counts()))

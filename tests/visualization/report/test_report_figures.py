@@ -65,6 +65,7 @@ def test_there_is_a_limit(folder):
     assert len(prediction_figures(folder, DIGEST)) == MAX_TAKEN
 
 
+@pytest.mark.slow
 def test_scores_are_drawn_as_far_as_they_were_counted(tmp_path, random_counts, tested_run):
     run = read_run(tested_run(tmp_path / "a", random_counts()))
     titles = [picture.title for picture in run_figures(run, scores_of(run))]
