@@ -27,6 +27,11 @@ Color = tuple[int, int, int]
 """sRGB, each channel 0..255."""
 
 
+def clean_id(names: Sequence[str]) -> int | None:
+    """Returns the position of :data:`CLEAN` among the names of classes; None without it."""
+    return names.index(CLEAN) if CLEAN in names else None
+
+
 @dataclass(frozen=True)
 class DamageClass:
     """A class.
@@ -104,7 +109,7 @@ class ClassList:
     @cached_property
     def clean(self) -> int | None:
         """Training id of the class Clean; None without one."""
-        return self.names.index(CLEAN) if CLEAN in self.names else None
+        return clean_id(self.names)
 
     def subset(self, names: Sequence[str]) -> ClassList:
         """Returns some of the classes, in the given order, with what is left of their levels.

@@ -10,8 +10,8 @@ from typing import Any
 
 from mmseg_heritage.apis.predicting_large import predict_large
 from mmseg_heritage.apis.prediction_files import (
-    MadeWith,
     is_done,
+    made_with_content,
     result_file,
     unread_of,
     unread_problem,
@@ -83,7 +83,7 @@ def predict(
     predictor = Predictor(checkpoint, config, device, cfg_options, trust_checkpoint)
     config_file = find_config(config) if config else None
     checkpoint_file = Path(checkpoint).expanduser()
-    made_with = MadeWith(checkpoint_file, config_file, cfg_options or {}, page).content()
+    made_with = made_with_content(checkpoint_file, config_file, cfg_options or {}, page)
     done = [] if overwrite else _done(out, files, made_with)
     work = _Work(predictor, out, made_with, page)
     work.problems += clashes
@@ -121,7 +121,7 @@ class _Work:
     Args:
         predictor: The model.
         out: Where to write.
-        made_with: As :meth:`MadeWith.content`.
+        made_with: See :func:`made_with_content`.
         page: Of photographs with several pages.
 
     Attributes:
@@ -143,9 +143,9 @@ class _Work:
 
     def run(self, files: Sequence[Path]) -> None:
         """Predicts photographs; those that are read in parts come last."""
-        large = []
         if not files:
             return
+        large = []
         with progress_bar("predicting") as report:
             for number, file in enumerate(files, start=1):
                 with self._problems_of(file):

@@ -44,7 +44,7 @@ def predict_large(
         image: The photograph.
         photograph: Its file.
         out: Where to write.
-        made_with: As of :class:`~mmseg_heritage.apis.prediction_files.MadeWith`.
+        made_with: See :func:`~mmseg_heritage.apis.prediction_files.made_with_content`.
         report: Called with the rows that are done, and all.
 
     Returns:

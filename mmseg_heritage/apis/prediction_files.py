@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,6 +11,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.formats import READ_FORMATS
 from mmseg_heritage.images.writing import write_class_map, write_image
 from mmseg_heritage.inference.predictor import Prediction
+from mmseg_heritage.taxonomy import clean_id
 from mmseg_heritage.utils.files import sha256, write_json
 from mmseg_heritage.version import __version__
 from mmseg_heritage.visualization.figures.panels import panel, tint
@@ -20,34 +20,29 @@ SCHEMA = "mmseg_heritage/prediction/3"
 _MAX_JPEG_SIDE = 65500
 
 
-@dataclass(frozen=True)
-class MadeWith:
-    """What predictions are made with: two commands alike in this give the same files.
+def made_with_content(
+    checkpoint: Path, config: Path | None, cfg_options: Mapping[str, Any], page: int
+) -> dict[str, Any]:
+    """Returns what predictions are made with: commands alike in this give the same files.
 
-    Attributes:
+    Args:
         checkpoint: Checkpoint file.
         config: Config file used in place of the one inside the checkpoint.
         cfg_options: Dotted key -> value.
         page: Of photographs with several pages.
+
+    Returns:
+        Content for JSON, with the SHA-256 of the files.
     """
-
-    checkpoint: Path
-    config: Path | None
-    cfg_options: Mapping[str, Any]
-    page: int
-
-    def content(self) -> dict[str, Any]:
-        """Returns it as JSON holds it, with the SHA-256 of the files."""
-        config = self.config
-        return {
-            "version": __version__,
-            "checkpoint": self.checkpoint.name,
-            "checkpoint_sha256": sha256(self.checkpoint),
-            "config": config and config.name,
-            "config_sha256": sha256(config) if config else None,
-            "options": {key: str(value) for key, value in self.cfg_options.items()},
-            "page": self.page,
-        }
+    return {
+        "version": __version__,
+        "checkpoint": checkpoint.name,
+        "checkpoint_sha256": sha256(checkpoint),
+        "config": config and config.name,
+        "config_sha256": sha256(config) if config else None,
+        "options": {key: str(value) for key, value in cfg_options.items()},
+        "page": page,
+    }
 
 
 def result_file(photograph: Path, out: Path) -> Path:
@@ -61,7 +56,7 @@ def is_done(photograph: Path, out: Path, made_with: Mapping[str, Any]) -> bool:
     Args:
         photograph: Its file.
         out: Where results are.
-        made_with: As :meth:`MadeWith.content`.
+        made_with: See :func:`made_with_content`.
     """
     try:
         content = json.loads(result_file(photograph, out).read_text(encoding="utf-8"))
@@ -97,7 +92,7 @@ def write_prediction(
         photograph: Its file.
         out: Where to write.
         image_sha256: Hash of the file before it was read.
-        made_with: As :meth:`MadeWith.content`.
+        made_with: See :func:`made_with_content`.
 
     Returns:
         The JSON file.
@@ -120,8 +115,7 @@ def write_pictures(found: Prediction, name: str, out: Path, suffix: str) -> None
     """Writes a panel, and an overlay with this suffix; ``found.image`` becomes the overlay."""
     maps = [("Prediction", found.class_map)]
     write_image(out / f"{name}_panel.png", panel(found.image, maps, found.classes, found.palette))
-    clean = found.classes.index("Clean") if "Clean" in found.classes else None
-    tint(found.image, found.class_map, found.palette, clean)
+    tint(found.image, found.class_map, found.palette, clean_id(found.classes))
     write_image(out / f"{name}_overlay{suffix}", found.image)
 
 

@@ -31,7 +31,7 @@ from mmseg_heritage.evaluation.summary import (
     write_per_class,
 )
 from mmseg_heritage.images.writing import write_class_map
-from mmseg_heritage.taxonomy import CLEAN, IGNORE_INDEX, Level
+from mmseg_heritage.taxonomy import IGNORE_INDEX, Level, clean_id
 from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.utils.tables import plain_table
@@ -144,8 +144,7 @@ class ConfusionMetric(BaseMetric):
             tolerance = tolerance_pixels(label.shape, self.boundary_tolerance)
             found["boundary"] = boundary_counts(label, prediction, number, tolerance)
         if "skeleton" in self.parts:
-            names = list(self.dataset_meta["classes"])
-            clean = names.index(CLEAN) if CLEAN in names else None
+            clean = clean_id(tuple(self.dataset_meta["classes"]))
             found["skeleton"] = skeleton_counts(label, prediction, number, clean)
         if "components" in self.parts:
             found["components"] = component_counts(label, prediction, number)

@@ -148,6 +148,11 @@ def colors_of(page: Any, pixels: np.ndarray) -> tuple[str, np.ndarray]:
     return mode, ~colors if photometric == _WHITE_IS_ZERO else colors
 
 
+def pictures(tiff: Any) -> Iterator[Any]:
+    """Yields the pages of a TIFF, opened by tifffile, that are no previews."""
+    return (page for page in tiff.pages if not page.is_reduced)
+
+
 @contextmanager
 def tiff_page(file: BinaryIO, label: str, number: int = 1) -> Iterator[Any]:
     """Opens a page of a TIFF by tifffile.
@@ -174,12 +179,11 @@ def tiff_page(file: BinaryIO, label: str, number: int = 1) -> Iterator[Any]:
     file.seek(0)
     try:
         with tifffile.TiffFile(file) as tiff:
-            pictures = (p for p in tiff.pages if not p.is_reduced)
-            page = next(islice(pictures, number - 1, None), None)
+            page = next(islice(pictures(tiff), number - 1, None), None)
             if not len(tiff.pages):
                 raise ValueError("no page in it")
             if page is None and number > 1:
-                found = sum(not p.is_reduced for p in tiff.pages)
+                found = sum(1 for _ in pictures(tiff))
                 raise InputError(f"{label}: expected {number} or more pages, found {found}")
             if page is None:
                 raise InputError(
@@ -235,8 +239,8 @@ def _tiff_pixels(page: Any, file: BinaryIO, label: str, orientation: int) -> np.
                 f"'imagecodecs' package; {_INSTALL}"
             )
         return pixels
-    if int(page.compression) in _DEFLATE:
-        for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+    for offset, count in zip(page.dataoffsets, page.databytecounts, strict=True):
+        if _could_inflate(page, count):
             file.seek(offset)
             check_inflation(page, file.read(count))
     return page.asarray(maxworkers=1)
@@ -256,6 +260,12 @@ def part_bytes(page: Any) -> int:
     return int(rows * width * samples * page.dtype.itemsize)
 
 
+def _could_inflate(page: Any, count: int) -> bool:
+    """Whether a part of so many bytes could become more than it should, and than is harmless."""
+    most = max(_FREE_INFLATION, part_bytes(page))
+    return int(page.compression) in _DEFLATE and count * _MAX_INFLATION > most
+
+
 def check_inflation(page: Any, content: bytes) -> None:
     """Refuses a part that inflates to more than it should: zlib would take any memory for it.
 
@@ -266,11 +276,9 @@ def check_inflation(page: Any, content: bytes) -> None:
     Raises:
         ValueError: If it holds more.
     """
-    expected = part_bytes(page)
-    if int(page.compression) not in _DEFLATE or len(content) * _MAX_INFLATION <= max(
-        _FREE_INFLATION, expected
-    ):
+    if not _could_inflate(page, len(content)):
         return
+    expected = part_bytes(page)
     stream, size = zlib.decompressobj(), 0
     while content and size <= expected:
         size += len(stream.decompress(content, 1 << 20))

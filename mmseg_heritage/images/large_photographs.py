@@ -7,6 +7,7 @@ from pathlib import Path
 
 from PIL import Image
 
+from mmseg_heritage.images.deep_images import pictures
 from mmseg_heritage.images.formats import HEAD_BYTES, format_of, is_raw
 from mmseg_heritage.images.image_files import MAX_SIDE, PILLOW_LIMIT_LIFTED, max_pixels
 from mmseg_heritage.images.metadata import pixels_only
@@ -55,8 +56,7 @@ def _size(path: Path, image_format: str, page: int) -> tuple[int, int]:
         import tifffile
 
         with tifffile.TiffFile(path) as tiff:
-            pictures = (picture for picture in tiff.pages if not picture.is_reduced)
-            found = next(islice(pictures, page - 1, None))
+            found = next(islice(pictures(tiff), page - 1, None))
             return int(found.imagewidth), int(found.imagelength)
     with path.open("rb", 0) as file:
         pixels = pixels_only(file, image_format)[0]  # without texts, which Pillow may refuse
@@ -72,6 +72,6 @@ def page_count(path: str | Path) -> int:
         import tifffile
 
         with tifffile.TiffFile(path) as tiff:
-            return sum(not page.is_reduced for page in tiff.pages)
+            return sum(1 for _ in pictures(tiff))
     except Exception:  # of any kind; the reader says what is wrong with the file
         return 1

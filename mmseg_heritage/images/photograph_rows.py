@@ -10,7 +10,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.image_files import ImageFault
+from mmseg_heritage.images.image_files import ImageFault, damage
 
 RESAVE = "save it as a tiled TIFF (vips tiffsave IN OUT --tile --compression deflate --bigtiff)"
 """What to do with a photograph that cannot be read in parts."""
@@ -134,6 +134,4 @@ def faults_of(label: str) -> Iterator[None]:
     except InputError as error:
         raise ImageFault(error.summary, "mode") from error
     except Exception as error:  # libraries raise nearly everything: TypeError, OverflowError, ...
-        raise ImageFault(
-            f"{label}: the image is truncated or damaged ({error}); copy it again", "truncated"
-        ) from error
+        raise damage(label, "image", error) from error

@@ -7,7 +7,7 @@ from typing import Any
 
 import numpy as np
 
-from mmseg_heritage.images.image_files import ImageFault, label_of
+from mmseg_heritage.images.image_files import ImageFault, damage, label_of
 from mmseg_heritage.images.metadata import pixels_only
 from mmseg_heritage.images.photograph_rows import RESAVE, PhotographRows, UnreadPart, faults_of
 from mmseg_heritage.images.photographs import srgb_of
@@ -78,9 +78,7 @@ class VipsRows(PhotographRows):
             load = getattr(self._vips.Image, _LOADERS[self._format])
             self._image: Any = load(str(self._path), access="sequential", fail_on="truncated")
         except self._vips.Error as error:
-            raise ImageFault(
-                f"{self.label}: the image is truncated or damaged ({_reason(error)}); copy it again"
-            ) from error
+            raise damage(self.label, "image", ValueError(_reason(error))) from error
         self._next = 0
 
     def _opened_again(self) -> VipsRows:

@@ -34,9 +34,34 @@ def scan(tmp_path, sample_set):
     return path
 
 
+@pytest.fixture
+def begun(monkeypatch):
+    """The rows from which predictions have begun, the first of which ends after a band."""
+    begun, bands = [], BasePredictor.bands
+
+    def ended(self, image, label, first=0):
+        begun.append(first)
+        for band, ids in bands(self, image, label, first):
+            yield band, ids
+            if len(begun) == 1:
+                raise KeyboardInterrupt
+
+    monkeypatch.setattr(BasePredictor, "bands", ended)
+    return begun
+
+
 def in_parts(tiny_run, scan, out, monkeypatch, **options):
     monkeypatch.setenv(MAX_MEGAPIXELS_VARIABLE, "0.1")
     return predict(tiny_run.checkpoint, scan, out, device="cpu", **options)
+
+
+def damage_a_tile(scan):
+    """Writes over the tile in row 2, column 1."""
+    with tifffile.TiffFile(scan) as tiff:
+        offset = tiff.pages[0].dataoffsets[11]
+    with scan.open("r+b") as file:
+        file.seek(offset)
+        file.write(b"\xff" * 60)
 
 
 def class_map(out):
@@ -60,20 +85,8 @@ def test_the_map_is_that_of_the_whole_photograph(tiny_run, scan, tmp_path, monke
 
 
 def test_a_command_that_was_ended_goes_on_with_the_next_band(
-    tiny_run, scan, tmp_path, monkeypatch, capsys
+    tiny_run, scan, begun, tmp_path, monkeypatch, capsys
 ):
-    (expected,) = in_parts(tiny_run, scan, tmp_path / "at_once", monkeypatch)
-    begun = []
-
-    def ended(self, image, label, first=0):
-        begun.append(first)
-        for band, ids in bands(self, image, label, first):
-            yield band, ids
-            if len(begun) == 1:
-                raise KeyboardInterrupt
-
-    bands = BasePredictor.bands
-    monkeypatch.setattr(BasePredictor, "bands", ended)
     out = tmp_path / "out"
     with pytest.raises(KeyboardInterrupt):
         in_parts(tiny_run, scan, out, monkeypatch)
@@ -83,28 +96,18 @@ def test_a_command_that_was_ended_goes_on_with_the_next_band(
         file.write(b"\1" * 100)  # a row that was only begun
     (written,) = in_parts(tiny_run, scan, out, monkeypatch)
     assert begun == [0, 256]
-    assert np.array_equal(class_map(out), class_map(tmp_path / "at_once"))
-    assert json.loads(written.read_text()) == json.loads(expected.read_text())
     assert not list(out.glob(".*"))
     capsys.readouterr()
     assert in_parts(tiny_run, scan, out, monkeypatch) == [written]
     assert len(begun) == 2
     assert "predicted before, with the same checkpoint and settings" in capsys.readouterr().out
+    (expected,) = in_parts(tiny_run, scan, tmp_path / "at_once", monkeypatch)
+    assert np.array_equal(class_map(out), class_map(tmp_path / "at_once"))
+    assert json.loads(written.read_text()) == json.loads(expected.read_text())
 
 
 @pytest.mark.slow
-def test_rows_of_other_settings_are_not_gone_on_with(tiny_run, scan, tmp_path, monkeypatch):
-    begun = []
-
-    def ended(self, image, label, first=0):
-        begun.append(first)
-        for band, ids in bands(self, image, label, first):
-            yield band, ids
-            if len(begun) == 1:
-                raise KeyboardInterrupt
-
-    bands = BasePredictor.bands
-    monkeypatch.setattr(BasePredictor, "bands", ended)
+def test_rows_of_other_settings_are_not_gone_on_with(tiny_run, scan, begun, tmp_path, monkeypatch):
     with pytest.raises(KeyboardInterrupt):
         in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
     options = {"cfg_options": {"inference.crop": 96}}
@@ -113,11 +116,7 @@ def test_rows_of_other_settings_are_not_gone_on_with(tiny_run, scan, tmp_path, m
 
 
 def test_what_cannot_be_read_is_left_out_and_named(tiny_run, scan, tmp_path, monkeypatch):
-    with tifffile.TiffFile(scan) as tiff:
-        offset = tiff.pages[0].dataoffsets[11]  # row 2, column 1 of tiles
-    with scan.open("r+b") as file:
-        file.seek(offset)
-        file.write(b"\xff" * 60)
+    damage_a_tile(scan)
     message = r"1 of 1 photographs could not be read everywhere(.|\n)*rows 128 to 191, columns 64 "
     with pytest.raises(InputError, match=message):
         in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
@@ -131,11 +130,7 @@ def test_what_cannot_be_read_is_left_out_and_named(tiny_run, scan, tmp_path, mon
 
 @pytest.mark.slow
 def test_a_photograph_that_was_read_in_part_stays_incomplete(tiny_run, scan, tmp_path, monkeypatch):
-    with tifffile.TiffFile(scan) as tiff:
-        offset = tiff.pages[0].dataoffsets[11]
-    with scan.open("r+b") as file:
-        file.seek(offset)
-        file.write(b"\xff" * 60)
+    damage_a_tile(scan)
     messages = []
     for _ in range(2):
         with pytest.raises(InputError) as caught:
@@ -172,16 +167,9 @@ def test_a_photograph_that_changes_meanwhile_has_no_result(tiny_run, scan, tmp_p
 
 
 @pytest.mark.slow
-def test_damaged_notes_of_an_earlier_command_begin_anew(tiny_run, scan, tmp_path, monkeypatch):
-    def ended(self, image, label, first=0):
-        begun.append(first)
-        for band, ids in bands(self, image, label, first):
-            yield band, ids
-            if len(begun) == 1:
-                raise KeyboardInterrupt
-
-    begun, bands = [], BasePredictor.bands
-    monkeypatch.setattr(BasePredictor, "bands", ended)
+def test_damaged_notes_of_an_earlier_command_begin_anew(
+    tiny_run, scan, begun, tmp_path, monkeypatch
+):
     with pytest.raises(KeyboardInterrupt):
         in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
     (tmp_path / "out" / ".scan.unfinished" / "unread.json").write_text("")

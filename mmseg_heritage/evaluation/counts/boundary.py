@@ -144,10 +144,25 @@ def boundary_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         'precision', 'recall', 'f1': float64 (..., C) in 0..1 or NaN.
     """
+    precision, recall, f1 = matched_scores(counts)
+    return {"precision": precision, "recall": recall, "f1": f1}
+
+
+def matched_scores(counts: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+    """Returns precision, recall and their harmonic mean of what is matched in two maps.
+
+    Args:
+        counts: Numbers (..., 4): predicted ones, of these matched, true ones, of these matched.
+
+    Returns:
+        Three times float64 (...) in 0..1: 0 where only one map has any, NaN where none has.
+    """
     predicted, right, true, found = np.moveaxis(counts, -1, 0)
     precision, recall = right / np.maximum(predicted, 1), found / np.maximum(true, 1)
     total = precision + recall
-    f1 = 2 * precision * recall / np.where(total > 0, total, 1)
+    mean = 2 * precision * recall / np.where(total > 0, total, 1)
     absent = (predicted == 0) & (true == 0)
-    scores = {"precision": precision, "recall": recall, "f1": f1}
-    return {name: np.where(absent, np.nan, values) for name, values in scores.items()}
+    precision, recall, mean = (
+        np.where(absent, np.nan, values) for values in (precision, recall, mean)
+    )
+    return precision, recall, mean

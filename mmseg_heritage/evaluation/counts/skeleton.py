@@ -12,6 +12,7 @@ from __future__ import annotations
 
 import numpy as np
 
+from mmseg_heritage.evaluation.counts.boundary import matched_scores
 from mmseg_heritage.taxonomy import IGNORE_INDEX
 
 _STRIP = 1 << 21  # pixels that are thinned in one go, besides their surroundings
@@ -72,10 +73,5 @@ def skeleton_scores(counts: np.ndarray) -> dict[str, np.ndarray]:
     Returns:
         'precision', 'recall', 'cldice': float64 (..., C) in 0..1 or NaN.
     """
-    predicted, right, true, found = np.moveaxis(counts, -1, 0)
-    precision, recall = right / np.maximum(predicted, 1), found / np.maximum(true, 1)
-    total = precision + recall
-    cldice = 2 * precision * recall / np.where(total > 0, total, 1)
-    absent = (predicted == 0) & (true == 0)
-    scores = {"precision": precision, "recall": recall, "cldice": cldice}
-    return {name: np.where(absent, np.nan, values) for name, values in scores.items()}
+    precision, recall, cldice = matched_scores(counts)
+    return {"precision": precision, "recall": recall, "cldice": cldice}

@@ -17,7 +17,7 @@ from matplotlib.figure import Figure
 
 from mmseg_heritage.images.masks import value_counts
 from mmseg_heritage.images.writing import Palette, color_table
-from mmseg_heritage.taxonomy import BACKGROUND, FINE_LEVEL, IGNORE_INDEX, Level
+from mmseg_heritage.taxonomy import BACKGROUND, FINE_LEVEL, IGNORE_INDEX, Level, clean_id
 from mmseg_heritage.visualization.figures.outcomes import (
     CLASS_COLORS,
     ERROR_COLORS,
@@ -104,7 +104,7 @@ def plot_grid(
         rule: By which the images were chosen, for below the picture.
     """
     table = color_table(palette)
-    clean = classes.index("Clean") if "Clean" in classes else None
+    clean = clean_id(classes)
     pictures = []
     for shown in rows:
         inside = _inside(shown)
