@@ -11,7 +11,7 @@ from mmseg_heritage.evaluation.comparing.bootstrap import RESAMPLES
 from mmseg_heritage.evaluation.comparing.comparison import compare_entries
 from mmseg_heritage.evaluation.comparing.comparison_tables import comparison_tables, long_table
 from mmseg_heritage.evaluation.tested_runs import read_entries
-from mmseg_heritage.utils.files import replacing, write_json
+from mmseg_heritage.utils.files import staging_folder, write_json
 
 FILES = ("compare.json", "compare.csv", "compare.md", "compare.tex")
 FIGURES = ("accuracy_speed.png", "class_iou.png", "differences.png")
@@ -72,15 +72,17 @@ def write_comparison(folder: Path, content: Mapping[str, Any]) -> list[Path]:
         "compare.md": "\n".join(["# Comparison\n", *(table.markdown() for table in tables)]),
         "compare.tex": "\n".join(table.latex() for table in tables),
     }
-    for name, text in texts.items():
-        with replacing(folder / name) as temporary:
-            temporary.write_text(text, encoding="utf-8", newline="")
-    drawn = draw_comparison(folder, content)
-    for name in FIGURES:
-        if folder / name not in drawn:  # one of an earlier comparison would be taken for this one's
-            (folder / name).unlink(missing_ok=True)
-    write_json(folder / FILES[0], content)
-    return [*(folder / name for name in FILES), *drawn]
+    with staging_folder(folder / "compare") as staging:
+        for name, text in texts.items():
+            (staging / name).write_text(text, encoding="utf-8", newline="")
+        write_json(staging / FILES[0], content)
+        names = [*FILES, *(path.name for path in draw_comparison(staging, content))]
+        for name in (*FILES, *FIGURES):
+            if name in names:
+                (staging / name).replace(folder / name)
+            else:  # one of an earlier comparison would be taken for this one's
+                (folder / name).unlink(missing_ok=True)
+    return [folder / name for name in names]
 
 
 def _check_output(folder: Path, overwrite: bool) -> None:

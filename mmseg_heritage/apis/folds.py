@@ -13,7 +13,6 @@ import numpy as np
 from mmengine.config import Config
 from mmengine.dist import barrier
 
-from mmseg_heritage.apis.quickstart import best_checkpoint
 from mmseg_heritage.apis.testing import test
 from mmseg_heritage.apis.training import AUTO, train
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, load_split
@@ -26,6 +25,7 @@ from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.config.iterations import as_list
 from mmseg_heritage.runs.config.variables import innermost_datasets
 from mmseg_heritage.runs.prepare import prepare, work_dir_of
+from mmseg_heritage.runs.resume import best_checkpoint
 from mmseg_heritage.taxonomy import FINE_LEVEL
 from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json

@@ -18,6 +18,7 @@ from mmseg_heritage.apis.prediction_files import (
     write_prediction,
 )
 from mmseg_heritage.errors import InputError, system_message
+from mmseg_heritage.evaluation.baseline import no_better_than_clean
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files
 from mmseg_heritage.images.large_photographs import large_photograph, page_count
 from mmseg_heritage.inference.predictor import thinnest_line
@@ -83,7 +84,9 @@ def predict(
     predictor = Predictor(checkpoint, config, device, cfg_options, trust_checkpoint)
     config_file = find_config(config) if config else None
     checkpoint_file = Path(checkpoint).expanduser()
-    made_with = made_with_content(checkpoint_file, config_file, cfg_options or {}, page)
+    made_with = made_with_content(
+        checkpoint_file, config_file, cfg_options or {}, page, predictor.validation
+    )
     done = [] if overwrite else _done(out, files, made_with)
     work = _Work(predictor, out, made_with, page)
     work.problems += clashes
@@ -96,6 +99,8 @@ def predict(
             f"{len(done)} of {len(files)} photographs were predicted before, with the same "
             "checkpoint and settings, and are left as they are (--overwrite makes them again)"
         )
+    if warning := no_better_than_clean(predictor.validation):
+        print(f"warning: {checkpoint}: when it was validated, {warning}")
     _say_what_was_shrunk(work.thinnest_lines, len(files))
     written = [*(result_file(file, out) for file in done), *work.written]
     if len(work.problems) == 1 and not written and not clashes:

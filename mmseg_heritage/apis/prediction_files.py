@@ -16,12 +16,16 @@ from mmseg_heritage.utils.files import sha256, write_json
 from mmseg_heritage.version import __version__
 from mmseg_heritage.visualization.figures.panels import panel, tint
 
-SCHEMA = "mmseg_heritage/prediction/3"
+SCHEMA = "mmseg_heritage/prediction/4"
 _MAX_JPEG_SIDE = 65500
 
 
 def made_with_content(
-    checkpoint: Path, config: Path | None, cfg_options: Mapping[str, Any], page: int
+    checkpoint: Path,
+    config: Path | None,
+    cfg_options: Mapping[str, Any],
+    page: int,
+    validation: Mapping[str, Any],
 ) -> dict[str, Any]:
     """Returns what predictions are made with: commands alike in this give the same files.
 
@@ -30,6 +34,8 @@ def made_with_content(
         config: Config file used in place of the one inside the checkpoint.
         cfg_options: Dotted key -> value.
         page: Of photographs with several pages.
+        validation: What the checkpoint says of its validation, see
+            :func:`mmseg_heritage.evaluation.baseline.scores_beside_clean`.
 
     Returns:
         Content for JSON, with the SHA-256 of the files.
@@ -42,6 +48,7 @@ def made_with_content(
         "config_sha256": sha256(config) if config else None,
         "options": {key: str(value) for key, value in cfg_options.items()},
         "page": page,
+        "validation": validation or None,
     }
 
 

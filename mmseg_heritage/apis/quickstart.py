@@ -7,31 +7,15 @@ from pathlib import Path
 
 from mmseg_heritage.apis.testing import test
 from mmseg_heritage.apis.training import train
-from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.summary import load_metrics
 from mmseg_heritage.runs.config.config_files import config_folder
-from mmseg_heritage.runs.resume import latest_checkpoint
+from mmseg_heritage.runs.resume import best_checkpoint
 from mmseg_heritage.sample_set import make_sample_set
 from mmseg_heritage.utils.progress import progress_bar
 from mmseg_heritage.visualization.report.report_text import console_summary
 
 CONFIG = "quickstart_artefact.py"
 NUM_IMAGES, SIZE = 320, 160  # many small pictures teach more in minutes than few large ones
-
-
-def best_checkpoint(work_dir: Path) -> Path:
-    """Returns the checkpoint with the best validation mIoU, or the last one if none was validated.
-
-    Raises:
-        InputError: If the folder holds no checkpoint.
-    """
-    best = sorted(work_dir.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
-    if best:
-        return best[-1]
-    last = latest_checkpoint(work_dir)
-    if last is not None:
-        return last
-    raise InputError(f"{work_dir}: no checkpoint here; train first")
 
 
 def quickstart(data_root: Path, work_dir: Path) -> None:

@@ -22,13 +22,20 @@ from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
 from mmseg_heritage.models.segmentors import HeritageEncoderDecoder
 from mmseg_heritage.runs.config.iterations import as_list
+from mmseg_heritage.runs.loader_workers import explaining_lost_workers
 from mmseg_heritage.runs.origin import check_same_classes, check_unseen, seen_images
-from mmseg_heritage.runs.prepare import build_runner, check_data, output_folder, prepare
+from mmseg_heritage.runs.prepare import (
+    build_runner,
+    check_data,
+    output_folder,
+    prepare,
+    sole_writer,
+)
 from mmseg_heritage.runs.provenance import run_stamp
 from mmseg_heritage.runs.trained_run import read_trained_run
 from mmseg_heritage.utils.checkpoints.checkpoint import check_weights_fit, checkpoint_reading
 from mmseg_heritage.utils.distributed import alone, is_main_process
-from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.utils.files import is_unfinished, unfinished, write_json
 from mmseg_heritage.visualization.figures.score_figures import write_figures
 
 
@@ -89,41 +96,43 @@ def test(
         for name, value in (("show_dir", show_dir), ("out_dir", out_dir))
         if value
     }
-    _check_output(results, outputs, overwrite, visualize)
-    with checkpoint_reading(trust_checkpoint):
+    metrics = results / METRICS_FILE
+    with sole_writer(results), checkpoint_reading(trust_checkpoint):
+        _check_output(results, outputs, overwrite, visualize)
         prepared = prepare(cfg, ("test",))
-    dataset, own = prepared.datasets["test"][0], prepared.own_datasets()
-    seen = _seen_images(own[0], checkpoint, allow_seen) if own else None
-    _check_sources_are_safe(outputs, dataset)
-    _write_results_to(cfg, results, outputs)
-    check_weights_fit(prepared.model, trained.weights, checkpoint)
-    check_same_classes(trained.dataset_meta, dataset.metainfo["classes"], checkpoint)
-    with checkpoint_reading(trust_checkpoint):
+        dataset, own = prepared.datasets["test"][0], prepared.own_datasets()
+        seen = _seen_images(own[0], checkpoint, allow_seen) if own else None
+        _check_sources_are_safe(outputs, dataset)
+        _write_results_to(cfg, results, outputs)
+        check_weights_fit(prepared.model, trained.weights, checkpoint)
+        check_same_classes(trained.dataset_meta, dataset.metainfo["classes"], checkpoint)
         if not skip_data_check:
             check_data(own)
         cfg.load_from, cfg.resume = str(Path(checkpoint).expanduser().resolve()), False
         runner = build_runner(cfg)
         timer = InferenceTimeHook()
         runner.register_hook(timer)
-        with alone():
-            runner.test()
-    metrics = results / METRICS_FILE
-    if is_main_process() and metrics.exists():  # a config may name other metrics, which only log
-        run = run_stamp(cfg, config or cfg.filename, dataset, runner.model)
-        run["seen_images"] = seen and {part: len(ids) for part, ids in seen.items()}
-        write_json(metrics, {**load_metrics(metrics), "run": {**run, "time": timer.summary()}})
-        write_figures(results)
-        if visualize:
-            draw(
-                checkpoint,
-                config,
-                results / FIGURES_FOLDER,
-                work_dir=results.parent,
-                maps=outputs.get("out_dir"),
-                cfg_options=cfg_options,
-                overwrite=overwrite,
-                trust_checkpoint=trust_checkpoint,
-            )
+        writing = is_main_process()
+        with unfinished([results, *outputs.values()] if writing else []):
+            with alone(), explaining_lost_workers():
+                runner.test()
+            if writing and metrics.exists():  # a config may name other metrics, which only log
+                run = run_stamp(cfg, config or cfg.filename, dataset, runner.model)
+                run["seen_images"] = seen and {part: len(ids) for part, ids in seen.items()}
+                run["time"] = timer.summary()
+                write_json(metrics, {**load_metrics(metrics), "run": run})
+                write_figures(results)
+    if visualize and writing and metrics.exists():
+        draw(
+            checkpoint,
+            config,
+            results / FIGURES_FOLDER,
+            work_dir=results.parent,
+            maps=outputs.get("out_dir"),
+            cfg_options=cfg_options,
+            overwrite=overwrite,
+            trust_checkpoint=trust_checkpoint,
+        )
     return metrics
 
 
@@ -154,14 +163,15 @@ def _check_output(
         )
     if overwrite:
         return
-    problems = [str(results / METRICS_FILE)] if (results / METRICS_FILE).exists() else []
+    was_written = (results / METRICS_FILE).exists() and not is_unfinished(results)
+    problems = [str(results / METRICS_FILE)] if was_written else []
     figures = results / FIGURES_FOLDER
     if visualize and figures.is_dir() and any(figures.iterdir()):
         problems.append(f"{figures}: holds files")
     problems += [
         f"{folder}: holds pictures"
         for folder in outputs.values()
-        if next(folder.glob("*.png"), None)
+        if next(folder.glob("*.png"), None) and not is_unfinished(folder)
     ]
     if problems:
         raise InputError(

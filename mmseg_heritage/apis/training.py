@@ -16,12 +16,15 @@ import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE
 from mmseg_heritage.engine.checkpoint_files import LAST, LIST
 from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_workers
+from mmseg_heritage.engine.hooks.whole_checkpoint_hook import BEST_VALIDATION
 from mmseg_heritage.engine.launch import watching_processes
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.evaluation.metric import VALIDATION
 from mmseg_heritage.evaluation.summary import METRICS_FILE
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
 from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.environment import environment
+from mmseg_heritage.runs.loader_workers import explaining_lost_workers
 from mmseg_heritage.runs.origin import check_same_classes
 from mmseg_heritage.runs.prepare import (
     Prepared,
@@ -29,11 +32,13 @@ from mmseg_heritage.runs.prepare import (
     check_data,
     missing_extras,
     prepare,
+    sole_writer,
     work_dir_of,
 )
 from mmseg_heritage.runs.pretrained import check_pretrained, fetch_pretrained
 from mmseg_heritage.runs.resume import (
     ENVIRONMENT,
+    best_checkpoint,
     check_same_run,
     latest_checkpoint,
     latest_whole_checkpoint,
@@ -49,6 +54,7 @@ from mmseg_heritage.utils.checkpoints.checkpoint import (
 )
 from mmseg_heritage.utils.distributed import alone, is_main_process
 from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.visualization.report.report_text import validation_summary
 
 AUTO = "auto"
 
@@ -98,7 +104,7 @@ def train(
         _turn_amp_on(cfg)
     # The test part too: faults in it should not wait until the training is over.
     parts = [part for part in ("train", "val", "test") if cfg.get(f"{part}_dataloader")]
-    with checkpoint_reading(trust_checkpoint):
+    with sole_writer(folder), checkpoint_reading(trust_checkpoint):
         _set_resume(cfg, folder, resume, overwrite)
         prepared = prepare(cfg, parts)
         training = training_config(cfg)
@@ -122,6 +128,8 @@ def train(
             for line in missing_extras(prepared):
                 runner.logger.warning(f"without: {line}")
             _run(runner)
+            if is_main_process():
+                print(_result(runner, folder))
     return folder
 
 
@@ -129,12 +137,29 @@ def _run(runner: Runner) -> None:
     """Trains, and leaves no signal handlers and no data workers behind, however it ended."""
     others = multiprocessing.active_children()
     try:
-        runner.train()
+        with explaining_lost_workers():
+            runner.train()
     finally:
         end_workers(others)
         for hook in runner.hooks:
             if isinstance(hook, PreemptionHook):
                 hook.release()
+
+
+def _result(runner: Runner, folder: Path) -> str:
+    """Says how good the best checkpoint was when it was validated, and what to do with it."""
+    info = runner.message_hub.runtime_info
+    lines = []
+    if found := info.get(BEST_VALIDATION) or info.get(VALIDATION):
+        lines.append(validation_summary(found, "validation, percent"))
+    if list(folder.glob("*.pth")):
+        best = best_checkpoint(folder)
+        lines += [
+            "next:  score it on the test part, and map the damage on photographs",
+            f"       mmseg-heritage test {best}",
+            f"       mmseg-heritage predict {best} PHOTOS --out DIR",
+        ]
+    return "\n".join(lines)
 
 
 def _turn_amp_on(cfg: Config) -> None:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import tempfile
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from functools import partial
@@ -19,7 +18,7 @@ from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.runs.shown_images import ShownImages
 from mmseg_heritage.runs.trained_run import read_trained_run
 from mmseg_heritage.utils.checkpoints.checkpoint import missing_checkpoint
-from mmseg_heritage.utils.files import sha256, write_json
+from mmseg_heritage.utils.files import remove_temporaries, sha256, staging_folder, write_json
 from mmseg_heritage.utils.text import require_known
 from mmseg_heritage.visualization.figures import curves, sheets
 from mmseg_heritage.visualization.figures import score_figures as scores
@@ -108,10 +107,10 @@ def visualize(
     tested, digest = None, sha256(checkpoint)
     if set(wanted) - {"curves", "cam"}:
         tested = _read_test(run / EVALUATION_FOLDER, checkpoint, digest)
-    with tempfile.TemporaryDirectory(prefix=".figures-", dir=_existing(folder)) as staging:
+    with staging_folder(_existing(folder) / "figures") as staging:
         read = partial(read_trained_run, checkpoint, config, cfg_options, trust_checkpoint)
         shown = ShownImages(read, tested and tested[0], maps=maps, device=device)
-        job = _Job(Path(staging), run, tested, shown, tuple(images), class_name)
+        job = _Job(staging, run, tested, shown, tuple(images), class_name)
         job.check_names(wanted)
         left_out = {}
         for kind in (kind for kind in KINDS if kind in wanted):
@@ -129,7 +128,7 @@ def visualize(
             "figures": job.entries,
             "left_out": left_out,
         }
-        return Figures(_move_figures(folder, Path(staging), content, earlier), left_out)
+        return Figures(_move_figures(folder, staging, content, earlier), left_out)
 
 
 class _Job:
@@ -329,6 +328,7 @@ def _read_test(folder: Path, checkpoint: str | Path, digest: str) -> tuple[Count
 
 def _check_output(folder: Path, overwrite: bool) -> list[str]:
     """Refuses a folder that holds files; returns the figures of an earlier call in it."""
+    remove_temporaries(folder)
     found = sorted(folder.iterdir()) if folder.is_dir() else []
     if found and not overwrite:
         raise InputError(

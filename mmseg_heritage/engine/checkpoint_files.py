@@ -90,10 +90,3 @@ def record_checkpoint(folder: Path, checkpoint: Path, keep: int) -> None:
 def _write_list(folder: Path, checkpoints: list[Path]) -> None:
     names = [path.name if path.parent == folder else str(path) for path in checkpoints]
     write_json(folder / LIST, {"checkpoints": names})
-
-
-def remove_halves(folder: Path) -> None:
-    """Removes what a process that was killed while it wrote has left of a checkpoint."""
-    for pattern in (".epoch_*.pth", ".iter_*.pth", ".best_*.pth"):
-        for path in folder.glob(pattern):
-            path.unlink(missing_ok=True)

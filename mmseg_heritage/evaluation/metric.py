@@ -10,10 +10,11 @@ from typing import Any
 import numpy as np
 import torch
 from mmengine.evaluator import BaseMetric
-from mmengine.logging import MMLogger
+from mmengine.logging import MessageHub, MMLogger
 from mmseg.registry import METRICS
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.evaluation.baseline import scores_beside_clean
 from mmseg_heritage.evaluation.counts.boundary import TOLERANCE, boundary_counts, tolerance_pixels
 from mmseg_heritage.evaluation.counts.calibration import BINS, calibration_counts
 from mmseg_heritage.evaluation.counts.components import SIZE_EDGES, component_counts
@@ -36,6 +37,8 @@ from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.utils.tables import plain_table
 
+VALIDATION = "validation"
+"""Where a message hub, and with it a checkpoint, keeps what ``scores_beside_clean`` gives."""
 _ROWS = 1 << 20  # pixels whose confidence is computed at a time
 
 
@@ -165,6 +168,7 @@ class ConfusionMetric(BaseMetric):
         MMLogger.get_current_instance().info(
             "per class results:\n" + _table(counts.classes, scores)
         )
+        MessageHub.get_current_instance().update_info(VALIDATION, scores_beside_clean(counts))
         if self.results_dir is not None and is_main_process():
             self._write(Path(self.results_dir), counts)
         return metrics

@@ -37,6 +37,9 @@ class Predictor(BasePredictor):
         cfg_options: Dotted key -> value, such as ``{'inference.scales': ['fit:2048']}``.
         trust_checkpoint: Lets the checkpoint run code.
 
+    Attributes:
+        validation: See :attr:`mmseg_heritage.runs.trained_run.TrainedRun.validation`.
+
     Raises:
         InputError: If the checkpoint cannot be used, see
             :func:`mmseg_heritage.runs.trained_run.read_trained_run`, or there is no such device.
@@ -53,6 +56,7 @@ class Predictor(BasePredictor):
         find_device(device)  # before a large file is read
         run = read_trained_run(checkpoint, config, cfg_options, trust_checkpoint)
         super().__init__(*_parts(run, device))
+        self.validation = run.validation
 
 
 def load_predictor(run: TrainedRun, device: str | None = None) -> BasePredictor:

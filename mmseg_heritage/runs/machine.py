@@ -10,6 +10,8 @@ options):
 ``env_cfg.dist_cfg.backend``,         on processes without GPUs: gloo, and a wrapper that is told to
 ``model_wrapper_cfg``                 use the CPU
 ``*_dataloader.persistent_workers``   False with ``num_workers=0``, which torch refuses otherwise
+``*_dataloader.timeout``              10 minutes where there are workers and none is written
+``*_dataloader.num_workers``          fewer where shared memory or open files are too few for them
 ``train_dataloader.batch_size``       the share of ``global_batch_size``
 ``train_dataloader.drop_last``        True where the last batch of an epoch could hold one image,
                                       and the head normalizes over the images of a batch
@@ -35,9 +37,11 @@ FITTED_FIELDS = (
     "env_cfg.dist_cfg.backend",
     "train_dataloader.batch_size",
     "train_dataloader.drop_last",
-    "train_dataloader.persistent_workers",
-    "val_dataloader.persistent_workers",
-    "test_dataloader.persistent_workers",
+    *(
+        f"{part}_dataloader.{field}"
+        for part in ("train", "val", "test")
+        for field in ("persistent_workers", "num_workers", "prefetch_factor", "timeout")
+    ),
 )
 """Fields that may differ, besides the ``type`` of norms and hooks that are None."""
 

@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
@@ -31,8 +32,10 @@ from mmseg_heritage.runs.config.contradictions import (
     check_trees,
 )
 from mmseg_heritage.runs.config.variables import innermost_datasets
+from mmseg_heritage.runs.loader_workers import fit_workers
 from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders, training_length
-from mmseg_heritage.utils.distributed import is_main_process
+from mmseg_heritage.utils.distributed import alone, is_main_process
+from mmseg_heritage.utils.folder_lock import locked_folder
 from mmseg_heritage.utils.progress import progress_bar
 
 
@@ -55,6 +58,20 @@ def output_folder(path: str | Path) -> Path:
                 raise InputError(f"{place}: expected a folder to write to, found a file")
             break
     return folder
+
+
+@contextlib.contextmanager
+def sole_writer(folder: Path) -> Iterator[None]:
+    """Keeps other runs from writing into a folder, on the process that writes.
+
+    Raises:
+        InputError: See :func:`mmseg_heritage.utils.folder_lock.locked_folder`.
+    """
+    with contextlib.ExitStack() as stack:
+        if is_main_process():
+            with alone():
+                stack.enter_context(locked_folder(folder))
+        yield
 
 
 @dataclass(frozen=True)
@@ -105,6 +122,7 @@ def prepare(cfg: Config, parts: Sequence[str]) -> Prepared:
     with gathered(errors):
         model = build_parts(cfg, parts)
     raise_all(errors)
+    fit_workers(cfg, datasets)
     if "train" in parts:
         num_samples = sum(map(len, datasets["train"]))
         fit_last_batch(cfg, model, num_samples)

@@ -24,8 +24,8 @@ _PARTS = ("model", "train_dataloader", "train_cfg", "optim_wrapper", "param_sche
 # They differ from machine to machine, or are not used by a run that is resumed. What matters of
 # batch_size is images_per_step: the same run may go on on another number of processes.
 _NOT_COMPARED = {"batch_size", "num_workers", "persistent_workers", "prefetch_factor",
-                 "pin_memory", "data_root", "cache", "cache_dir", "init_cfg", "pretrained",
-                 "checkpoint_path"}  # fmt: skip
+                 "timeout", "pin_memory", "data_root", "cache", "cache_dir", "init_cfg",
+                 "pretrained", "checkpoint_path"}  # fmt: skip
 
 
 def latest_checkpoint(folder: Path) -> Path | None:
@@ -41,6 +41,19 @@ def latest_checkpoint(folder: Path) -> Path | None:
             "again with --overwrite"
         )
     return latest
+
+
+def best_checkpoint(folder: Path) -> Path:
+    """Returns the checkpoint of a run that validation chose, or the last one if none was validated.
+
+    Raises:
+        InputError: If the folder holds no checkpoint.
+    """
+    best = sorted(folder.glob("best_*.pth"), key=lambda path: path.stat().st_mtime)
+    found = best[-1] if best else latest_checkpoint(folder)
+    if found is None:
+        raise InputError(f"{folder}: no checkpoint here; train first")
+    return found
 
 
 def latest_whole_checkpoint(folder: Path) -> Path | None:

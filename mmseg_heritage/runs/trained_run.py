@@ -19,6 +19,8 @@ from mmengine.utils import import_modules_from_strings
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.evaluation.baseline import read_scores
+from mmseg_heritage.evaluation.metric import VALIDATION
 from mmseg_heritage.runs.config.checkpoint_config import config_of_checkpoint
 from mmseg_heritage.runs.config.config_files import load_config, with_options
 from mmseg_heritage.runs.origin import check_same_model
@@ -51,12 +53,15 @@ class TrainedRun:
         weights: Name -> tensor, on the CPU.
         dataset_meta: Classes, palette and what else the training data said of itself; empty where
             the checkpoint does not tell.
+        validation: Scores of the last validation before it was written, see
+            :func:`mmseg_heritage.evaluation.baseline.scores_beside_clean`; empty where it was none.
     """
 
     checkpoint: Path
     cfg: Config
     weights: Mapping[str, torch.Tensor]
     dataset_meta: Mapping[str, Any]
+    validation: Mapping[str, Any]
 
 
 def read_trained_run(
@@ -101,7 +106,20 @@ def read_trained_run(
     if meta.get("cfg") is not None and (config is not None or options):
         check_same_model(cfg, config_of_checkpoint(content, checkpoint), checkpoint)
     cfg.model = _without_files(cfg.get("model"))
-    return TrainedRun(Path(checkpoint), cfg, weights, meta["dataset_meta"] if classes else {})
+    return TrainedRun(
+        Path(checkpoint),
+        cfg,
+        weights,
+        meta["dataset_meta"] if classes else {},
+        read_scores(_validation(content)),
+    )
+
+
+def _validation(content: Any) -> Any:
+    """Returns what mmengine's message hub says of a validation, if it is there."""
+    for key in ("message_hub", "runtime_info", VALIDATION):
+        content = content.get(key) if isinstance(content, Mapping) else None
+    return content
 
 
 def _own_config(content: Any, checkpoint: str | Path, name: str) -> Config:

@@ -3,20 +3,26 @@
 from __future__ import annotations
 
 import contextlib
+import functools
 import hashlib
 import json
 import os
+import platform
+import re
 import secrets
 import shutil
-import tempfile
-import threading
-from collections.abc import Iterator
+import time
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmseg_heritage.errors import InputError
 
-_UMASK_LOCK = threading.Lock()
+_TEMPORARY = re.compile(r"\..*\.partial-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}")
+_UNFINISHED = ".unfinished"
+_WEEK = 7 * 24 * 3600  # seconds
+_LONGEST_SUFFIX = 16  # of formats that libraries choose by it
+_cleared: set[tuple[Path, int]] = set()  # folders, and the process that looked into them
 
 
 @contextlib.contextmanager
@@ -24,17 +30,14 @@ def replacing(path: str | Path) -> Iterator[Path]:
     """Yields a temporary name beside ``path`` and renames it to ``path`` when the block succeeds.
 
     The temporary name keeps the suffix, so that libraries which choose the format by suffix work.
-    Missing parent folders are made. On an exception the temporary file is removed.
+    Missing parent folders are made. On an exception the temporary file is removed; after a kill the
+    next process that writes into the folder removes it, see :func:`remove_temporaries`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    prefix = f".{path.stem[:32]}-"  # a long name must not become too long for the file system
-    handle, name = tempfile.mkstemp(prefix=prefix, suffix=path.suffix, dir=path.parent)
-    os.close(handle)
-    temporary = Path(name)
+    temporary = _temporary(path, path.suffix)
     try:
+        temporary.touch(exist_ok=False)
         yield temporary
-        temporary.chmod(0o666 & ~_umask())  # mkstemp's 0600 would shut colleagues out
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
@@ -45,20 +48,108 @@ def making_folder(path: str | Path) -> Iterator[Path]:
     """Yields a new folder beside ``path`` and renames it to ``path`` when the block succeeds.
 
     Missing parent folders are made. ``path`` may exist if it is empty. On an exception nothing
-    stays; a kill leaves ``.<name>.partial-...``, which nothing reads.
+    stays; after a kill see :func:`replacing`.
     """
     path = Path(path)
-    path.parent.mkdir(parents=True, exist_ok=True)
-    partial = path.parent / f".{path.name}.partial-{secrets.token_hex(4)}"
-    partial.mkdir()
+    temporary = _temporary(path)
     try:
-        yield partial
+        temporary.mkdir()
+        yield temporary
         if path.exists():
             path.rmdir()  # empty; Windows does not rename onto a folder
-        partial.rename(path)
-    except BaseException:  # also Ctrl-C: whatever stops the run, no half folder stays behind
-        shutil.rmtree(partial, ignore_errors=True)
-        raise
+        temporary.rename(path)
+    finally:  # also on Ctrl-C: whatever stops the run, no half folder stays behind
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+@contextlib.contextmanager
+def staging_folder(beside: str | Path) -> Iterator[Path]:
+    """Yields a new folder for files that are moved to their places when all are finished.
+
+    Args:
+        beside: A file or folder on the same file system, where the folder is made and removed.
+    """
+    temporary = _temporary(Path(beside))
+    try:
+        temporary.mkdir()
+        yield temporary
+    finally:
+        shutil.rmtree(temporary, ignore_errors=True)
+
+
+def remove_temporaries(folder: Path, alone: bool = False) -> None:
+    """Removes temporary files and folders that killed processes have left.
+
+    Args:
+        folder: Where they are looked for, not in folders below it.
+        alone: Whether no other process writes there, so that all of them are left over; else
+            those of processes of this machine that are gone, and those older than a week.
+    """
+    for path in list(folder.iterdir()) if folder.is_dir() else []:
+        if (name := _TEMPORARY.match(path.name)) and (alone or _is_left(path, name)):
+            with contextlib.suppress(OSError):
+                if path.is_dir() and not path.is_symlink():
+                    shutil.rmtree(path)
+                else:
+                    path.unlink()
+
+
+def _is_left(path: Path, name: re.Match[str]) -> bool:
+    """Whether the process is gone that made a temporary file or folder."""
+    try:
+        old = time.time() - path.lstat().st_mtime > _WEEK
+    except OSError:  # its process has just moved it to its place
+        return False
+    if old or name[1] != _host() or os.name == "nt":  # where signal 0 would end the process
+        return old
+    try:
+        os.kill(int(name[2]), 0)
+    except (ProcessLookupError, OverflowError):
+        return True
+    except OSError:  # it runs for another user
+        return False
+    return False
+
+
+def _temporary(path: Path, suffix: str = "") -> Path:
+    """Returns a name beside ``path`` that says which process uses it; removes what others left."""
+    folder = path.parent
+    folder.mkdir(parents=True, exist_ok=True)
+    if (seen := (folder.absolute(), os.getpid())) not in _cleared:
+        _cleared.add(seen)
+        remove_temporaries(folder)
+    # A long name must not become too long for the file system.
+    stem = os.fsencode(path.stem)[:100].decode(errors="ignore")
+    suffix = suffix if len(suffix) <= _LONGEST_SUFFIX else ""
+    return folder / f".{stem}.partial-{_host()}-{os.getpid()}-{secrets.token_hex(4)}{suffix}"
+
+
+@functools.cache
+def _host() -> str:
+    """Returns what differs between machines, and containers, whose process numbers differ."""
+    numbers = Path("/proc/self/ns/pid")
+    name = platform.node() + (str(numbers.readlink()) if numbers.is_symlink() else "")
+    return hashlib.sha256(name.encode()).hexdigest()[:8]
+
+
+@contextlib.contextmanager
+def unfinished(folders: Sequence[Path]) -> Iterator[None]:
+    """Marks folders while files are written into them, for :func:`is_unfinished`.
+
+    Args:
+        folders: They are made where they are missing. A mark stays after a kill or an exception.
+    """
+    for folder in folders:
+        folder.mkdir(parents=True, exist_ok=True)
+        (folder / _UNFINISHED).touch()
+    yield
+    for folder in folders:
+        (folder / _UNFINISHED).unlink(missing_ok=True)
+
+
+def is_unfinished(folder: Path) -> bool:
+    """Whether a command that wrote into a folder was ended, so that it may write there again."""
+    return (folder / _UNFINISHED).exists()
 
 
 def check_empty(folder: str | Path, ignore_hidden: bool = False) -> None:
@@ -74,6 +165,7 @@ def check_empty(folder: str | Path, ignore_hidden: bool = False) -> None:
     folder = Path(folder)
     if folder.exists() and not folder.is_dir():
         raise InputError(f"{folder}: expected a folder to write to, found a file")
+    remove_temporaries(folder)
     names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     found = [name for name in names if not (ignore_hidden and name.startswith("."))]
     if found:
@@ -81,14 +173,6 @@ def check_empty(folder: str | Path, ignore_hidden: bool = False) -> None:
             f"{folder}: the folder holds other files, such as {found[0]}; "
             "give one that is empty or new"
         )
-
-
-def _umask() -> int:
-    """Returns the process's umask, which can only be read by setting it."""
-    with _UMASK_LOCK:  # of two threads at once, one would read the other's 0 and leave it set
-        mask = os.umask(0)
-        os.umask(mask)
-    return mask
 
 
 def write_json(path: str | Path, content: Any) -> None:

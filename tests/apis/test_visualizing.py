@@ -68,7 +68,7 @@ def test_everything_the_run_has_is_drawn(draw, run, counts, tmp_path):
     shown = [entry["file"] for entry in content["figures"] if entry["kind"] == "panels"]
     there = counts.confusion.sum(axis=0)
     assert len(shown) == ((there.sum(axis=0) + there.sum(axis=1)) > 0).sum()
-    assert not list(tmp_path.glob(".figures-*"))
+    assert not list(tmp_path.glob(".figures*"))
 
 
 def test_the_model_is_run_where_no_maps_are_given(run, counts):

@@ -14,7 +14,6 @@ from mmseg_heritage.engine.checkpoint_files import (
     WHOLE,
     listed,
     record_checkpoint,
-    remove_halves,
 )
 from mmseg_heritage.errors import InputError
 
@@ -67,15 +66,6 @@ class TestWriting:
             get_file_backend(backend_args=WHOLE).put(b"new", tmp_path / "a.pth")
         assert (tmp_path / "a.pth").read_bytes() == b"old"
         assert names(tmp_path) == ["a.pth"]
-
-    def test_what_a_kill_left_is_removed_and_nothing_else(self, tmp_path):
-        for name in (".iter_3-abc.pth", ".epoch_1-x.pth", ".best_mIoU_iter_3-x.pth"):
-            (tmp_path / name).touch()
-        kept = ["iter_3.pth", ".hidden.pth", "best_mIoU_iter_3.pth"]
-        for name in kept:
-            (tmp_path / name).touch()
-        remove_halves(tmp_path)
-        assert names(tmp_path) == sorted(kept)
 
 
 class TestKeeping:

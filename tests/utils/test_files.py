@@ -3,13 +3,23 @@
 import json
 import os
 import stat
-import time
-from concurrent.futures import ThreadPoolExecutor
+import subprocess
+import sys
 
 import pytest
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.utils.files import check_empty, making_folder, replacing, write_json
+from mmseg_heritage.utils import files
+from mmseg_heritage.utils.files import (
+    check_empty,
+    is_unfinished,
+    making_folder,
+    remove_temporaries,
+    replacing,
+    staging_folder,
+    unfinished,
+    write_json,
+)
 
 
 def test_the_file_appears_only_when_the_block_ends(tmp_path):
@@ -69,28 +79,6 @@ def test_what_json_cannot_hold_is_refused_and_the_old_file_stays(tmp_path, conte
     assert [p.name for p in tmp_path.iterdir()] == ["a.json"]
 
 
-@pytest.mark.skipif(os.name == "nt", reason="POSIX permissions")
-def test_many_threads_leave_the_umask_as_it_was(tmp_path, monkeypatch):
-    umask, slow = os.umask, []
-
-    def slowly(mask):
-        slow.append(mask)
-        found = umask(mask)
-        time.sleep(0.002)  # between reading and setting back, where threads would meet
-        return found
-
-    before = umask(0o027)
-    monkeypatch.setattr(os, "umask", slowly)
-    try:
-        with ThreadPoolExecutor(8) as pool:
-            list(pool.map(lambda i: write_json(tmp_path / f"{i}.json", i), range(24)))
-        assert len(slow) == 48
-        modes = {stat.S_IMODE(path.stat().st_mode) for path in tmp_path.iterdir()}
-        assert modes == {0o640}
-    finally:
-        assert umask(before) == 0o027
-
-
 @pytest.mark.parametrize("is_there", [False, True])
 def test_a_folder_appears_only_when_the_block_ends(is_there, tmp_path):
     target = tmp_path / "new" / "folder"
@@ -128,3 +116,44 @@ def test_only_absent_and_empty_folders_are_taken(tmp_path):
         check_empty(tmp_path)
     with pytest.raises(InputError, match="expected a folder to write to, found a file"):
         check_empty(tmp_path / ".hidden")
+
+
+def test_what_a_killed_process_left_is_removed_by_the_next_that_writes_there(tmp_path):
+    code = (
+        "import os, sys; from mmseg_heritage.utils.files import *\n"
+        "from pathlib import Path; folder = Path(sys.argv[1])\n"
+        "with replacing(folder / 'a.png') as file, making_folder(folder / 'b') as other, "
+        "staging_folder(folder / 'c'):\n"
+        "    file.touch(); (other / 'x').touch(); os.kill(os.getpid(), 9)"
+    )
+    subprocess.run([sys.executable, "-c", code, str(tmp_path)], check=False)
+    assert len(list(tmp_path.iterdir())) == 3
+    mine = tmp_path / f".d.partial-{files._host()}-{os.getpid()}-01234567"  # this process lives
+    others = tmp_path / ".e.partial-01234567-1-01234567.txt"  # perhaps another machine's does
+    own = tmp_path / ".f.partial"  # no name of ours
+    for path in (mine, others, own):
+        path.touch()
+    write_json(tmp_path / "g.json", {})
+    assert {path.name for path in tmp_path.iterdir()} == {
+        mine.name, others.name, own.name, "g.json"}  # fmt: skip
+    os.utime(others, (0, 0))
+    remove_temporaries(tmp_path)
+    assert not others.exists()
+    remove_temporaries(tmp_path, alone=True)
+    assert {path.name for path in tmp_path.iterdir()} == {own.name, "g.json"}
+
+
+def test_a_folder_is_unfinished_until_its_block_has_ended(tmp_path):
+    with unfinished([tmp_path / "a"]):
+        assert is_unfinished(tmp_path / "a")
+    assert not list((tmp_path / "a").iterdir())
+    with pytest.raises(KeyboardInterrupt), unfinished([tmp_path / "a"]):
+        raise KeyboardInterrupt
+    assert is_unfinished(tmp_path / "a")
+
+
+def test_a_staging_folder_is_gone_in_the_end(tmp_path):
+    with staging_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+        assert folder.parent == tmp_path
+    assert not list(tmp_path.iterdir())

@@ -10,11 +10,15 @@ from mmengine.hooks import CheckpointHook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
-from mmseg_heritage.engine.checkpoint_files import WHOLE, record_checkpoint, remove_halves
+from mmseg_heritage.engine.checkpoint_files import WHOLE, record_checkpoint
 from mmseg_heritage.engine.loops import EPOCH_START
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.evaluation.metric import VALIDATION
 from mmseg_heritage.utils.distributed import is_main_process
+from mmseg_heritage.utils.files import remove_temporaries
 
+BEST_VALIDATION = "best_validation"
+"""What the message hub calls the scores of the validation that chose the best checkpoint."""
 _VALIDATED = "last_validated_iter"
 
 
@@ -57,7 +61,7 @@ class WholeCheckpointHook(CheckpointHook):
         """Cleans up after a kill, and validates where the kill came before the validation."""
         super().before_train(runner)
         if is_main_process():
-            remove_halves(Path(self.out_dir))
+            remove_temporaries(Path(self.out_dir), alone=True)
         self._find_best()
         _warn_of_lost_gradients(runner)
         if _validation_is_due(runner):
@@ -66,8 +70,17 @@ class WholeCheckpointHook(CheckpointHook):
 
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         """Saves the best checkpoint, which then says that its validation is done."""
-        runner.message_hub.update_info(_VALIDATED, runner.iter)
+        hub = runner.message_hub
+        hub.update_info(_VALIDATED, runner.iter)
+        before = self._best()
         super().after_val_epoch(runner, metrics)
+        if self._best() != before:
+            hub.update_info(BEST_VALIDATION, hub.runtime_info.get(VALIDATION) or {})
+
+    def _best(self) -> list[str | None]:
+        """Returns the files of the best checkpoints, of each score by which they are chosen."""
+        of_scores = getattr(self, "best_ckpt_path_dict", None)
+        return list(of_scores.values()) if of_scores else [getattr(self, "best_ckpt_path", None)]
 
     def save_now(self, runner: Runner, epoch: int, iteration: int) -> None:
         """Saves a checkpoint between two iterations, named after the iteration.

@@ -11,6 +11,7 @@ from typing import Any
 import numpy as np
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.evaluation.baseline import no_better_than_clean, scores_beside_clean
 from mmseg_heritage.evaluation.comparing.bootstrap import DEFINITIONS as INTERVAL_DEFINITIONS
 from mmseg_heritage.evaluation.comparing.bootstrap import RESAMPLES, Resamples, resample_groups
 from mmseg_heritage.evaluation.comparing.comparable import common_images, require_comparable
@@ -265,6 +266,9 @@ def _notes(entries: Sequence[Entry]) -> Iterator[str]:
     """Yields what a reader of the scores should know."""
     for entry in entries:
         for run in entry.runs:
+            if line := no_better_than_clean(scores_beside_clean(run.counts)):
+                seed = f" (seed {run.stamps[0].get('seed')})" if len(entry.runs) > 1 else ""
+                yield f"{entry.label}{seed}: {line}"
             if run.not_tested:
                 yield f"{entry.label}: without the folds {', '.join(run.not_tested)}, not tested."
     devices = _devices([s for entry in entries for run in entry.runs for s in run.stamps])

@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from mmseg_heritage.evaluation.baseline import no_better_than_clean
 from mmseg_heritage.evaluation.comparing.comparison_tables import verdict
 from mmseg_heritage.utils.tables import plain_table
 
@@ -96,15 +97,7 @@ def findings(content: Mapping[str, Any]) -> list[str]:
     Args:
         content: Content of ``metrics.json``.
     """
-    sentences = []
-    for key, name in (("binary_mIoU", "mean IoU of Clean and Damage"), ("mIoU", "mean IoU")):
-        value, clean = content["overall"].get(key), (content["all_clean"] or {}).get(key)
-        if value is not None and clean is not None and value <= clean:
-            sentences.append(
-                f"OF NO USE YET: the {name}, {value:.1f} %, is not above that of calling every "
-                f"pixel Clean, {clean:.1f} %."
-            )
-            break
+    sentences = [line for line in [no_better_than_clean(content)] if line]
     damage = content["levels"].get("binary", {}).get("per_class", {}).get("Damage", {})
     if damage.get("recall") is not None and damage.get("precision") is not None:
         sentences.append(
@@ -114,7 +107,7 @@ def findings(content: Mapping[str, Any]) -> list[str]:
     rows = content["levels"]["fine"]["per_class"]
     missed = [name for name, row in rows.items() if row["support_pixels"] and not row["iou"]]
     if missed:
-        sentences.append(f"Never found, although the labels show it: {', '.join(missed)}.")
+        sentences.append(never_found(missed))
     few = [name for name, row in rows.items() if row["support_pixels"] and not row["supported"]]
     if few:
         sentences.append(f"Shown by so few objects that the score says little: {', '.join(few)}.")
@@ -131,14 +124,36 @@ def console_summary(content: Mapping[str, Any], title: str) -> str:
         content: Content of ``metrics.json``.
         title: Of the first column.
     """
+    return "\n".join([_score_table(content, title), *findings(content)])
+
+
+def validation_summary(content: Mapping[str, Any], title: str) -> str:
+    """Does the same for a validation, of which :func:`scores_beside_clean` tells.
+
+    Args:
+        content: See :func:`mmseg_heritage.evaluation.baseline.scores_beside_clean`.
+        title: Of the first column.
+    """
+    lines = [_score_table(content, title), no_better_than_clean(content)]
+    if content["never_found"]:
+        lines.append(never_found(content["never_found"]))
+    return "\n".join(filter(None, lines))
+
+
+def never_found(names: Sequence[str]) -> str:
+    """Says which classes a model has missed altogether."""
+    return f"Never found, although the labels show it: {', '.join(names)}."
+
+
+def _score_table(content: Mapping[str, Any], title: str) -> str:
+    """Lays out the main scores, and those of calling every pixel Clean, as a table."""
     parts = ["overall", *(["all_clean"] if content["all_clean"] else [])]
     rows = [
         [key, *(_percent(content[part].get(key)) for part in parts)]
         for key in ("damage_IoU", "binary_mIoU", "mIoU", "mclDice")
         if content["overall"].get(key) is not None
     ]
-    header = [title, "model", "all Clean"][: 1 + len(parts)]
-    return "\n".join([plain_table(header, rows), *findings(content)])
+    return plain_table([title, "model", "all Clean"][: 1 + len(parts)], rows)
 
 
 def _percent(value: float | None) -> str:

@@ -1,0 +1,194 @@
+"""The workers of data loaders: what they need of the machine, and what is said when one is lost.
+
+torch hands batches from a worker to its main process as files in /dev/shm that are open in both. A
+worker that finds no room there, or no free file descriptor, only prints so, and the run would wait
+for its batch for ever.
+"""
+
+from __future__ import annotations
+
+import contextlib
+import logging
+import multiprocessing
+import platform
+import re
+import shutil
+from collections.abc import Iterator, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+import torch.multiprocessing
+from mmengine.config import Config
+from mmengine.dataset import BaseDataset
+from mmengine.dist import all_gather_object
+from mmengine.logging import print_log
+
+from mmseg_heritage.datasets import ARTeFACTDataset
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.known_sizes import known_size
+from mmseg_heritage.runs.config.variables import find_dicts, innermost_datasets
+from mmseg_heritage.utils.text import readable_size
+
+try:
+    import resource
+except ImportError:  # Windows
+    resource = None  # type: ignore[assignment]
+
+TIMEOUT = 600
+"""Seconds after which a batch is no longer waited for, unless the loader has a ``timeout``."""
+_SHARED_MEMORY = Path("/dev/shm")
+_BYTES_OF_PIXEL = 3 + 8  # the photograph, and int64 ids
+_TENSORS_OF_SAMPLE = 2
+_OWN_FILES = 128  # that a run has open besides
+_USABLE = 0.9  # of the free shared memory
+
+
+def fit_workers(cfg: Config, datasets: Mapping[str, Sequence[BaseDataset]]) -> None:
+    """Sees to it that the workers of a run find shared memory and file descriptors for batches.
+
+    The limit of open files is raised as far as it may be. Where that or the shared memory is still
+    too small, other ways are taken, which a line says: batches are shared by name, or a loader gets
+    fewer workers or none.
+
+    Args:
+        cfg: The run's config; ``num_workers``, ``prefetch_factor``, ``persistent_workers`` and
+            ``timeout`` of its loaders are set.
+        datasets: Part ('train', 'val', 'test') -> its data sets.
+    """
+    loaders = {part: cfg[f"{part}_dataloader"] for part in datasets}
+    for loader in loaders.values():
+        if loader.get("num_workers"):
+            loader.setdefault("timeout", TIMEOUT)
+    if _SHARED_MEMORY.is_dir():
+        host = platform.node()
+        processes = all_gather_object(host).count(host)
+        free = int(_USABLE * shutil.disk_usage(_SHARED_MEMORY).free) // processes
+        for part, loader in loaders.items():
+            if loader.get("num_workers"):
+                largest = max(_pixels(cfg, part, datasets[part]), default=0)
+                free -= _fit_to_shared_memory(part, loader, largest * _BYTES_OF_PIXEL, free)
+    if resource is not None:
+        _fit_to_open_files(loaders)
+
+
+def _pixels(cfg: Config, part: str, datasets: Sequence[BaseDataset]) -> Iterator[int]:
+    """Yields how many pixels samples of a part may have: of its crops, or of its photographs."""
+    for options, dataset in zip(innermost_datasets(cfg, f"{part}_dataloader"), datasets,
+                                strict=True):  # fmt: skip
+        sizes = [
+            step[key]
+            for key in ("size", "crop_size")
+            for step in find_dicts(options.get("pipeline"), has=key)
+            if "Crop" in str(step["type"])
+        ]
+        if sizes:
+            side = sizes[-1]
+            yield side * side if isinstance(side, int) else side[0] * side[1]
+        elif isinstance(dataset, ARTeFACTDataset):
+            for sample in dataset.read_samples():
+                width, height = known_size(sample.image)
+                yield width * height
+
+
+def _fit_to_shared_memory(part: str, loader: Any, sample: int, free: int) -> int:
+    """Gives a loader as many workers as there is room for; returns the bytes that they need."""
+    workers, batch = loader.num_workers, loader.get("batch_size") or 1
+
+    def needed(number: int) -> int:
+        return number and _batches(loader, number) * batch * sample
+
+    fitting = next(n for n in range(workers, -1, -1) if needed(n) <= max(free, 0))
+    if fitting < workers:
+        print_log(
+            f"{part}_dataloader: {workers} workers may need {readable_size(needed(workers))} of "
+            f"shared memory ({_SHARED_MEMORY}), of which {readable_size(max(free, 0))} are free: "
+            f"{_with(fitting)}. A container gets more by docker run --shm-size=8g",
+            "current",
+            logging.WARNING,
+        )
+        _set_workers(loader, fitting)
+    return needed(fitting)
+
+
+def _batches(loader: Any, workers: int) -> int:
+    """Returns how many batches are between the workers and the network at most."""
+    return workers * (loader.get("prefetch_factor") or 2) + 1
+
+
+def _fit_to_open_files(loaders: Mapping[str, Any]) -> None:
+    """Raises the limit of open files, or shares batches by name, or does without workers."""
+    tensors = sum(
+        _TENSORS_OF_SAMPLE * (loader.get("batch_size") or 1) * _batches(loader, workers)
+        for loader in loaders.values()
+        if (workers := loader.get("num_workers"))
+    )
+    if not tensors:
+        return
+    soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
+    wanted = _OWN_FILES + tensors
+    if soft != resource.RLIM_INFINITY and soft < wanted:
+        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+    if soft == resource.RLIM_INFINITY or soft >= wanted:
+        return
+    limit = f"this process may open {soft} files (ulimit -Hn), and workers may need {wanted}"
+    if soft >= _OWN_FILES:
+        torch.multiprocessing.set_sharing_strategy("file_system")
+        print_log(f"{limit}: their batches are shared by name", "current", logging.WARNING)
+        return
+    print_log(f"{limit}: {_with(0)}", "current", logging.WARNING)
+    for loader in loaders.values():
+        _set_workers(loader, 0)
+
+
+def _with(workers: int) -> str:
+    """Says how many workers there are instead."""
+    return f"loading with {workers}" if workers else "loading without workers, which is slower"
+
+
+def _set_workers(loader: Any, number: int) -> None:
+    loader.num_workers = number
+    if not number:  # torch refuses the others then
+        loader.persistent_workers = False
+        loader.timeout = 0
+        loader.pop("prefetch_factor", None)
+
+
+@contextlib.contextmanager
+def explaining_lost_workers() -> Iterator[None]:
+    """Says what has become of a worker whose batch does not come.
+
+    Raises:
+        InputError: If a worker was killed, is stopped, or takes too long.
+    """
+    try:
+        yield
+    except RuntimeError as error:
+        text = str(error)
+        timed_out = re.search(r"DataLoader timed out after (\d+)", text)
+        if timed_out:
+            states = [f"process {pid} is {state}" for pid, state in _workers()]
+            raise InputError(
+                f"no worker of the data loader has given a batch for {timed_out[1]} s. Where that "
+                "is no fault, set the loader's timeout to more seconds, such as "
+                "train_dataloader.timeout=3600; else go on with --resume",
+                states,
+            ) from error
+        if re.search(r"DataLoader worker \(pid\S* [\d, ]+\)", text):
+            raise InputError(
+                f"a worker of the data loader has ended: {text.splitlines()[0].rstrip('. ')}. The "
+                "system ends processes where memory runs out; fewer workers need less "
+                "(num_workers=1). Go on with --resume"
+            ) from error
+        raise
+
+
+def _workers() -> Iterator[tuple[int, str]]:
+    """Yields the processes that this one has started, and what they do."""
+    for process in multiprocessing.active_children():
+        try:
+            state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+        except OSError:
+            continue
+        names = {"T": "stopped", "t": "stopped by a debugger", "D": "waiting for a disk"}
+        yield int(process.pid or 0), names.get(state, "working or waiting")
