@@ -9,10 +9,12 @@ from __future__ import annotations
 
 import contextlib
 import logging
-import multiprocessing
+import os
 import platform
 import re
 import shutil
+import signal
+import threading
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -40,6 +42,8 @@ _SHARED_MEMORY = Path("/dev/shm")
 _BYTES_OF_PIXEL = 3 + 8  # the photograph, and int64 ids
 _TENSORS_OF_SAMPLE = 2
 _OWN_FILES = 128  # that a run has open besides
+_STOPPED = 60  # seconds that a worker may be stopped
+_LOOK = 5  # seconds between looks
 _USABLE = 0.9  # of the free shared memory
 
 
@@ -156,11 +160,14 @@ def _set_workers(loader: Any, number: int) -> None:
 
 @contextlib.contextmanager
 def explaining_lost_workers() -> Iterator[None]:
-    """Says what has become of a worker whose batch does not come.
+    """Says what has become of a worker whose batch does not come, and ends one that is stopped.
 
     Raises:
         InputError: If a worker was killed, is stopped, or takes too long.
     """
+    over = threading.Event()
+    watch = threading.Thread(target=_end_stopped_workers, args=[over], daemon=True)
+    watch.start()
     try:
         yield
     except RuntimeError as error:
@@ -181,14 +188,36 @@ def explaining_lost_workers() -> Iterator[None]:
                 "(num_workers=1). Go on with --resume"
             ) from error
         raise
+    finally:
+        over.set()
+
+
+def _end_stopped_workers(over: threading.Event) -> None:
+    """Ends workers that somebody stopped and did not continue: torch waits for them for ever.
+
+    Args:
+        over: Set when there is nothing to watch any more.
+    """
+    looks: dict[int, int] = {}
+    while not over.wait(_LOOK):
+        stopped = [pid for pid, state in _workers() if state == "stopped"]
+        # Looks are counted, not seconds: a job may have been suspended as a whole.
+        looks = {pid: looks.get(pid, 0) + 1 for pid in stopped}
+        for pid, number in looks.items():
+            if number * _LOOK >= _STOPPED:
+                text = (
+                    f"worker process {pid} has been stopped for {number * _LOOK:.0f} s: it is ended"
+                )
+                print_log(text, "current", logging.WARNING)
+                os.kill(pid, signal.SIGKILL)
 
 
 def _workers() -> Iterator[tuple[int, str]]:
-    """Yields the processes that this one has started, and what they do."""
-    for process in multiprocessing.active_children():
+    """Yields the processes that this one has started, and what they do; on Linux only."""
+    children = Path(f"/proc/self/task/{os.getpid()}/children")
+    for pid in children.read_text().split() if children.is_file() else ():
         try:
-            state = Path(f"/proc/{process.pid}/stat").read_text().rpartition(")")[2].split()[0]
+            state = Path(f"/proc/{pid}/stat").read_text().rpartition(")")[2].split()[0]
         except OSError:
             continue
-        names = {"T": "stopped", "t": "stopped by a debugger", "D": "waiting for a disk"}
-        yield int(process.pid or 0), names.get(state, "working or waiting")
+        yield int(pid), {"T": "stopped", "D": "waiting for a disk"}.get(state, "working or waiting")

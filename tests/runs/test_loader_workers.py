@@ -3,6 +3,8 @@
 import os
 import resource
 import signal
+import threading
+import time
 from pathlib import Path
 from types import SimpleNamespace
 
@@ -123,6 +125,23 @@ def test_a_worker_that_gives_no_batch_is_named(number, timeout, message):
     finally:
         for worker in batches._workers:
             worker.kill()
+
+
+class StopsAfter(SendsSignal):
+    """Its worker gives a batch and is stopped before that can be opened."""
+
+    def __getitem__(self, index):
+        threading.Timer(0.5, os.kill, [os.getpid(), self.number]).start()
+        return torch.zeros(10)
+
+
+def test_a_stopped_worker_whose_batch_is_being_opened_is_ended(monkeypatch):
+    monkeypatch.setattr(loader_workers, "_LOOK", 0.2)
+    monkeypatch.setattr(loader_workers, "_STOPPED", 1)
+    batches = iter(DataLoader(StopsAfter(signal.SIGSTOP), num_workers=1))
+    time.sleep(2)
+    with pytest.raises(InputError, match="has ended"), explaining_lost_workers():
+        next(batches)
 
 
 def test_other_errors_are_left_alone():
