@@ -11,7 +11,7 @@ from mmseg_heritage.evaluation.comparing.bootstrap import RESAMPLES
 from mmseg_heritage.evaluation.comparing.comparison import compare_entries
 from mmseg_heritage.evaluation.comparing.comparison_tables import comparison_tables, long_table
 from mmseg_heritage.evaluation.tested_runs import read_entries
-from mmseg_heritage.utils.files import staging_folder, write_json
+from mmseg_heritage.utils.files import refuse_file, staging_folder, write_json
 
 FILES = ("compare.json", "compare.csv", "compare.md", "compare.tex")
 FIGURES = ("accuracy_speed.png", "class_iou.png", "differences.png")
@@ -87,8 +87,7 @@ def write_comparison(folder: Path, content: Mapping[str, Any]) -> list[Path]:
 
 def _check_output(folder: Path, overwrite: bool) -> None:
     """Refuses to replace a comparison that nobody asked to replace."""
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder to write to, found a file")
+    refuse_file(folder)
     found = [str(folder / name) for name in (*FILES, *FIGURES) if (folder / name).exists()]
     if found and not overwrite:
         raise InputError(

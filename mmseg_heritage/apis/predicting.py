@@ -17,6 +17,7 @@ from mmseg_heritage.apis.prediction_files import (
     unread_problem,
     write_prediction,
 )
+from mmseg_heritage.dataprep.ids import NOT_UNICODE, escaped, is_unicode
 from mmseg_heritage.errors import InputError, system_message
 from mmseg_heritage.evaluation.baseline import no_better_than_clean
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files
@@ -215,9 +216,9 @@ def _say_what_was_shrunk(thinnest_lines: Sequence[float], number: int) -> None:
 
 
 def _photographs(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
-    """Returns the photographs to predict, and a line for each that shares its name with another.
+    """Returns the photographs to predict, and a line for each whose name cannot be used.
 
-    The results of these would be the same files, so that none of them is predicted.
+    The results of photographs that share a name would be the same files, so that none is predicted.
     """
     files: list[Path] = []
     problems = []
@@ -236,8 +237,9 @@ def _photographs(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
         files += found
     if problems or not files:
         raise InputError("there is nothing to predict", problems)
+    unnamed = [f"{escaped(str(f))}: {NOT_UNICODE}" for f in files if not is_unicode(f.name)]
     of_name: dict[str, list[Path]] = {}
-    for file in files:
+    for file in filter(lambda file: is_unicode(file.name), files):
         of_name.setdefault(file.stem, []).append(file)
     clashes = [
         f"{file}: has the name of {', '.join(str(other) for other in same if other is not file)}, "
@@ -246,7 +248,7 @@ def _photographs(paths: Sequence[Path]) -> tuple[list[Path], list[str]]:
         if len(same) > 1
         for file in same
     ]
-    return [same[0] for same in of_name.values() if len(same) == 1], clashes
+    return [same[0] for same in of_name.values() if len(same) == 1], unnamed + clashes
 
 
 def _done(out: Path, photographs: Sequence[Path], made_with: Mapping[str, Any]) -> list[Path]:

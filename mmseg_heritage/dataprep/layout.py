@@ -2,16 +2,27 @@
 
 from __future__ import annotations
 
-import csv
-import io
 from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
 from mmseg_heritage.dataprep.checks.faults import Fault
 from mmseg_heritage.dataprep.class_file import find_classes
+from mmseg_heritage.dataprep.ids import (
+    NOT_UNICODE,
+    escaped,
+    id_of,
+    is_unicode,
+    similar_names,
+)
+from mmseg_heritage.dataprep.metadata_table import Row, read_metadata, without_endings
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files, unread_reason
+from mmseg_heritage.images.formats import (
+    IMAGE_SUFFIXES,
+    FolderFiles,
+    folder_files,
+    unread_reason,
+)
 from mmseg_heritage.taxonomy import ARTEFACT, ClassList
 
 COLUMNS = ("id", "material", "content", "source_id", "group_id")
@@ -23,7 +34,7 @@ class Sample:
     """One photograph with its annotation.
 
     Attributes:
-        id: File name without suffix, equal for image and annotation.
+        id: File name without suffix, in composed form (NFC), equal for image and annotation.
         image: Path of the photograph.
         annotation: Path of the mask.
         source_id: The object the photograph shows. Crops, tiles and augmented copies carry the id
@@ -132,35 +143,16 @@ def scan_folder(
     image_paths = files_by_id(photographs.images, faults)
     mask_paths = files_by_id(masks.images, faults)
     columns, rows = read_metadata(root / metadata, faults)
-    if not image_paths and not mask_paths:
+    if rows is not None:
+        rows = without_endings(rows, image_paths, root / metadata, faults)
+    if not image_paths and not mask_paths and not faults:
         raise InputError(
             f"{root / images}: the folder holds no images ({', '.join(IMAGE_SUFFIXES)})"
             + (f"; {unread}" if (unread := photographs.not_read()) else "")
         )
-    unread_files = {path.stem: path for path in photographs.unread}
-    faults += [
-        Fault("unpaired", image_paths[i], f"no annotation with this id in {annotations}/")
-        for i in sorted(image_paths.keys() - mask_paths.keys())
-    ]
-    faults += [
-        Fault(
-            "unpaired",
-            mask_paths[i],
-            f"{unread_files[i].name} is {unread_reason(unread_files[i])}"
-            if i in unread_files
-            else f"no image with this id in {images}/",
-        )
-        for i in sorted(mask_paths.keys() - image_paths.keys())
-    ]
+    faults += _unpaired(image_paths, mask_paths, photographs, images, annotations)
     if rows is not None:
-        faults += [
-            Fault("no row", root / metadata, f"no row for the image '{i}'")
-            for i in sorted(image_paths.keys() - rows.keys())
-        ]
-        faults += [
-            Fault("no image", root / metadata, f"row '{i}' has no image in {images}/")
-            for i in sorted(rows.keys() - image_paths.keys())
-        ]
+        faults += _unlisted(image_paths, rows, root / metadata, images)
     sources = {i: row.get("source_id") or i for i, row in (rows or {}).items()}
     first_sources = {i: _first_source(i, sources) for i in image_paths}
     faults += [
@@ -185,6 +177,56 @@ def scan_folder(
         )
     others = [path for found in (photographs, masks) for path in found.unread + found.other]
     return FolderContent(samples, image_paths, mask_paths, columns, rows, faults, classes, others)
+
+
+def _unpaired(
+    images: Mapping[str, Path],
+    masks: Mapping[str, Path],
+    photographs: FolderFiles,
+    image_folder: str,
+    mask_folder: str,
+) -> list[Fault]:
+    """Finds photographs without mask, and masks without photograph."""
+    alone, left = sorted(images.keys() - masks.keys()), sorted(masks.keys() - images.keys())
+    unread = {id_of(path): path for path in photographs.unread}
+    similar = similar_names(alone, left)
+    other_way = {mask: image for image, mask in similar.items()}
+    faults = []
+    for i in alone:
+        message = f"no annotation with this id in {mask_folder}/"
+        if i in similar:
+            name = f"{i}{masks[similar[i]].suffix}"
+            message += f"; is {masks[similar[i]].name} its own? Then rename that to {name}"
+        faults.append(Fault("unpaired", images[i], message))
+    for i in left:
+        if i in unread:
+            message = f"{unread[i].name} is {unread_reason(unread[i])}"
+        elif i in other_way:
+            message = f"no image with this id in {image_folder}/; see {images[other_way[i]].name}"
+        else:
+            message = f"no image with this id in {image_folder}/"
+        faults.append(Fault("unpaired", masks[i], message))
+    return faults
+
+
+def _unlisted(
+    images: Mapping[str, Path], rows: Mapping[str, Row], table: Path, image_folder: str
+) -> list[Fault]:
+    """Finds photographs without row, and rows without photograph."""
+    alone, left = sorted(images.keys() - rows.keys()), sorted(rows.keys() - images.keys())
+    similar = similar_names(alone, left)
+    faults = []
+    for i in alone:
+        message = f"no row for the image '{i}'"
+        if i in similar:
+            message += (
+                f"; is it '{similar[i]}'? Programs drop zeros and change case: write '{i}', and "
+                "import the column as text"
+            )
+        faults.append(Fault("no row", table, message))
+    faults += [Fault("no image", table, f"row '{i}' has no image in {image_folder}/")
+               for i in left if i not in similar.values()]  # fmt: skip
+    return faults
 
 
 def _first_source(sample_id: str, sources: dict[str, str]) -> str | None:
@@ -213,64 +255,15 @@ def files_by_id(paths: Iterable[Path], faults: list[Fault], suffix: str = "") ->
     """
     files: dict[str, Path] = {}
     for path in paths:
-        sample_id = path.stem.removesuffix(suffix)
+        sample_id = id_of(path).removesuffix(suffix)
+        if not is_unicode(path.name):
+            faults.append(Fault("name", path.with_name(escaped(path.name)), NOT_UNICODE))
+            continue
         if sample_id in files:
             message = f"the id '{sample_id}' is also that of {files[sample_id].name}"
             faults.append(Fault("repeated id", path, message))
         files[sample_id] = path
     return files
-
-
-def read_metadata(
-    path: Path, faults: list[Fault], id_column: str = "id"
-) -> tuple[tuple[str, ...], dict[str, dict[str, str]] | None]:
-    """Reads a metadata table.
-
-    Args:
-        path: CSV in UTF-8 with names in the first line.
-        faults: Is added to.
-        id_column: Name of the column that holds the ids.
-
-    Returns:
-        The columns, and id -> row or None where there is no table that can be used.
-    """
-    if not path.is_file():
-        return (), None
-    rows: dict[str, dict[str, str]] = {}
-    try:
-        with path.open(newline="", encoding="utf-8-sig") as file:
-            reader = csv.DictReader(file)
-            columns = tuple(reader.fieldnames or ())
-            if id_column not in columns:
-                message = f"expected a column '{id_column}', found {reader.fieldnames}"
-                if len(columns) == 1 and any(mark in columns[0] for mark in ";\t"):
-                    message += "; columns must be separated by commas"
-                faults.append(Fault("metadata", path, message))
-                return columns, None
-            for row in reader:
-                sample_id = row[id_column]
-                if not sample_id:
-                    faults.append(Fault("metadata", path, "no id", reader.line_num))
-                    continue
-                if sample_id in rows:
-                    message = f"a second row for '{sample_id}'"
-                    faults.append(Fault("metadata", path, message, reader.line_num))
-                rows[sample_id] = row
-    except (OSError, UnicodeDecodeError, csv.Error) as error:
-        faults.append(Fault("metadata", path, f"cannot be read as CSV in UTF-8 ({error})"))
-        return (), None
-    return columns, rows
-
-
-def metadata_bytes(rows: Sequence[Mapping[str, str]]) -> bytes:
-    """Returns rows of metadata as CSV in UTF-8: the columns of all of them, first ``id``."""
-    names = list(dict.fromkeys(name for row in rows for name in row))
-    names.sort(key=lambda name: name != "id")
-    stream = io.StringIO(newline="")
-    writer = csv.DictWriter(stream, names, restval="")
-    writer.writeheader()
-    writer.writerows(rows)
-    return stream.getvalue().encode()
 
 
 def select(

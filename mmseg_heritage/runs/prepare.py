@@ -3,21 +3,24 @@
 from __future__ import annotations
 
 import contextlib
+import logging
 import os
 from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
+import numpy as np
 import torch
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
 from mmengine.dist import broadcast_object_list
+from mmengine.logging import print_log
 from mmengine.runner import Runner
-from mmseg.registry import (
-    DATASETS,
-)
+from mmseg.registry import DATASETS
+from numpy.typing import NDArray
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
+from mmseg_heritage.dataprep.checks.mask_values import set_warnings
 from mmseg_heritage.dataprep.checks.sample_check import check_pixels
 from mmseg_heritage.dataprep.splits.split import Split
 from mmseg_heritage.datasets import ARTeFACTDataset
@@ -35,6 +38,7 @@ from mmseg_heritage.runs.config.variables import innermost_datasets
 from mmseg_heritage.runs.loader_workers import fit_workers
 from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders, training_length
 from mmseg_heritage.utils.distributed import alone, is_main_process
+from mmseg_heritage.utils.files import refuse_file
 from mmseg_heritage.utils.folder_lock import locked_folder
 from mmseg_heritage.utils.progress import progress_bar
 
@@ -52,11 +56,7 @@ def output_folder(path: str | Path) -> Path:
         InputError: If something else than a folder is in the way.
     """
     folder = Path(path).expanduser().resolve()
-    for place in (folder, *folder.parents):
-        if place.exists():
-            if not place.is_dir():
-                raise InputError(f"{place}: expected a folder to write to, found a file")
-            break
+    refuse_file(folder)
     return folder
 
 
@@ -224,12 +224,40 @@ def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
         }
         try:
             with progress_bar("checking the data") as report:
-                check_pixels(list(samples.values()), report)
+                pixels = check_pixels(list(samples.values()), report)
+            _check_values(datasets, pixels)
         except InputError as error:
             verdict = [error]
     broadcast_object_list(verdict)
     if verdict[0] is not None:
         raise verdict[0]
+
+
+def _check_values(
+    datasets: Sequence[ARTeFACTDataset], pixels: Mapping[Path, NDArray[np.int64]]
+) -> None:
+    """Says what the values of the masks of each part tell.
+
+    Raises:
+        InputError: If a part has no labeled pixel.
+    """
+    problems, said = [], []
+    for dataset in datasets:
+        samples = dataset.read_samples()
+        counts = np.array([pixels[sample.annotation] for sample in samples])
+        place = f"{dataset.data_root}, part '{dataset.split}'"
+        if not counts[:, :-1].any():
+            problems.append(f"{place}: every pixel of its {len(samples)} masks is 255")
+            continue
+        said += [f"{place}: {text}" for text in set_warnings(counts, samples[0].classes)]
+    if problems:
+        raise InputError(
+            "a part has no labeled pixel, so that nothing can be learned or scored there; see "
+            "mmseg-heritage check-data",
+            problems,
+        )
+    for text in dict.fromkeys(said):
+        print_log(text, "current", logging.WARNING)
 
 
 def build_runner(cfg: Config) -> Runner:

@@ -152,6 +152,17 @@ def is_unfinished(folder: Path) -> bool:
     return (folder / _UNFINISHED).exists()
 
 
+def refuse_file(folder: Path) -> None:
+    """Refuses a file where a folder is to be.
+
+    Raises:
+        InputError: If there, or in place of a folder above it, is something else than a folder.
+    """
+    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
+    if not place.is_dir():
+        raise InputError(f"{place}: expected a folder to write to, found a file")
+
+
 def check_empty(folder: str | Path, ignore_hidden: bool = False) -> None:
     """Verifies that a folder to be made is absent or empty.
 
@@ -163,8 +174,7 @@ def check_empty(folder: str | Path, ignore_hidden: bool = False) -> None:
         InputError: If it holds anything, or is a file.
     """
     folder = Path(folder)
-    if folder.exists() and not folder.is_dir():
-        raise InputError(f"{folder}: expected a folder to write to, found a file")
+    refuse_file(folder)
     remove_temporaries(folder)
     names = sorted(path.name for path in folder.iterdir()) if folder.exists() else []
     found = [name for name in names if not (ignore_hidden and name.startswith("."))]

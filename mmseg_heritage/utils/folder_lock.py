@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import IO
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.files import refuse_file
 
 try:
     import fcntl
@@ -36,8 +37,10 @@ def locked_folder(folder: Path) -> Iterator[None]:
         folder: Absolute path.
 
     Raises:
-        InputError: If another process has locked it, with what is known of that process.
+        InputError: If another process has locked it, with what is known of that process; or if it
+            is a file.
     """
+    refuse_file(folder)
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     file = None

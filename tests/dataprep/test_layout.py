@@ -3,6 +3,7 @@
 import csv
 import random
 import shutil
+import unicodedata
 
 import pytest
 
@@ -175,13 +176,47 @@ def test_a_row_that_ends_before_its_id_is_a_problem_not_a_crash(root):
 
 
 @pytest.mark.parametrize(
+    "text",
+    [
+        "id,material\nä,Glass\nb,Wood\n",
+        "id;material\r\nä;Glass\r\nb;Wood\r\n",
+        "id\tmaterial\nä\tGlass\nb\tWood\n",
+        "sep=;\nid;material\nä;Glass\nb;Wood\n",
+        "ID, Material\nä ,Glass \n b,Wood\n",
+        "id,material\nä,Glass\nb,Wood\n,\n,\n",  # Excel's empty rows
+        "id,material\na\u0308,Glass\nb,Wood\n",  # accents as macOS writes them
+        "id,material\nä.PNG,Glass\nb.png,Wood\n",
+    ],
+)
+@pytest.mark.parametrize("encoding", ["utf-8", "utf-8-sig", "utf-16"])
+def test_tables_of_every_program_are_read_alike(root, text, encoding):
+    _add(root, unicodedata.normalize("NFD", "ä"), "b")
+    (root / "metadata.csv").write_bytes(text.encode(encoding))
+    assert [(s.id, s.material) for s in read_folder(root)] == [("b", "Wood"), ("ä", "Glass")]
+
+
+def test_a_name_that_a_program_has_changed_is_pointed_at(root):
+    _add(root, "001", "b")
+    (root / "annotations" / "b.png").rename(root / "annotations" / "b_mask.png")
+    _metadata(root, ("1", "Glass", ""), ("b", "Wood", ""))
+    problems = _problems(root).problems
+    assert len(problems) == 3
+    assert "is b_mask.png its own? Then rename that to b.png" in problems[0]
+    assert "see b.png" in problems[1]
+    assert "no row for the image '001'; is it '1'?" in problems[2]
+
+
+@pytest.mark.parametrize(
     ("content", "message"),
     [
         (b"name,material\na,Glass\n", "expected a column 'id', found"),
         (b"", "expected a column 'id', found"),
-        (b"id;material\na;Glass\n", "columns must be separated by commas"),
-        (b"id\tmaterial\na\tGlass\n", "columns must be separated by commas"),
-        ("id,material\na,Häute\n".encode("cp1252"), "cannot be read as CSV in UTF-8"),
+        (b'id,material\na,"Glass\n', "cannot be read as CSV (unexpected end of data); is a quot"),
+        (b"id,material\na\0,Glass\n", "line 2: holds a NUL character"),
+        (
+            "id,material\na,Häute\n".encode("cp1252"),
+            "line 2: expected text in UTF-8, found",
+        ),
     ],
 )
 def test_metadata_that_cannot_be_read_is_gathered_with_the_rest(root, content, message):

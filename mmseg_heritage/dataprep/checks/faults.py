@@ -28,6 +28,7 @@ class Kind:
 KINDS: Mapping[str, Kind] = {
     "metadata": Kind("the metadata cannot be used"),
     "repeated id": Kind("two files have one id"),
+    "name": Kind("names that are not UTF-8"),
     "unpaired": Kind("an image without annotation, or an annotation without image"),
     "no row": Kind("images that the metadata does not list"),
     "no image": Kind("rows of the metadata without image"),
@@ -42,6 +43,7 @@ KINDS: Mapping[str, Kind] = {
     "duplicate": Kind("the same photograph under several ids"),
     "near-duplicate": Kind("photographs that look alike", is_warning=True),
     "no label": Kind("masks without a labeled pixel: all is 255", is_warning=True),
+    "mask values": Kind("masks whose values may mean something else", is_warning=True),
     "orientation": Kind("masks that may lie on another side than their photo", is_warning=True),
     "unknown source": Kind("source_id of photographs that are not here", is_warning=True),
     "unknown column": Kind("columns of the metadata that nothing reads", is_warning=True),

@@ -12,6 +12,7 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import MAX_DISTANCE, near_duplicate_groups
 from mmseg_heritage.dataprep.checks.faults import KINDS, Fault
+from mmseg_heritage.dataprep.checks.mask_values import set_warnings
 from mmseg_heritage.dataprep.checks.pixels import Examined
 from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 from mmseg_heritage.dataprep.layout import COLUMNS, FolderContent, Sample, scan_folder
@@ -118,6 +119,15 @@ def check_folder(
     faults += _metadata_faults(content, root / metadata)
     faults += _duplicates(content.samples, examined, max_distance)
     faults += [Fault("other file", path, unread_reason(path)) for path in content.other_files]
+    class_pixels = {
+        sample.id: counts
+        for sample in content.samples
+        if (counts := examined[sample.id].class_pixels) is not None
+    }
+    faults += [
+        Fault("mask values", root / annotations, text)
+        for text in set_warnings(np.array(list(class_pixels.values())), content.classes)
+    ]
     order = list(KINDS)
     return CheckReport(
         root=root,
@@ -126,11 +136,7 @@ def check_folder(
         samples=content.samples,
         has_metadata=content.rows is not None,
         classes=content.classes,
-        class_pixels={
-            sample.id: counts
-            for sample in content.samples
-            if (counts := examined[sample.id].class_pixels) is not None
-        },
+        class_pixels=class_pixels,
         faults=sorted(faults, key=lambda fault: order.index(fault.kind)),
     )
 

@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
 from mmseg_heritage.dataprep.checks.faults import Fault
+from mmseg_heritage.dataprep.checks.mask_values import smoothed_classes
 from mmseg_heritage.dataprep.statistics import class_pixels
 from mmseg_heritage.images.color import profile_fault
 from mmseg_heritage.images.image_files import ImageFault, image_header
@@ -98,6 +99,13 @@ def examine(image: Path | None, annotation: Path | None, classes: ClassList = AR
         counts = class_pixels(mask, classes)
         if not counts[:-1].any():
             faults.append(Fault("no label", annotation, "every pixel is 255, outside the object"))
+        if smooth := smoothed_classes(mask, classes.ids):
+            found = ", ".join(map(str, smooth))
+            message = (
+                f"the classes {found} are nowhere but between others, as resizing a mask like a "
+                "photograph makes them; resize it by nearest neighbor, or import it again"
+            )
+            faults.append(Fault("mask values", annotation, message))
     return Examined(tuple(faults), size, digest, phash, counts)
 
 

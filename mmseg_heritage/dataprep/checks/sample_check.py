@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from pathlib import Path
+
+import numpy as np
+from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.faults import KINDS
 from mmseg_heritage.dataprep.checks.pixels import Examined
@@ -44,12 +48,16 @@ def check_sizes(samples: Sequence[Sample], verified: VerifiedFiles) -> None:
 
 def check_pixels(
     work: Sequence[tuple[VerifiedFiles, Sample]], progress: Progress | None = None
-) -> None:
+) -> dict[Path, NDArray[np.int64]]:
     """Verifies modes, sizes and class ids, decoding in threads what nobody has verified yet.
 
     Args:
         work: Samples, each with the record of the data set it is of.
         progress: Called with (done, total) after each sample.
+
+    Returns:
+        Mask -> its pixels of each class, see
+        :func:`mmseg_heritage.dataprep.statistics.class_pixels`.
 
     Raises:
         InputError: With the faults of all files.
@@ -59,9 +67,10 @@ def check_pixels(
         verified, sample = item
         return verified.examine(sample.image, sample.annotation)
 
+    examined = run_in_threads(examine, work, progress)
     problems = [
         str(fault)
-        for found in run_in_threads(examine, work, progress)
+        for found in examined
         for fault in found.faults
         if not KINDS[fault.kind].is_warning
     ]
@@ -69,3 +78,8 @@ def check_pixels(
         verified.save()
     if problems:
         raise InputError("the data set has faulty files; fix or remove them", problems)
+    return {
+        sample.annotation: found.class_pixels
+        for (_, sample), found in zip(work, examined, strict=True)
+        if found.class_pixels is not None
+    }

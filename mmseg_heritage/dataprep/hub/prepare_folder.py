@@ -22,9 +22,10 @@ from mmseg_heritage.dataprep.hub.shards import (
     revision_of,
 )
 from mmseg_heritage.dataprep.hub.shrink import ClassLoss, class_losses
-from mmseg_heritage.dataprep.layout import metadata_bytes
+from mmseg_heritage.dataprep.metadata_table import metadata_bytes
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.utils.files import replacing, sha256
+from mmseg_heritage.utils.files import remove_temporaries, replacing, sha256
+from mmseg_heritage.utils.folder_lock import locked_folder
 from mmseg_heritage.utils.progress import Bar, Progress, no_bar
 from mmseg_heritage.version import __version__
 
@@ -100,24 +101,26 @@ def prepare(
     with bar("hashing the Parquet files") as report:
         hashes = _hashes(shards, report)
     origin = {"revision": revision, "shards": hashes, "max_side": max_side}
-    journal = Journal(out, origin, {row.id for row in rows})
-    if journal.written:
-        with bar("verifying the files of the earlier run") as report:
-            journal.verify(report)
-    work = _Work(journal, rows, max_side, journal.skipped if skip_faulty else {})
-    try:
-        _remove_leftovers(out, rows)
-        if work.num_missing:
-            journal.start()
-            with bar("writing images and annotations") as report:
-                work.run(shards, report)
-        return _finish(work, skip_faulty)
-    except OSError as error:
-        raise InputError(
-            f"{error.filename or out}: cannot be written ({error.strerror or error}). "
-            f"{len(journal.written)} of {len(IMAGE_COLUMNS) * len(rows)} files are done. Make room "
-            "or fix it, and run this again: it goes on from there"
-        ) from error
+    with locked_folder(out.absolute()):
+        journal = Journal(out, origin, {row.id for row in rows})
+        if journal.written:
+            with bar("verifying the files of the earlier run") as report:
+                journal.verify(report)
+        work = _Work(journal, rows, max_side, journal.skipped if skip_faulty else {})
+        try:
+            for folder in (".", *FOLDERS.values()):
+                remove_temporaries(out / folder, alone=True)
+            if work.num_missing:
+                journal.start()
+                with bar("writing images and annotations") as report:
+                    work.run(shards, report)
+            return _finish(work, skip_faulty)
+        except OSError as error:
+            raise InputError(
+                f"{error.filename or out}: cannot be written ({error.strerror or error}). "
+                f"{len(journal.written)} of {len(IMAGE_COLUMNS) * len(rows)} files are done. Make "
+                "room or fix it, and run this again: it goes on from there"
+            ) from error
 
 
 def _checked_revision(shards: Sequence[Path], revision: str | None) -> str | None:
@@ -164,16 +167,6 @@ def _hashes(shards: Sequence[Path], report: Progress | None) -> list[dict[str, s
     if problems:
         raise InputError("the Parquet files cannot be used", problems)
     return hashes
-
-
-def _remove_leftovers(out: Path, rows: Sequence[Row]) -> None:
-    """Removes the temporary files that a killed run left beside its files."""
-    own = {name: {f".{row.id[:32]}-" for row in rows} for name in FOLDERS.values()}
-    own["."] = {f".{Path(name).stem}-" for name in (JOURNAL, MANIFEST, METADATA)}
-    for folder, starts in own.items():
-        for path in (out / folder).glob(".*-????????.*"):
-            if path.name[: path.name.rindex("-") + 1] in starts:
-                path.unlink()
 
 
 class _Work:

@@ -19,7 +19,7 @@ from mmseg_heritage.dataprep.importing.coded_masks import Coder, read_coded_mask
 from mmseg_heritage.dataprep.importing.import_sources import Sources, find_sources
 from mmseg_heritage.dataprep.importing.label_mapping import LabelMapping, load_mapping
 from mmseg_heritage.dataprep.importing.mat_files import require_scipy
-from mmseg_heritage.dataprep.layout import metadata_bytes
+from mmseg_heritage.dataprep.metadata_table import metadata_bytes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.utils.files import check_empty, making_folder, sha256, write_json

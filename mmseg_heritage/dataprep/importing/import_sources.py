@@ -3,14 +3,15 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
-from collections.abc import Mapping, Sequence
+from collections.abc import Collection, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
 from mmseg_heritage.dataprep.checks.faults import Fault
 from mmseg_heritage.dataprep.ids import id_problems
 from mmseg_heritage.dataprep.importing.label_mapping import LabelMapping
-from mmseg_heritage.dataprep.layout import files_by_id, list_images, read_metadata
+from mmseg_heritage.dataprep.layout import files_by_id, list_images
+from mmseg_heritage.dataprep.metadata_table import read_metadata, without_endings
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES
 
@@ -73,7 +74,7 @@ def find_sources(
     faults: list[Fault] = []
     images_by_id = files_by_id(image_files, faults)
     masks_by_id = files_by_id(mask_files, faults, mapping.suffix)
-    rows = None if table is None else _rows_by_id(Path(table), mapping, faults)
+    rows = None if table is None else _read_table(Path(table), mapping, images_by_id, faults)
     places = [(str(path), sample_id) for sample_id, path in images_by_id.items()]
     problems = [*map(str, faults), *id_problems(places)]
     if not image_files or not mask_files:
@@ -132,8 +133,8 @@ def _mask_files(mapping: LabelMapping, folder: Path) -> list[Path]:
     )
 
 
-def _rows_by_id(
-    table: Path, mapping: LabelMapping, faults: list[Fault]
+def _read_table(
+    table: Path, mapping: LabelMapping, ids: Collection[str], faults: list[Fault]
 ) -> dict[str, dict[str, str]]:
     """Reads the user's table; images may be named with or without their ending."""
     columns, rows = read_metadata(table, faults, mapping.id_column)
@@ -142,14 +143,7 @@ def _rows_by_id(
         for name in mapping.columns.values()
         if columns and name not in columns
     ]
-    by_id: dict[str, dict[str, str]] = {}
-    for name, row in (rows or {}).items():
-        has_ending = Path(name).suffix.lower() in IMAGE_SUFFIXES
-        sample_id = Path(name).stem if has_ending else name
-        if sample_id in by_id:
-            faults.append(Fault("metadata", table, f"a second row for '{sample_id}'"))
-        by_id[sample_id] = row
-    return by_id
+    return without_endings(rows or {}, ids, table, faults)
 
 
 def _metadata(

@@ -1,6 +1,7 @@
 """Each fault put into a sound data set is found exactly, and nothing else is."""
 
 import csv
+import os
 from pathlib import Path
 
 import numpy as np
@@ -107,6 +108,14 @@ INJECTED = {
         lambda r: image_of(r, 3).unlink(),
         [("unpaired", "annotations/sample_0003.png"), ("no image", "metadata.csv")],
     ),
+    "name of an older encoding": (
+        lambda r: image_of(r, 3).rename(os.fsdecode(os.fsencode(r / "images") + b"/caf\xe9.png")),
+        [
+            ("name", r"images/caf\xe9.png"),
+            ("unpaired", "annotations/sample_0003.png"),
+            ("no image", "metadata.csv"),
+        ],
+    ),
     "repeated id": (
         lambda r: Image.open(image_of(r, 3)).save(image_of(r, 3).with_suffix(".tif")),
         [("repeated id", "images/sample_0003.tif")],
@@ -171,6 +180,16 @@ INJECTED = {
     "all 255": (
         lambda r: save_mask(r, 3, lambda mask: np.full_like(mask, 255)),
         [("no label", "annotations/sample_0003.png")],
+    ),
+    "smoothed mask": (
+        lambda r: save_mask(
+            r,
+            3,
+            lambda mask: np.tile(np.arange(16, dtype=np.uint8), (len(mask), mask.shape[1]))[
+                :, : mask.shape[1]
+            ],
+        ),
+        [("mask values", "annotations/sample_0003.png")],
     ),
     "unknown source": (set_cell("source_id", "elsewhere"), [("unknown source", "metadata.csv")]),
     "unknown column": (set_cell("soure_id", "x"), [("unknown column", "metadata.csv")]),

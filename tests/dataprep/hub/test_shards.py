@@ -91,8 +91,8 @@ class TestRows:
     @pytest.mark.parametrize(
         "name",
         ["", None, ".", "..", "../up", "/etc/passwd", "a/b", "a\\b", "C:", "C:\\x", "con", "NUL.x",
-         "lpt1", "a.", "a ", " a", "-a", ".a", "a\n", "a\0b", "é", "\uff41",
-         "a\u202egnp", "x" * 129],
+         "lpt1", "a.", "a ", " a", "-a", ".a", "a\n", "a\0b", "e\u0301",
+         "a\u202egnp", "x" * 201],
     )  # fmt: skip
     def test_an_id_that_cannot_name_a_file_is_refused(self, name, row, shards_of):
         folder = shards_of([row(0) | {"id": name}])

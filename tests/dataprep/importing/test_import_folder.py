@@ -182,12 +182,12 @@ class TestNames:
         assert "the group is empty for 'a'" in str(foreign.refused())
 
     def test_unsafe_and_repeated_names_are_refused_together(self, foreign):
-        shutil.copy(foreign.images / "a.png", foreign.images / "two words.png")
+        shutil.copy(foreign.images / "a.png", foreign.images / "two?words.png")
         shutil.copy(foreign.images / "a.png", foreign.images / "A.png")
         shutil.copy(foreign.images / "b.jpg", foreign.images / "b.jpeg")
         error = foreign.refused(skip_faulty=True)
         assert len(error.problems) == 3
-        assert "two words.png: the id 'two words' cannot name a file" in str(error)
+        assert "two?words.png: the id 'two?words' cannot name a file" in str(error)
         assert "the id 'a' is also that of" in str(error)
         assert "b.jpg: the id 'b' is also that of b.jpeg" in str(error)
 
