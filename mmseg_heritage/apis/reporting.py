@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.comparing.comparison import compare_entries
-from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics, summarize
-from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, Entry, Run, read_entries
+from mmseg_heritage.evaluation.summary import summarize
+from mmseg_heritage.evaluation.tested_runs import Entry, read_entries
 from mmseg_heritage.utils.files import replacing
 
 _SUFFIXES = (".html", ".htm")
@@ -53,7 +52,7 @@ def report(
     if len(entries) == 1 and len(entries[0].runs) == 1:
         _check_reference(entries[0], reference)
         run = entries[0].runs[0]
-        page = run_page(entries[0].label, run, scores_of(run), panels)
+        page = run_page(entries[0].label, run, summarize(run.counts), panels)
     else:
         content = compare_entries(entries, reference, allow_different)
         page = comparison_page(entries, content, panels)
@@ -61,14 +60,6 @@ def report(
     with replacing(out) as temporary:
         temporary.write_text(text, encoding="utf-8")
     return list(page.notes)
-
-
-def scores_of(run: Run) -> Mapping[str, Any]:
-    """Returns the content of ``metrics.json`` of a test; of folds, that of their pooled counts."""
-    for folder in (run.folder, run.folder / EVALUATION_FOLDER):
-        if len(run.stamps) == 1 and (folder / METRICS_FILE).is_file():
-            return load_metrics(folder / METRICS_FILE)
-    return summarize(run.counts)
 
 
 def _check_output(out: Path, overwrite: bool) -> None:

@@ -12,7 +12,7 @@ from typing import Any
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import damage_classes
 from mmseg_heritage.evaluation.store import Counts, load_counts
-from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics
+from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics, summarize
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
 from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.runs.shown_images import ShownImages
@@ -314,7 +314,8 @@ def _read_test(folder: Path, checkpoint: str | Path, digest: str) -> tuple[Count
             f"{folder}: the run was not tested: no {METRICS_FILE} is here. Test it first, or name "
             "the folder of the tested run with --work-dir"
         )
-    content, counts = load_metrics(folder / METRICS_FILE), load_counts(folder / COUNTS_FILE)
+    counts = load_counts(folder / COUNTS_FILE)
+    content = {**summarize(counts), "run": load_metrics(folder / METRICS_FILE).get("run")}
     stamp = content.get("run")
     if stamp is None:
         raise InputError(f"{folder}: the test was cut off; test the checkpoint again")

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-import json
 from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.json_reading import parse_json
 from mmseg_heritage.utils.text import did_you_mean
 
 
@@ -25,9 +25,7 @@ def read_json(path: str | Path, schema: str, what: str) -> dict[str, Any]:
         FileNotFoundError: If there is no such file.
     """
     try:
-        content = json.loads(
-            Path(path).read_bytes().decode("utf-8-sig"), object_pairs_hook=_without_repeated_keys
-        )
+        content = parse_json(Path(path), _without_repeated_keys)
     except FileNotFoundError:
         raise
     except (OSError, ValueError) as error:

@@ -8,9 +8,11 @@
 from __future__ import annotations
 
 import json
+import math
+import struct
 import zipfile
 import zlib
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field, fields, replace
 from pathlib import Path
 from typing import Any
@@ -18,16 +20,20 @@ from typing import Any
 import numpy as np
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import Level
+from mmseg_heritage.taxonomy import IGNORE_INDEX, Level
 from mmseg_heritage.utils.files import replacing
+from mmseg_heritage.utils.json_reading import form_problems
 
-SCHEMA = "mmseg_heritage/per_image/3"
+SCHEMA = "mmseg_heritage/per_image/4"
 PARTS = ("boundary", "skeleton", "components", "calibration")
 """What is counted besides confusion, where it is asked for."""
 
 _NAMES = ("classes", "ids", "groups", "materials", "contents")
 _LEVELS = ("levels", "own_levels")
 _HEAD = "head_"
+_KINDS = {"U": "text", "u": "bytes", "i": "whole numbers", "f": "numbers"}
+_MAX_BYTES = 16 << 30  # of the arrays of a test of a million images
+_MAX_COUNT = 1 << 53  # sums of larger ones would overflow
 
 
 @dataclass(frozen=True, eq=False)
@@ -117,7 +123,7 @@ def save_counts(path: str | Path, counts: Counts) -> None:
     for entry in fields(Counts):
         value = getattr(counts, entry.name)
         if entry.name in _LEVELS:
-            text = {name: [v.classes, v.colors, v.fine_to_group] for name, v in value.items()}
+            text = {name: vars(level) for name, level in value.items()}
             arrays[entry.name] = np.array(json.dumps(text))
         elif entry.name == "own":
             arrays |= {_HEAD + name: array for name, array in value.items()}
@@ -138,9 +144,9 @@ def load_counts(path: str | Path) -> Counts:
     if not path.is_file():
         raise InputError(f"{path}: no such file; test.py writes it, beside metrics.json")
     try:
-        with np.load(path, allow_pickle=False) as archive:
-            arrays = {name: archive[name] for name in archive.files}
-    except (OSError, ValueError, EOFError, AttributeError, zipfile.BadZipFile, zlib.error) as error:
+        arrays = _arrays(path)
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile, zlib.error, struct.error,
+            NotImplementedError, RuntimeError) as error:  # fmt: skip
         raise InputError(
             f"{path}: expected the per_image.npz of a test, but it cannot be read ({error}); test "
             "the checkpoint again with --overwrite"
@@ -151,16 +157,85 @@ def load_counts(path: str | Path) -> Counts:
             f"{path}: expected the schema {SCHEMA}, found {schema}; test the checkpoint again with "
             "--overwrite"
         )
-    try:
+    problems = _type_problems(arrays) or list(_level_problems(arrays))
+    if not problems:
         counts = _counts(arrays)
         problems = _problems(counts)
-    except (KeyError, TypeError, ValueError, IndexError) as error:
-        problems = [f"{type(error).__name__}: {error}"]
     if problems:
         raise InputError(
             f"{path}: is damaged; test the checkpoint again with --overwrite", problems
         )
     return counts
+
+
+def _arrays(path: Path) -> dict[str, np.ndarray]:
+    """Reads arrays after their headers, so that none takes more memory than it has in the file.
+
+    Raises:
+        ValueError: If a header asks for more, or the file for more than any test writes; and what
+            else reading a damaged file may raise.
+    """
+    with zipfile.ZipFile(path) as archive:
+        members = archive.infolist()
+        if (total := sum(member.file_size for member in members)) > _MAX_BYTES:
+            raise ValueError(f"it holds {total} bytes, expected at most {_MAX_BYTES}")
+        for member in members:
+            with archive.open(member) as file:
+                version = np.lib.format.read_magic(file)
+                read = {(1, 0): np.lib.format.read_array_header_1_0,
+                        (2, 0): np.lib.format.read_array_header_2_0}  # fmt: skip
+                if version not in read:
+                    raise ValueError(f"{member.filename} has the format {version}")
+                shape, _, dtype = read[version](file)
+                if math.prod(shape) * dtype.itemsize > member.file_size:
+                    raise ValueError(f"{member.filename} is shorter than its header says")
+    with np.load(path, allow_pickle=False) as archive:
+        return {name: archive[name] for name in archive.files}
+
+
+def _type_problems(arrays: Mapping[str, np.ndarray]) -> list[str]:
+    """Lists what is missing, or has another type than it is written with, or impossible values."""
+    problems = []
+    expected = dict.fromkeys(_NAMES, ("U", 1)) | dict.fromkeys(_LEVELS, ("U", 0))
+    expected |= {"palette": ("u", 2), "boundary_tolerance": ("f", 0), "component_edges": ("i", 1)}
+    expected |= {"confusion": ("i", 3), "boundary": ("i", 3), "skeleton": ("i", 3),
+                 "components": ("i", 4), "calibration": ("f", 3)}  # fmt: skip
+    expected |= {name: ("i", 3) for name in arrays if name.startswith(_HEAD)}
+    for name, (kind, dims) in expected.items():
+        array = arrays.get(name)
+        if array is None:
+            problems.append(f"{name} is missing")
+        elif (array.dtype.kind, array.ndim) != (kind, dims):
+            problems.append(
+                f"{name} is {array.dtype} of {array.ndim} dimensions, expected {_KINDS[kind]} of "
+                f"{dims}"
+            )
+        elif kind != "U" and not _are_counts(array, name != "component_edges"):
+            problems.append(f"{name} holds numbers that count nothing")
+    return problems
+
+
+def _are_counts(array: np.ndarray, limited: bool) -> bool:
+    """Whether numbers are from 0 on, and so small that their sums are exact; NaN is not."""
+    return not array.size or bool(array.min() >= 0 and (not limited or array.max() < _MAX_COUNT))
+
+
+def _level_problems(arrays: Mapping[str, np.ndarray]) -> Iterator[str]:
+    """Yields what is wrong with the levels, which are JSON."""
+    for key in _LEVELS:
+        try:
+            content = json.loads(str(arrays[key]))
+        except (ValueError, RecursionError) as error:
+            yield f"{key} is no JSON ({error})"
+            continue
+        level_form = {"classes": [str], "colors": [[int]], "fine_to_group": [int]}
+        problems = list(form_problems(content, {str: level_form}, key))
+        yield from problems
+        for name, level in content.items() if not problems else ():
+            if not level_form.keys() <= level.keys():
+                yield f"{key}.{name}: expected {', '.join(level_form)}"
+            elif f"{_HEAD}{name}" not in arrays and key == "own_levels":
+                yield f"{_HEAD}{name} is missing"
 
 
 def _counts(arrays: Mapping[str, np.ndarray]) -> Counts:
@@ -172,8 +247,12 @@ def _counts(arrays: Mapping[str, np.ndarray]) -> Counts:
         values[key] = tuple(values[key].tolist())
     for key in _LEVELS:
         values[key] = {
-            name: Level(tuple(classes), tuple(map(tuple, colors)), tuple(groups))
-            for name, (classes, colors, groups) in json.loads(str(values[key])).items()
+            name: Level(
+                tuple(level["classes"]),
+                tuple(map(tuple, level["colors"])),
+                tuple(level["fine_to_group"]),
+            )
+            for name, level in json.loads(str(values[key])).items()
         }
     values["own"] = {name: arrays[_HEAD + name] for name in values["own_levels"]}
     return Counts(**{**values, "boundary_tolerance": float(values["boundary_tolerance"])})
@@ -210,7 +289,16 @@ def _problems(counts: Counts) -> list[str]:
     ]
     if list(counts.ids) != sorted(set(counts.ids)):
         problems.append("ids are not sorted, or some come twice")
+    if len(set(counts.classes)) != classes or not classes or not images:
+        problems.append("there are no classes or images, or two classes have one name")
+    if np.any(np.diff(counts.component_edges) <= 0):
+        problems.append("component_edges do not rise")
     for name, level in {**counts.levels, **counts.own_levels}.items():
         if len(level.fine_to_group) != classes:
             problems.append(f"level {name} groups {len(level.fine_to_group)} of {classes} classes")
+        groups = range(len(level.classes))
+        if not set(level.fine_to_group) <= {*groups, IGNORE_INDEX}:
+            problems.append(f"level {name} has groups without a name")
+        if [len(color) for color in level.colors] != [3 for _ in groups]:
+            problems.append(f"level {name} has not one color for each group")
     return problems

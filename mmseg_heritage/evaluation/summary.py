@@ -6,7 +6,6 @@ Needs no torch, so that scores can be derived again, compared and drawn without 
 from __future__ import annotations
 
 import csv
-import json
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from pathlib import Path
@@ -40,6 +39,7 @@ from mmseg_heritage.evaluation.means import (
 from mmseg_heritage.evaluation.store import PARTS, Counts
 from mmseg_heritage.taxonomy import CLEAN, FINE_LEVEL
 from mmseg_heritage.utils.files import replacing
+from mmseg_heritage.utils.json_reading import form_problems, parse_json
 
 SCHEMA = "mmseg_heritage/metrics/3"
 METRICS_FILE = "metrics.json"
@@ -93,6 +93,26 @@ DEFINITIONS = {
     "all_clean": "the same scores for predicting Clean everywhere",
     "intervals": INTERVAL_DEFINITIONS,
 }
+
+
+# What a test says of itself, see mmseg_heritage.runs.provenance.run_stamp.
+_NUMBER = (float, None)
+_RUN = {
+    **dict.fromkeys(("config", "experiment", "checkpoint", "checkpoint_sha256", "data_root"),
+                    (str, None)),
+    **dict.fromkeys(("seed", "parameters", "processes"), (int, None)),
+    "split": ({"name": str, "sha256": str, "part": str}, None),
+    "model": ({str: (int, None)}, None),
+    "inference": ({"mode": str, "crop": int, "overlap": float, "scales": [(str, float)],
+                   "tta": [str]}, None),
+    "device": ({"type": str, "name": str, "threads": int}, None),
+    "git": ({"commit": str, "changed": bool}, None),
+    "versions": ({str: str}, None),
+    "seen_images": ({str: int}, None),
+    "time": ({"protocol": str, **dict.fromkeys(
+        ("images", "warm_up_images", "model_ms", "waiting_ms", "whole_ms", "model_ms_median",
+         "images_per_second", "peak_memory_bytes"), _NUMBER)}, None),
+}  # fmt: skip
 
 
 def summarize(counts: Counts) -> dict[str, Any]:
@@ -170,6 +190,9 @@ def write_per_class(path: str | Path, content: Mapping[str, Any]) -> None:
 def load_metrics(path: str | Path) -> dict[str, Any]:
     """Reads a ``metrics.json``.
 
+    What it says of the test (``run``) is verified in its form. Its scores follow from the counts
+    beside it: who shows those of files from others derives them again, by :func:`summarize`.
+
     Raises:
         InputError: If there is no such file, if it was written by another version, or if it is
             damaged.
@@ -179,12 +202,14 @@ def load_metrics(path: str | Path) -> dict[str, Any]:
         raise InputError(f"{path}: no such file; test.py writes it")
     again = "test the checkpoint again with --overwrite"
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-    except (OSError, UnicodeDecodeError, json.JSONDecodeError) as error:
+        content = parse_json(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected scores in JSON ({error}); {again}") from error
     schema = content.get("schema") if isinstance(content, dict) else type(content).__name__
     if schema != SCHEMA:
         raise InputError(f"{path}: expected the schema {SCHEMA}, found {schema}; {again}")
+    if problems := list(form_problems(content.get("run"), (_RUN, None), "run")):
+        raise InputError(f"{path}: is damaged; {again}", problems)
     return content
 
 

@@ -5,7 +5,6 @@ Needs numpy only, so that runs are compared on machines without torch.
 
 from __future__ import annotations
 
-import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
@@ -17,6 +16,7 @@ import numpy as np
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.store import PARTS, Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics
+from mmseg_heritage.utils.json_reading import form_problems, parse_json
 
 FOLDS_FILE = "folds.json"
 EVALUATION_FOLDER = "evaluation"
@@ -182,9 +182,8 @@ def _read_test(folder: Path) -> tuple[Counts, Mapping[str, Any]]:
     """Reads what a test wrote."""
     path = folder / METRICS_FILE
     content = load_metrics(path)
-    stamp: Any = content.get("run")
-    split = stamp.get("split") if isinstance(stamp, dict) else None
-    if not isinstance(split, dict) or not {"name", "sha256", "part"} <= set(split):
+    stamp = content.get("run") or {}
+    if not {"name", "sha256", "part"} <= set(stamp.get("split") or ()):
         raise InputError(
             f"{path}: does not say which split was tested, so the test was not finished; test the "
             "checkpoint again with --overwrite"
@@ -195,12 +194,16 @@ def _read_test(folder: Path) -> tuple[Counts, Mapping[str, Any]]:
 def _fold_names(path: Path) -> tuple[list[str], list[str]]:
     """Returns the folds of a family that are tested, and those that are not."""
     try:
-        content = json.loads(path.read_text(encoding="utf-8"))
-        names, missing = list(content["folds"]), list(content.get("not_tested", ()))
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        content = parse_json(path)
+    except (OSError, ValueError) as error:
         raise InputError(f"{path}: expected the scores of folds in JSON ({error})") from error
-    if not names:
-        raise InputError(f"{path}: no fold is tested")
+    form = {"folds": {str: {}}, "not_tested": [str]}
+    problems = list(form_problems(content, form, "folds"))
+    if problems or not content.get("folds"):
+        raise InputError(f"{path}: expected the scores of folds", problems or ["there are none"])
+    names, missing = list(content["folds"]), list(content.get("not_tested", ()))
+    if outside := [name for name in names if Path(name).name != name]:
+        raise InputError(f"{path}: names folders elsewhere", outside)
     return names, missing
 
 

@@ -9,12 +9,13 @@ from typing import Any
 
 from mmengine.config import Config
 
-from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, Split
+from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, Split, load_split
 from mmseg_heritage.engine.checkpoint_files import LAST, listed, located
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.machine import images_per_step
 from mmseg_heritage.utils.checkpoints.checkpoint import DamagedCheckpoint, load_checkpoint_file
 from mmseg_heritage.utils.distributed import is_main_process
+from mmseg_heritage.utils.json_reading import form_problems, parse_json
 
 ENVIRONMENT = "environment.json"
 """File in the run's folder, see :func:`mmseg_heritage.runs.environment.environment`."""
@@ -123,11 +124,12 @@ def check_same_run(folder: Path, config: dict[str, Any], split: Split | None) ->
     """
     recorded = read_environment(folder).get("config")
     problems = list(differences(recorded, config, "", _NOT_COMPARED)) if recorded else []
-    of_run = _read(folder / SPLIT_FILE)
-    if split is not None and of_run.get("sha256", split.digest()) != split.digest():
-        problems.append(
-            f"split: the run has '{of_run.get('name')}', now '{split.name}' with other parts"
-        )
+    if split is not None and (folder / SPLIT_FILE).is_file():
+        of_run = load_split(folder / SPLIT_FILE)
+        if of_run.digest() != split.digest():
+            problems.append(
+                f"split: the run has '{of_run.name}', now '{split.name}' with other parts"
+            )
     if problems:
         raise InputError(
             f"{folder}: holds a run of another config. Choose another --work-dir, give the config "
@@ -137,17 +139,26 @@ def check_same_run(folder: Path, config: dict[str, Any], split: Split | None) ->
 
 
 def read_environment(folder: Path) -> dict[str, Any]:
-    """Returns what a run wrote about itself when it was started last; nothing if there is none."""
-    return _read(folder / ENVIRONMENT)
+    """Returns what a run wrote about itself when it was started last; nothing if there is none.
 
-
-def _read(path: Path) -> dict[str, Any]:
-    """Returns the content of a JSON file of the run; nothing where it is absent or no such file."""
+    Raises:
+        InputError: If the file was damaged: nobody could tell then whether it is the same run.
+    """
+    path = folder / ENVIRONMENT
     try:
-        content = json.loads(path.read_bytes())
-    except (FileNotFoundError, ValueError):
+        content = parse_json(path)
+        problems = list(form_problems(content, {"config": ({}, None)}, "environment"))
+    except FileNotFoundError:
         return {}
-    return content if isinstance(content, dict) else {}
+    except ValueError as error:
+        content, problems = {}, [str(error)]
+    if problems:
+        raise InputError(
+            f"{path}: expected what the run says of itself. To go on all the same, name a "
+            "checkpoint (--resume FILE)",
+            problems,
+        )
+    return dict(content)
 
 
 _ABSENT = object()

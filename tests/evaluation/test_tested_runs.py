@@ -105,7 +105,7 @@ def test_folds_that_do_not_fit_together_are_refused(tmp_path, random_counts, tes
     with pytest.raises(InputError, match="different classes"):
         read_run(folder)
     (folder / "folds.json").write_text('{"folds": {}}')
-    with pytest.raises(InputError, match="no fold is tested"):
+    with pytest.raises(InputError, match="there are none"):
         read_run(folder)
 
 

@@ -11,8 +11,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_heritage.apis.reporting import scores_of
 from mmseg_heritage.evaluation.comparing.comparison import compare_entries
+from mmseg_heritage.evaluation.summary import summarize
 from mmseg_heritage.evaluation.tested_runs import read_entries
 from mmseg_heritage.visualization.report.page import comparison_page, render, run_page
 
@@ -93,7 +93,7 @@ def evil_counts(random_counts):
 def _run_html(folder, panels=()):
     (entry,) = read_entries([str(folder)])
     run = entry.runs[0]
-    return render(run_page(entry.label, run, scores_of(run), panels))
+    return render(run_page(entry.label, run, summarize(run.counts), panels))
 
 
 @pytest.fixture(scope="module")
@@ -187,7 +187,7 @@ def test_every_image_opens_what_it_names(pages):
 def test_numbers_are_those_of_the_metrics(tmp_path, random_counts, tested_run):
     folder = tested_run(tmp_path / "run", random_counts(images=24, own=True))
     (entry,) = read_entries([str(folder)])
-    content = scores_of(entry.runs[0])
+    content = summarize(entry.runs[0].counts)
     page = Document(_run_html(folder))
     shown = {e.attributes["data-score"]: e for e in page.all("p") if "data-score" in e.attributes}
     assert {"mIoU", "damage_IoU", "ECE", "boundary_mF1", "worst_decile_mIoU"} <= set(shown)
@@ -202,7 +202,7 @@ def test_numbers_are_those_of_the_metrics(tmp_path, random_counts, tested_run):
     text = page.all("main")[0].text
     for name in content["definitions"]:
         assert name in text
-    assert content["run"]["split"]["sha256"] in text
+    assert entry.runs[0].stamps[0]["split"]["sha256"] in text
     ends = content["intervals"]["mIoU"]
     assert f"{ends['low']:.1f} to {ends['high']:.1f}" in text
 
@@ -216,10 +216,10 @@ def test_the_caveat_is_said_of_data_with_that_class_only(tmp_path, random_counts
 
 
 def test_parts_that_were_not_counted_are_left_out(tmp_path, random_counts, tested_run):
-    empty = np.zeros((0, 0, 0))
+    empty = np.zeros((0, 0, 4), dtype=np.int64)
     counts = random_counts(
-        classes=("One", "Two"), boundary=empty, components=empty, calibration=empty,
-        materials=("",) * 12, contents=("",) * 12,
+        classes=("One", "Two"), boundary=empty, components=empty[..., None],
+        calibration=np.zeros((0, 0, 3)), materials=("",) * 12, contents=("",) * 12,
     )  # fmt: skip
     page = Document(_run_html(tested_run(tmp_path / "run", counts)))
     captions = [e.text for e in page.all("caption")]

@@ -6,8 +6,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from mmseg_heritage.apis.reporting import scores_of
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.evaluation.summary import summarize
 from mmseg_heritage.evaluation.tested_runs import read_run
 from mmseg_heritage.utils.files import write_json
 from mmseg_heritage.visualization.report.report_figures import (
@@ -68,7 +68,7 @@ def test_there_is_a_limit(folder):
 @pytest.mark.slow
 def test_scores_are_drawn_as_far_as_they_were_counted(tmp_path, random_counts, tested_run):
     run = read_run(tested_run(tmp_path / "a", random_counts()))
-    titles = [picture.title for picture in run_figures(run, scores_of(run))]
+    titles = [picture.title for picture in run_figures(run, summarize(run.counts))]
     assert titles == [
         "IoU of each class",
         "Labeled and predicted amounts",
@@ -79,7 +79,7 @@ def test_scores_are_drawn_as_far_as_they_were_counted(tmp_path, random_counts, t
     empty = np.zeros((0, 0, 0))
     few = random_counts(components=empty, calibration=empty)
     run = read_run(tested_run(tmp_path / "b", few))
-    pictures = run_figures(run, scores_of(run))
+    pictures = run_figures(run, summarize(run.counts))
     assert [picture.title for picture in pictures] == titles[:3]
     kind, content = pictures[0].uri.split(";base64,")
     assert kind == "data:image/svg+xml"
