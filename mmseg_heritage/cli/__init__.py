@@ -29,6 +29,7 @@ from mmseg_heritage.cli import (
     train,
     visualize,
 )
+from mmseg_heritage.cli.argument_check import check_arguments
 from mmseg_heritage.cli.last_message import (
     EXIT_BAD_INPUT,
     EXIT_STOPPED,
@@ -80,6 +81,7 @@ def main(argv: Sequence[str] | None = None) -> int:
     if getattr(args, "local_rank", None) is not None:
         os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     try:
+        check_arguments(args)
         return args.run(args) or 0
     except InputError as error:
         launcher = getattr(args, "launcher", "none")

@@ -133,7 +133,7 @@ class FolderFiles:
         images: Files with a suffix of :data:`IMAGE_SUFFIXES`. A link that leads nowhere is among
             them, to be reported when it is read.
         unread: Pictures of formats that are not read, by their suffix.
-        other: Further files, and folders.
+        other: Further files, folders, and what has a name like a file, such as a pipe.
     """
 
     images: list[Path]
@@ -162,7 +162,7 @@ def folder_files(folder: str | Path) -> FolderFiles:
         suffix = path.suffix.lower()
         if path.is_dir():
             files.other.append(path)
-        elif suffix in IMAGE_SUFFIXES:
+        elif suffix in IMAGE_SUFFIXES and (path.is_file() or not path.exists()):
             files.images.append(path)
         else:
             (files.unread if suffix in UNREAD_SUFFIXES else files.other).append(path)
@@ -173,6 +173,8 @@ def unread_reason(path: Path) -> str:
     """Says why a file of a folder is not read, one of ``unread`` or ``other``."""
     if path.is_dir():
         return "a folder; images in it are not read"
+    if path.exists() and not path.is_file():
+        return "not read: no file, but a pipe, socket or device"
     found = UNREAD_SUFFIXES.get(path.suffix.lower())
     if found is None:
         return f"not read: expected one of {', '.join(IMAGE_SUFFIXES)}"

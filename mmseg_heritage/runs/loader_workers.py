@@ -170,6 +170,8 @@ def explaining_lost_workers() -> Iterator[None]:
     watch.start()
     try:
         yield
+    except (EOFError, ConnectionError) as error:  # while its batch was being opened
+        raise _ended("its connection was lost") from error
     except RuntimeError as error:
         text = str(error)
         timed_out = re.search(r"DataLoader timed out after (\d+)", text)
@@ -182,14 +184,17 @@ def explaining_lost_workers() -> Iterator[None]:
                 states,
             ) from error
         if re.search(r"DataLoader worker \(pid\S* [\d, ]+\)", text):
-            raise InputError(
-                f"a worker of the data loader has ended: {text.splitlines()[0].rstrip('. ')}. The "
-                "system ends processes where memory runs out; fewer workers need less "
-                "(num_workers=1). Go on with --resume"
-            ) from error
+            raise _ended(text.splitlines()[0].rstrip(". ")) from error
         raise
     finally:
         over.set()
+
+
+def _ended(reason: str) -> InputError:
+    return InputError(
+        f"a worker of the data loader has ended: {reason}. The system ends processes where memory "
+        "runs out; fewer workers need less (num_workers=1). Go on with --resume"
+    )
 
 
 def _end_stopped_workers(over: threading.Event) -> None:

@@ -11,7 +11,7 @@ from mmengine.config import Config
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.config.class_weights import weights_as_numbers
-from mmseg_heritage.runs.config.contradictions import contradictions
+from mmseg_heritage.runs.config.contradictions import check_forms, contradictions
 from mmseg_heritage.runs.config.unread_names import unread_names
 from mmseg_heritage.runs.config.variables import (
     VARIABLES,
@@ -88,6 +88,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
         cfg = Config.fromfile(path)
     except (InputError, ImportError):
         raise
+    except SystemExit as error:
+        raise InputError(f"{path}: the config ends the program (sys.exit)") from error
     except Exception as error:  # a config is a program: it can fail in any way
         raise InputError(f"{path}: the config cannot be read ({error})") from error
     return with_options(cfg, options or {}, str(path), unread_names(path))
@@ -110,6 +112,7 @@ def with_options(
     Raises:
         InputError: See :func:`load_config`.
     """
+    check_forms(cfg, origin)
     _check_names_of_options(cfg, options, origin)
     wrong = value_problems(options)
     if wrong:
@@ -124,6 +127,7 @@ def with_options(
     for key, value in short.items():
         set_variable(cfg, key, value)
     cfg.merge_from_dict({key: value for key, value in options.items() if key not in short})
+    check_forms(cfg, origin)
     weights_as_numbers(cfg)
     if found := [*problems, *contradictions(cfg)]:
         raise InputError(f"{origin}: the config has no effect or no meaning in these places", found)

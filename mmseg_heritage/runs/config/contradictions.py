@@ -9,6 +9,36 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.config.iterations import as_list
 from mmseg_heritage.runs.config.variables import VARIABLES, heads
 from mmseg_heritage.taxonomy import ARTEFACT
+from mmseg_heritage.utils.json_reading import form_problems
+
+_ONE: Any = ({}, None)
+_SOME: Any = ([{}], {}, None)
+_LOADER: Any = ({"dataset": {}, "sampler": _ONE, "batch_sampler": _ONE, "collate_fn": _ONE}, None)
+_FORM = {
+    "model": {"backbone": _ONE, "decode_head": _SOME, "auxiliary_head": _SOME, "neck": _ONE,
+              "data_preprocessor": _ONE, "train_cfg": _ONE, "test_cfg": _ONE, "inference": _ONE},
+    "optim_wrapper": ({"optimizer": _ONE, "paramwise_cfg": _ONE, "clip_grad": _ONE}, None),
+    "env_cfg": ({"dist_cfg": _ONE, "mp_cfg": _ONE}, None),
+    **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader"), _LOADER),
+    **dict.fromkeys(("train_cfg", "val_cfg", "test_cfg", "default_hooks", "visualizer",
+                     "auto_scale_lr", "randomness", "log_processor"), _ONE),
+    **dict.fromkeys(("param_scheduler", "custom_hooks", "val_evaluator", "test_evaluator"), _SOME),
+}  # fmt: skip
+"""Fields that mmengine's Runner and mmseg's segmentors read."""
+
+
+def check_forms(cfg: Any, origin: str) -> None:
+    """Refuses fields that are a number, a text or a list where all code expects fields in them.
+
+    Args:
+        cfg: The config.
+        origin: What it was read from, for the message.
+
+    Raises:
+        InputError: With all of them.
+    """
+    if problems := list(form_problems(cfg.to_dict(), _FORM, "config")):
+        raise InputError(f"{origin}: these fields of the config have another form", problems)
 
 
 def contradictions(cfg: Any) -> list[str]:
