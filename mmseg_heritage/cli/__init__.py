@@ -33,7 +33,10 @@ from mmseg_heritage.cli.argument_check import check_arguments
 from mmseg_heritage.cli.last_message import (
     EXIT_BAD_INPUT,
     EXIT_STOPPED,
+    EXIT_TERMINATED,
+    Terminated,
     say,
+    stopping_on_terminate,
     tolerate_console,
 )
 from mmseg_heritage.errors import InputError, system_message
@@ -71,8 +74,8 @@ def main(argv: Sequence[str] | None = None) -> int:
 
     Returns:
         0; 2 where the input cannot be used, or the operating system refuses a file; 1 where another
-        process of a distributed run is gone; 130 after Ctrl-C. A command may return another one. A
-        training that a signal ended exits with 75, see
+        process of a distributed run is gone; 130 after Ctrl-C, 143 after SIGTERM. A command may
+        return another one. A training that a signal ended exits with 75, see
         :class:`mmseg_heritage.engine.hooks.PreemptionHook`.
     """
     tolerate_console()
@@ -81,8 +84,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if getattr(args, "local_rank", None) is not None:
         os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     try:
-        check_arguments(args)
-        return args.run(args) or 0
+        with stopping_on_terminate():
+            check_arguments(args)
+            return args.run(args) or 0
     except InputError as error:
         launcher = getattr(args, "launcher", "none")
         # Of the processes of a node one says what all of them met.
@@ -94,9 +98,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     except LostProcessError as error:
         say(f"error: {error}")
         return EXIT_LOST_PROCESS
-    except KeyboardInterrupt:
+    except (KeyboardInterrupt, Terminated) as stop:
         say("stopped; files that were written whole are kept, and no half ones")
-        return EXIT_STOPPED
+        return EXIT_TERMINATED if isinstance(stop, Terminated) else EXIT_STOPPED
     except BrokenPipeError:  # of `| head`, which has read enough
         os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
         return 0

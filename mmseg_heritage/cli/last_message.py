@@ -2,11 +2,18 @@
 
 from __future__ import annotations
 
+import contextlib
+import os
 import re
+import signal
 import sys
+import threading
+from collections.abc import Iterator
+from types import FrameType
 
 EXIT_BAD_INPUT = 2
 EXIT_STOPPED = 130  # as shells report what Ctrl-C ended: 128 + SIGINT
+EXIT_TERMINATED = 143  # 128 + SIGTERM
 
 _CONTROLS = re.compile(r"[\x00-\x08\x0b-\x1f\x7f-\x9f]")
 
@@ -19,6 +26,34 @@ def printable(text: str) -> str:
 def say(message: str) -> None:
     """Prints to the console's error stream."""
     print(printable(message), file=sys.stderr, flush=True)
+
+
+class Terminated(BaseException):
+    """SIGTERM came. Like KeyboardInterrupt, no error that a part of the program could handle."""
+
+
+@contextlib.contextmanager
+def stopping_on_terminate() -> Iterator[None]:
+    """Lets SIGTERM end a command as Ctrl-C does: temporary files are removed on the way.
+
+    Children that are forked meanwhile end at once. A training has its own handler, see
+    :class:`mmseg_heritage.engine.hooks.PreemptionHook`.
+    """
+    if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
+        yield
+        return
+    process = os.getpid()
+
+    def stop(number: int, _: FrameType | None) -> None:
+        if os.getpid() != process:
+            os._exit(EXIT_TERMINATED)
+        raise Terminated
+
+    earlier = signal.signal(signal.SIGTERM, stop)
+    try:
+        yield
+    finally:
+        signal.signal(signal.SIGTERM, earlier)
 
 
 def tolerate_console() -> None:
