@@ -37,8 +37,8 @@ def commands(tmp_path, tiny_run, sample_set, random_counts, tested_run):
         "predict": [checkpoint, images, "--out", f"{out}/predicted"],
         "compare": [*runs[:1], "--out", f"{out}/compared"],
         "report": [*runs[:1], "--out", f"{out}/report.html"],
-        "import-data": ["cracks_threshold", "--images", images, "--masks", masks, "--out", f"{out}/data",
-                        "--skip-faulty"],
+        "import-data": ["cracks_threshold", "--images", images, "--masks", masks, "--skip-faulty",
+                        "--out", f"{out}/data"],
         "make-sample-data": ["--out", f"{out}/sample", "--num-images", "12"],
     }  # fmt: skip
 

@@ -69,8 +69,9 @@ class RandomPaintedDamage(BaseTransform):
         generator = np.random.default_rng(np.random.randint(2**31))
         before = np.divide(results["img"][..., ::-1], 255, dtype=np.float32)
         scene = Scene("Film emulsion", before, before, before, inside, np.zeros_like(mask), None)
-        lay(scene, PAINTERS[name](scene, generator), 1)  # 1 is where paint lies, whatever its class
-        seen = (scene.mask == 1) & (np.abs(scene.image - before).max(axis=2) >= _VISIBLE)
+        lay(scene, PAINTERS[name](scene, generator), 1)
+        # Where it shows, not where it covers: half transparent edges of thin marks are damage too.
+        seen = inside & (np.abs(scene.image - before).max(axis=2) >= _VISIBLE)
         painted = np.rint(scene.image * 255).astype(np.uint8)[..., ::-1]
         results["img"] = np.ascontiguousarray(painted)
         results["gt_seg_map"] = np.where(seen, np.uint8(label_map.get(ids[name], ids[name])), mask)

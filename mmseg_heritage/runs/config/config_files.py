@@ -23,6 +23,9 @@ from mmseg_heritage.runs.config.variables import (
 from mmseg_heritage.utils.text import did_you_mean
 
 # Fields that a config need not have, for an option to add them.
+_BYTE_ORDER_MARK = (
+    "it begins with a byte order mark, which Python does not take: save it as UTF-8 without one"
+)
 _ADDED_FIELDS = ("work_dir", "custom_hooks", "model_wrapper_cfg", "auto_scale_lr", "compile",
                  "find_unused_parameters", "experiment_name")  # fmt: skip
 
@@ -91,7 +94,8 @@ def load_config(path: str | Path, options: Mapping[str, Any] | None = None) -> C
     except SystemExit as error:
         raise InputError(f"{path}: the config ends the program (sys.exit)") from error
     except Exception as error:  # a config is a program: it can fail in any way
-        raise InputError(f"{path}: the config cannot be read ({error})") from error
+        reason = _BYTE_ORDER_MARK if "U+FEFF" in str(error) else str(error)
+        raise InputError(f"{path}: the config cannot be read ({reason})") from error
     return with_options(cfg, options or {}, str(path), unread_names(path))
 
 

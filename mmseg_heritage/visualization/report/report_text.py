@@ -179,6 +179,8 @@ def _compared(label: str, reference: str, key: str, entry: Mapping[str, Any]) ->
     outcome, key = verdict(entry), f"{_MEANINGS[key][0]} ({key})"
     if outcome == "undefined":
         return f"{key}: {label} and {reference} have no such score in common."
+    if outcome == "too few groups":
+        return f"{key}: {label} and {reference} are {_NOT[outcome]}."
     points = f"{entry['difference']:+.1f} points"
     if entry["low"] is not None:
         points += f" [{entry['low']:+.1f}, {entry['high']:+.1f}]"

@@ -37,8 +37,7 @@ def test_image_and_mask_change_together_and_on_clean_pixels_only(name, seed):
     assert (before["gt_seg_map"][marked] == 0).all()
     assert (change[marked] >= 20).all()
     assert (change[before["gt_seg_map"] != 0] == 0).all()
-    # Edges of strokes are softer than the threshold of the mask; nothing strong is unmarked.
-    assert (change[~marked] > 60).mean() < 0.002
+    assert (change[~marked] <= 21).all()  # soft edges are damage too, as far as they show
 
 
 @pytest.mark.parametrize(
