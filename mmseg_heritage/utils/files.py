@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import errno
 import functools
 import hashlib
 import json
@@ -37,10 +38,24 @@ def replacing(path: str | Path) -> Iterator[Path]:
     temporary = _temporary(path, path.suffix)
     try:
         temporary.touch(exist_ok=False)
-        yield temporary
+        with _naming(path):
+            yield temporary
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
+
+
+@contextlib.contextmanager
+def _naming(path: Path) -> Iterator[None]:
+    """Names the file in errors of the system that do not: a write knows only its handle."""
+    try:
+        yield
+    except OSError as error:
+        if re.search(r"\d+ requested and \d+ written", str(error)):  # NumPy's words for a full disk
+            raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
+        if error.errno is not None and error.filename is None:
+            error.filename = str(path)
+        raise
 
 
 @contextlib.contextmanager
@@ -54,7 +69,8 @@ def making_folder(path: str | Path) -> Iterator[Path]:
     temporary = _temporary(path)
     try:
         temporary.mkdir()
-        yield temporary
+        with _naming(path):
+            yield temporary
         if path.exists():
             path.rmdir()  # empty; Windows does not rename onto a folder
         temporary.rename(path)
@@ -72,7 +88,8 @@ def staging_folder(beside: str | Path) -> Iterator[Path]:
     temporary = _temporary(Path(beside))
     try:
         temporary.mkdir()
-        yield temporary
+        with _naming(Path(beside).parent):
+            yield temporary
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 

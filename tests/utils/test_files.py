@@ -5,6 +5,7 @@ import os
 import stat
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 
@@ -157,3 +158,19 @@ def test_a_staging_folder_is_gone_in_the_end(tmp_path):
         (folder / "a").touch()
         assert folder.parent == tmp_path
     assert not list(tmp_path.iterdir())
+
+
+@pytest.mark.parametrize(
+    ("raised", "expected"),
+    [
+        (OSError(28, "No space left on device"), (28, "out.npy")),
+        (OSError("600 requested and 512 written"), (28, "out.npy")),
+        (OSError(28, "No space left on device", "other"), (28, "other")),
+        (OSError("image file is truncated"), (None, None)),
+    ],
+)
+def test_what_the_system_refuses_names_the_file(tmp_path, raised, expected):
+    with pytest.raises(OSError) as caught, replacing(tmp_path / "out.npy"):
+        raise raised
+    name = caught.value.filename
+    assert (caught.value.errno, name and Path(name).name) == expected
