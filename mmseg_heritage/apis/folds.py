@@ -16,6 +16,7 @@ from mmengine.dist import barrier
 from mmseg_heritage.apis.testing import test
 from mmseg_heritage.apis.training import AUTO, train
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE, load_split
+from mmseg_heritage.engine.launch import prepare_distributed
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.means import pooled_means
 from mmseg_heritage.evaluation.store import Counts, load_counts
@@ -296,4 +297,5 @@ def _check(config: str | Path, options: Mapping[str, Any], launcher: str) -> Non
     """Refuses before the first fold is trained what would stop a later one."""
     cfg = load_config(config, options)
     cfg.launcher = launcher
+    prepare_distributed(cfg)
     prepare(cfg, _PARTS)

@@ -15,7 +15,7 @@ from mmseg_heritage.apis.visualizing import visualize as draw
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.engine.hooks import InferenceTimeHook
-from mmseg_heritage.engine.launch import watching_processes
+from mmseg_heritage.engine.launch import prepare_distributed, watching_processes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.store import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
@@ -97,6 +97,7 @@ def test(
         if value
     }
     metrics = results / METRICS_FILE
+    prepare_distributed(cfg)
     with sole_writer(results), checkpoint_reading(trust_checkpoint):
         _check_output(results, outputs, overwrite, visualize)
         prepared = prepare(cfg, ("test",))
@@ -114,6 +115,8 @@ def test(
         runner.register_hook(timer)
         writing = is_main_process()
         with unfinished([results, *outputs.values()] if writing else []):
+            if writing:  # which would say that an older test is finished
+                metrics.unlink(missing_ok=True)
             with alone(), explaining_lost_workers():
                 runner.test()
             if writing and metrics.exists():  # a config may name other metrics, which only log

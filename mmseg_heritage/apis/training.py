@@ -17,7 +17,7 @@ from mmseg_heritage.dataprep.splits.split import SPLIT_FILE
 from mmseg_heritage.engine.checkpoint_files import LAST, LIST
 from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_workers
 from mmseg_heritage.engine.hooks.whole_checkpoint_hook import BEST_VALIDATION
-from mmseg_heritage.engine.launch import watching_processes
+from mmseg_heritage.engine.launch import prepare_distributed, watching_processes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import VALIDATION
 from mmseg_heritage.evaluation.summary import METRICS_FILE
@@ -104,6 +104,7 @@ def train(
         _turn_amp_on(cfg)
     # The test part too: faults in it should not wait until the training is over.
     parts = [part for part in ("train", "val", "test") if cfg.get(f"{part}_dataloader")]
+    prepare_distributed(cfg)
     with sole_writer(folder), checkpoint_reading(trust_checkpoint):
         _set_resume(cfg, folder, resume, overwrite)
         prepared = prepare(cfg, parts)

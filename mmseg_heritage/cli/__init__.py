@@ -6,6 +6,7 @@ Each command is a module with ``add_arguments`` and ``run``; the module's first 
 from __future__ import annotations
 
 import argparse
+import contextlib
 import os
 import sys
 import time
@@ -84,7 +85,9 @@ def main(argv: Sequence[str] | None = None) -> int:
     if getattr(args, "local_rank", None) is not None:
         os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
     try:
-        with stopping_on_terminate():
+        # What waits in C for other processes would not see the signal.
+        is_one = getattr(args, "launcher", "none") == "none"
+        with stopping_on_terminate() if is_one else contextlib.nullcontext():
             check_arguments(args)
             return args.run(args) or 0
     except InputError as error:

@@ -27,9 +27,8 @@ def check_arguments(args: Namespace) -> None:
 def _texts(value: Any) -> Iterator[str]:
     """Yields all texts among the values of arguments."""
     if isinstance(value, str):
-        yield value
-        yield from value.split(",") if "," in value else ()
-        yield from [value.partition("=")[2]] if "=" in value else ()
+        label, _, rest = value.partition("=")
+        yield from [value] if "=" not in label.partition("/")[0] and not rest else rest.split(",")
     elif isinstance(value, Mapping):
         for inner in value.values():
             yield from _texts(inner)
@@ -40,6 +39,8 @@ def _texts(value: Any) -> Iterator[str]:
 
 def _problem(text: str) -> str:
     """Says why a text cannot be a path; empty if it may be one, or something else."""
+    if text.startswith(("/dev/fd/", "/proc/self/fd/")):  # a shell's <(COMMAND)
+        return ""
     try:
         path = Path(text).expanduser()
     except RuntimeError:

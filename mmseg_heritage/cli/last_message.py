@@ -39,8 +39,9 @@ def stopping_on_terminate() -> Iterator[None]:
     Children that are forked meanwhile end at once. A training has its own handler, see
     :class:`mmseg_heritage.engine.hooks.PreemptionHook`.
     """
-    if threading.current_thread() is not threading.main_thread():  # which alone may handle signals
-        yield
+    in_main_thread = threading.current_thread() is threading.main_thread()
+    if not in_main_thread or signal.getsignal(signal.SIGTERM) is not signal.SIG_DFL:
+        yield  # others handle it, or it is ignored
         return
     process = os.getpid()
 
@@ -49,11 +50,11 @@ def stopping_on_terminate() -> Iterator[None]:
             os._exit(EXIT_TERMINATED)
         raise Terminated
 
-    earlier = signal.signal(signal.SIGTERM, stop)
+    signal.signal(signal.SIGTERM, stop)
     try:
         yield
     finally:
-        signal.signal(signal.SIGTERM, earlier)
+        signal.signal(signal.SIGTERM, signal.SIG_DFL)
 
 
 def tolerate_console() -> None:

@@ -25,9 +25,6 @@ from mmseg_heritage.images.formats import (
 )
 from mmseg_heritage.taxonomy import ARTEFACT, ClassList
 
-COLUMNS = ("id", "material", "content", "source_id", "group_id")
-"""Columns of the metadata that are used."""
-
 
 @dataclass(frozen=True)
 class Sample:

@@ -11,6 +11,8 @@ from pathlib import Path
 from mmseg_heritage.dataprep.checks.faults import Fault
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES
 
+COLUMNS = ("id", "material", "content", "source_id", "group_id")
+"""Columns of the metadata that are used."""
 Row = dict[str, str]
 
 _DELIMITERS = ",;\t"  # spreadsheets of countries with decimal commas write semicolons
@@ -24,8 +26,8 @@ def read_metadata(
     """Reads a metadata table.
 
     Columns are separated by commas, semicolons or tabs, and their names are taken without spaces
-    around them and, where that finds the one with the ids, without regard to case. Rows without any
-    value are left out. Ids are in Unicode's composed form (NFC), as those of files are.
+    around them, those of :data:`COLUMNS` without regard to case. Rows without any value are left
+    out. Ids are in Unicode's composed form (NFC), as those of files are.
 
     Args:
         path: CSV in UTF-8, or in UTF-16 with a byte order mark, with names in the first line.
@@ -40,24 +42,28 @@ def read_metadata(
     text = _text(path, faults)
     if text is None:
         return (), None
-    first = text.partition("\n")[0]
-    if first.lower().startswith("sep="):  # Excel's own line
-        text = text.partition("\n")[2]
-        first = text.partition("\n")[0]
-    delimiter = max(_DELIMITERS, key=first.count)
-    reader = csv.DictReader(io.StringIO(text, newline=""), delimiter=delimiter, strict=True)
+    lines = text.splitlines(keepends=True)
+    if lines and lines[0].lower().startswith("sep="):  # Excel's own line
+        lines = lines[1:]
+    found = [_columns(lines, delimiter) for delimiter in _DELIMITERS]
+    columns, delimiter = max(zip(found, _DELIMITERS, strict=True),
+                             key=lambda pair: (id_column in pair[0], len(pair[0])))  # fmt: skip
+    if id_column not in columns:
+        message = f"expected a column '{id_column}', found {list(columns)}"
+        faults.append(Fault("metadata", path, message))
+        return columns, None
+    twice = sorted({name for name in columns if name and columns.count(name) > 1})
+    if twice:
+        faults.append(Fault("metadata", path, f"has the column {', '.join(twice)} twice"))
+    if _ends_in_quotes(lines, delimiter):
+        faults.append(Fault("metadata", path, "ends within quotation marks; one is missing"))
+        return columns, None
+    reader = csv.DictReader(lines[1:], columns, delimiter=delimiter)
     try:
-        columns = _columns(reader.fieldnames or (), id_column)
-        if id_column not in columns:
-            message = f"expected a column '{id_column}', found {list(reader.fieldnames or ())}"
-            faults.append(Fault("metadata", path, message))
-            return columns, None
-        reader.fieldnames = columns
         return columns, _rows(reader, path, faults, id_column)
     except csv.Error as error:
-        message = f"cannot be read as CSV ({error}); is a quotation mark missing?"
-        faults.append(Fault("metadata", path, message, reader.line_num))
-        return (), None
+        faults.append(Fault("metadata", path, f"cannot be read as CSV ({error})"))
+        return columns, None
 
 
 def _text(path: Path, faults: list[Fault]) -> str | None:
@@ -70,8 +76,10 @@ def _text(path: Path, faults: list[Fault]) -> str | None:
         faults.append(Fault("metadata", path, f"cannot be read ({error.strerror})"))
         return None
     except UnicodeDecodeError as error:
-        line = content[: error.start].count(b"\n") + 1
-        message = f"expected text in UTF-8, found the byte {content[error.start]:#04x}; {_SAVE}"
+        line = error.object[: error.start].count(b"\n") + 1
+        message = (
+            f"expected text in UTF-8, found the byte {error.object[error.start]:#04x}; {_SAVE}"
+        )
         faults.append(Fault("metadata", path, message, line))
         return None
     if "\0" in text:
@@ -81,12 +89,22 @@ def _text(path: Path, faults: list[Fault]) -> str | None:
     return text
 
 
-def _columns(names: Sequence[str], id_column: str) -> tuple[str, ...]:
-    """Returns the names of the columns as they are looked for."""
-    columns = tuple(name.strip() for name in names)
-    if id_column not in columns and id_column in (lowered := tuple(n.lower() for n in columns)):
-        return lowered
-    return columns
+def _columns(lines: Sequence[str], delimiter: str) -> tuple[str, ...]:
+    """Returns the names of the columns; known ones in lower case."""
+    names = [name.strip() for name in next(csv.reader(lines[:1], delimiter=delimiter), [])]
+    return tuple(
+        name.lower() if name.lower() in COLUMNS and name.lower() not in names else name
+        for name in names
+    )
+
+
+def _ends_in_quotes(lines: Sequence[str], delimiter: str) -> bool:
+    """Whether a quotation mark is missing, so that a cell would swallow the rows behind it."""
+    try:
+        list(csv.reader(lines, delimiter=delimiter, strict=True))
+    except csv.Error as error:  # others, such as text behind a closing mark, are read as they are
+        return "unexpected end" in str(error)
+    return False
 
 
 def _rows(
@@ -94,15 +112,16 @@ def _rows(
 ) -> dict[str, Row]:
     rows: dict[str, Row] = {}
     for row in reader:
+        line = reader.line_num + 1  # that of the names is not counted
         if not any(isinstance(value, str) and value.strip() for value in row.values()):
             continue  # as spreadsheets have them at their end
         sample_id = unicodedata.normalize("NFC", (row[id_column] or "").strip())
         if not sample_id:
-            faults.append(Fault("metadata", path, "no id", reader.line_num))
+            faults.append(Fault("metadata", path, "no id", line))
             continue
         if sample_id in rows:
             message = f"a second row for '{sample_id}'"
-            faults.append(Fault("metadata", path, message, reader.line_num))
+            faults.append(Fault("metadata", path, message, line))
         rows[sample_id] = {
             name: value.strip() if isinstance(value, str) else value for name, value in row.items()
         }
@@ -117,19 +136,26 @@ def without_endings(
 ) -> dict[str, Row]:
     """Returns rows by the ids of images, where they are named by their files: 'a.jpg' for 'a'.
 
+    The same is done to ``source_id``.
+
     Args:
         rows: Name -> row.
         ids: Of the images. A name that is one of these is left as it is.
         path: Of the table.
         faults: Is added to, where two names stand for one image.
     """
+
+    def without(name: str) -> str:
+        is_file = name not in ids and Path(name).suffix.lower() in IMAGE_SUFFIXES
+        return Path(name).stem if is_file else name
+
     found: dict[str, Row] = {}
     for name, row in rows.items():
-        is_file = name not in ids and Path(name).suffix.lower() in IMAGE_SUFFIXES
-        sample_id = Path(name).stem if is_file else name
+        sample_id = without(name)
         if sample_id in found:
             faults.append(Fault("metadata", path, f"a second row for '{sample_id}'"))
-        found[sample_id] = row
+        source = row.get("source_id")
+        found[sample_id] = {**row, "source_id": without(source)} if source else row
     return found
 
 

@@ -10,6 +10,7 @@ from mmseg_heritage.evaluation.counts.confusion import all_clean, class_scores
 from mmseg_heritage.evaluation.means import pooled_means
 from mmseg_heritage.evaluation.store import Counts
 from mmseg_heritage.taxonomy import CLEAN
+from mmseg_heritage.utils.json_reading import form_problems
 
 _DECIDING = {"binary_mIoU": "mean IoU of Clean and Damage", "mIoU": "mean IoU"}
 _SHOWN = ("damage_IoU", *_DECIDING)
@@ -86,8 +87,9 @@ def read_scores(content: Any) -> dict[str, Any]:
         found[part] = {
             key: float(scores[key])
             for key in _SHOWN
-            if isinstance(scores.get(key), (int, float)) and 0 <= scores[key] <= 100
+            if type(scores.get(key)) in (int, float) and 0 <= scores[key] <= 100
         }
     names = content.get("never_found")
-    found["never_found"] = [str(name) for name in names] if isinstance(names, list) else []
+    names = names if isinstance(names, list) else []
+    found["never_found"] = [n for n in names if not list(form_problems(n, str, "name"))]
     return found

@@ -13,6 +13,7 @@ from mmengine.evaluator import BaseMetric
 from mmengine.logging import MessageHub, MMLogger
 from mmseg.registry import METRICS
 
+from mmseg_heritage.dataprep.ids import id_of
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.baseline import scores_beside_clean
 from mmseg_heritage.evaluation.counts.boundary import TOLERANCE, boundary_counts, tolerance_pixels
@@ -140,7 +141,7 @@ class ConfusionMetric(BaseMetric):
         # All ids are known to be below 256 now.
         label, prediction = (ids.astype(np.uint8, copy=False) for ids in (label, prediction))
         if self.output_dir is not None:
-            file = self.output_dir / f"{Path(found['path']).stem}.png"
+            file = self.output_dir / f"{id_of(Path(found['path']))}.png"
             palette = _palette(self.dataset_meta, number).tolist()
             write_class_map(file, prediction, palette, self.dataset_meta.get("mask_values"))
         if "boundary" in self.parts:

@@ -125,6 +125,8 @@ def save_counts(path: str | Path, counts: Counts) -> None:
         if entry.name in _LEVELS:
             text = {name: vars(level) for name, level in value.items()}
             arrays[entry.name] = np.array(json.dumps(text))
+        elif entry.name == "boundary_tolerance":
+            arrays[entry.name] = np.array(float(value))
         elif entry.name == "own":
             arrays |= {_HEAD + name: array for name, array in value.items()}
         else:

@@ -15,6 +15,7 @@ import re
 import shutil
 import signal
 import threading
+import traceback
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -36,8 +37,6 @@ try:
 except ImportError:  # Windows
     resource = None  # type: ignore[assignment]
 
-TIMEOUT = 600
-"""Seconds after which a batch is no longer waited for, unless the loader has a ``timeout``."""
 _SHARED_MEMORY = Path("/dev/shm")
 _BYTES_OF_PIXEL = 3 + 8  # the photograph, and int64 ids
 _TENSORS_OF_SAMPLE = 2
@@ -56,13 +55,10 @@ def fit_workers(cfg: Config, datasets: Mapping[str, Sequence[BaseDataset]]) -> N
 
     Args:
         cfg: The run's config; ``num_workers``, ``prefetch_factor``, ``persistent_workers`` and
-            ``timeout`` of its loaders are set.
+            ``timeout`` of its loaders may be changed.
         datasets: Part ('train', 'val', 'test') -> its data sets.
     """
     loaders = {part: cfg[f"{part}_dataloader"] for part in datasets}
-    for loader in loaders.values():
-        if loader.get("num_workers"):
-            loader.setdefault("timeout", TIMEOUT)
     if _SHARED_MEMORY.is_dir():
         host = platform.node()
         processes = all_gather_object(host).count(host)
@@ -83,7 +79,7 @@ def _pixels(cfg: Config, part: str, datasets: Sequence[BaseDataset]) -> Iterator
             step[key]
             for key in ("size", "crop_size")
             for step in find_dicts(options.get("pipeline"), has=key)
-            if "Crop" in str(step["type"])
+            if "Crop" in str(step.get("type"))
         ]
         if sizes:
             side = sizes[-1]
@@ -131,8 +127,10 @@ def _fit_to_open_files(loaders: Mapping[str, Any]) -> None:
     soft, hard = resource.getrlimit(resource.RLIMIT_NOFILE)
     wanted = _OWN_FILES + tensors
     if soft != resource.RLIM_INFINITY and soft < wanted:
-        soft = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
-        resource.setrlimit(resource.RLIMIT_NOFILE, (soft, hard))
+        new = wanted if hard == resource.RLIM_INFINITY else min(wanted, hard)
+        with contextlib.suppress(OSError, ValueError):  # macOS allows less than it says
+            resource.setrlimit(resource.RLIMIT_NOFILE, (new, hard))
+            soft = new
     if soft == resource.RLIM_INFINITY or soft >= wanted:
         return
     limit = f"this process may open {soft} files (ulimit -Hn), and workers may need {wanted}"
@@ -170,8 +168,12 @@ def explaining_lost_workers() -> Iterator[None]:
     watch.start()
     try:
         yield
-    except (EOFError, ConnectionError) as error:  # while its batch was being opened
-        raise _ended("its connection was lost") from error
+    except (EOFError, ConnectionError) as error:
+        places = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+        loading = any(Path(place).parts[-3:-1] == ("utils", "data") for place in places)
+        if loading and "Original Traceback" not in str(error):  # of a data set, in a worker
+            raise _ended("its connection was lost") from error  # while its batch was being opened
+        raise
     except RuntimeError as error:
         text = str(error)
         timed_out = re.search(r"DataLoader timed out after (\d+)", text)

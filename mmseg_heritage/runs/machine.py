@@ -10,7 +10,6 @@ options):
 ``env_cfg.dist_cfg.backend``,         on processes without GPUs: gloo, and a wrapper that is told to
 ``model_wrapper_cfg``                 use the CPU
 ``*_dataloader.persistent_workers``   False with ``num_workers=0``, which torch refuses otherwise
-``*_dataloader.timeout``              10 minutes where there are workers and none is written
 ``*_dataloader.num_workers``          fewer where shared memory or open files are too few for them
 ``train_dataloader.batch_size``       the share of ``global_batch_size``
 ``train_dataloader.drop_last``        True where the last batch of an epoch could hold one image,

@@ -25,7 +25,6 @@ from mmseg_heritage.dataprep.checks.sample_check import check_pixels
 from mmseg_heritage.dataprep.splits.split import Split
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.datasets.caches.pixel_cache import check_memory
-from mmseg_heritage.engine.launch import prepare_distributed
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.build import build_parts, config_errors, gathered, raise_all
 from mmseg_heritage.runs.config.class_weights import check_weights
@@ -37,7 +36,7 @@ from mmseg_heritage.runs.config.contradictions import (
 from mmseg_heritage.runs.config.variables import innermost_datasets
 from mmseg_heritage.runs.loader_workers import fit_workers
 from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders, training_length
-from mmseg_heritage.utils.distributed import alone, is_main_process
+from mmseg_heritage.utils.distributed import is_main_process
 from mmseg_heritage.utils.files import refuse_file
 from mmseg_heritage.utils.folder_lock import locked_folder
 from mmseg_heritage.utils.progress import progress_bar
@@ -62,15 +61,21 @@ def output_folder(path: str | Path) -> Path:
 
 @contextlib.contextmanager
 def sole_writer(folder: Path) -> Iterator[None]:
-    """Keeps other runs from writing into a folder, on the process that writes.
+    """Keeps other runs from writing into a folder; one process locks it for all of this run.
 
     Raises:
-        InputError: See :func:`mmseg_heritage.utils.folder_lock.locked_folder`.
+        InputError: On all processes, see :func:`mmseg_heritage.utils.folder_lock.locked_folder`.
     """
+    verdict: list[InputError | None] = [None]
     with contextlib.ExitStack() as stack:
         if is_main_process():
-            with alone():
+            try:
                 stack.enter_context(locked_folder(folder))
+            except InputError as error:
+                verdict = [error]
+        broadcast_object_list(verdict)
+        if verdict[0] is not None:
+            raise verdict[0]
         yield
 
 
@@ -110,7 +115,6 @@ def prepare(cfg: Config, parts: Sequence[str]) -> Prepared:
     Raises:
         InputError: If anything in the config cannot be used.
     """
-    prepare_distributed(cfg)
     fit_loaders(cfg)
     errors: list[InputError] = []
     with gathered(errors):
@@ -218,7 +222,7 @@ def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
     verdict: list[InputError | None] = [None]
     if is_main_process():
         samples = {
-            (str(d.folder.root), sample.image): (d.folder.verified, sample)
+            (str(d.folder.root), sample.image, sample.annotation): (d.folder.verified, sample)
             for d in datasets
             for sample in d.read_samples()
         }

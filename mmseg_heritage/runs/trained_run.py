@@ -18,6 +18,7 @@ from mmengine.registry import Registry
 from mmengine.utils import import_modules_from_strings
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
+from mmseg_heritage.engine.hooks.whole_checkpoint_hook import LAST_VALIDATED
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.baseline import read_scores
 from mmseg_heritage.evaluation.metric import VALIDATION
@@ -53,7 +54,7 @@ class TrainedRun:
         weights: Name -> tensor, on the CPU.
         dataset_meta: Classes, palette and what else the training data said of itself; empty where
             the checkpoint does not tell.
-        validation: Scores of the last validation before it was written, see
+        validation: Scores of the validation of these weights, see
             :func:`mmseg_heritage.evaluation.baseline.scores_beside_clean`; empty where it was none.
     """
 
@@ -116,10 +117,17 @@ def read_trained_run(
 
 
 def _validation(content: Any) -> Any:
-    """Returns what mmengine's message hub says of a validation, if it is there."""
-    for key in ("message_hub", "runtime_info", VALIDATION):
-        content = content.get(key) if isinstance(content, Mapping) else None
-    return content
+    """Returns the scores of the validation of these weights: of the same iteration, not before."""
+
+    def inside(*keys: str) -> Any:
+        found = content
+        for key in keys:
+            found = found.get(key) if isinstance(found, Mapping) else None
+        return found
+
+    hub = ("message_hub", "runtime_info")
+    validated, written = inside(*hub, LAST_VALIDATED), inside("meta", "iter")
+    return inside(*hub, VALIDATION) if validated is not None and validated == written else None
 
 
 def _own_config(content: Any, checkpoint: str | Path, name: str) -> Config:

@@ -20,6 +20,7 @@ from typing import Any
 from mmseg_heritage.errors import InputError
 
 _TEMPORARY = re.compile(r"\..*\.partial-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}")
+_OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _UNFINISHED = ".unfinished"
 _WEEK = 7 * 24 * 3600  # seconds
 _LONGEST_SUFFIX = 16  # of formats that libraries choose by it
@@ -53,7 +54,7 @@ def _naming(path: Path) -> Iterator[None]:
     except OSError as error:
         if re.search(r"\d+ requested and \d+ written", str(error)):  # NumPy's words for a full disk
             raise OSError(errno.ENOSPC, os.strerror(errno.ENOSPC), str(path)) from error
-        if error.errno is not None and error.filename is None:
+        if error.errno in _OF_DISKS and error.filename is None:
             error.filename = str(path)
         raise
 
@@ -117,7 +118,7 @@ def _is_left(path: Path, name: re.Match[str]) -> bool:
         old = time.time() - path.lstat().st_mtime > _WEEK
     except OSError:  # its process has just moved it to its place
         return False
-    if old or name[1] != _host() or os.name == "nt":  # where signal 0 would end the process
+    if name[1] != _host() or os.name == "nt":  # where signal 0 would end the process
         return old
     try:
         os.kill(int(name[2]), 0)
@@ -144,9 +145,13 @@ def _temporary(path: Path, suffix: str = "") -> Path:
 @functools.cache
 def _host() -> str:
     """Returns what differs between machines, and containers, whose process numbers differ."""
-    numbers = Path("/proc/self/ns/pid")
-    name = platform.node() + (str(numbers.readlink()) if numbers.is_symlink() else "")
-    return hashlib.sha256(name.encode()).hexdigest()[:8]
+    numbers, boot = Path("/proc/self/ns/pid"), Path("/proc/sys/kernel/random/boot_id")
+    parts = [
+        platform.node(),
+        str(numbers.readlink()) if numbers.is_symlink() else "",
+        boot.read_text() if boot.is_file() else "",
+    ]
+    return hashlib.sha256("".join(parts).encode()).hexdigest()[:8]
 
 
 @contextlib.contextmanager
@@ -175,8 +180,9 @@ def refuse_file(folder: Path) -> None:
     Raises:
         InputError: If there, or in place of a folder above it, is something else than a folder.
     """
-    place = next(place for place in (folder, *folder.absolute().parents) if place.exists())
-    if not place.is_dir():
+    places = (folder, *folder.absolute().parents)
+    place = next((place for place in places if place.exists()), None)
+    if place is not None and not place.is_dir():
         raise InputError(f"{place}: expected a folder to write to, found a file")
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import itertools
 import json
 import os
 import platform
@@ -20,7 +21,9 @@ try:
 except ImportError:  # Windows, where nothing is locked
     fcntl = None  # type: ignore[assignment]
 
-LOCK = ".lock"
+_ATTEMPTS = 100
+_held: set[Path] = set()  # the system lets a process lock twice, and the first end unlocks
+LOCK = ".mmseg_heritage.lock"
 """Name of the file that is locked. It is only there while a command writes into its folder."""
 
 
@@ -41,16 +44,20 @@ def locked_folder(folder: Path) -> Iterator[None]:
             is a file.
     """
     refuse_file(folder)
+    if folder in _held:
+        raise InputError(f"{folder}: this process is writing into this folder already")
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
     folder.mkdir(parents=True, exist_ok=True)
     file = None
+    _held.add(folder)
     try:
         file = _locked(folder / LOCK) if fcntl else None
         yield
     finally:
+        _held.discard(folder)
         if file:
             with contextlib.suppress(OSError):
-                Path(file.name).unlink()  # before others can lock it
+                (folder / LOCK).unlink()  # before others can lock it
             file.close()
         with contextlib.suppress(OSError):  # of one that is not empty
             for place in missing:
@@ -59,11 +66,15 @@ def locked_folder(folder: Path) -> Iterator[None]:
 
 def _locked(path: Path) -> IO[str] | None:
     """Returns the locked file; None where the file system has no locks."""
-    while True:
+    for attempt in itertools.count():
         try:
             path.parent.mkdir(parents=True, exist_ok=True)
-            file = path.open("a+", encoding="utf-8")
+            # No link: the folder may come from a stranger.
+            handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
+            file = os.fdopen(handle, "r+", encoding="utf-8")
         except FileNotFoundError:  # the one who had made the folder has just removed it
+            if attempt == _ATTEMPTS:
+                raise
             continue
         try:
             fcntl.lockf(file, fcntl.LOCK_EX | fcntl.LOCK_NB)

@@ -39,8 +39,8 @@ def form_problems(content: Any, form: Any, place: str) -> Iterator[str]:
     Args:
         content: Of a JSON file.
         form: A type: ``str``, ``int``, ``float`` (any finite number), ``bool`` or None; a dict of
-            the forms of keys, which may be missing and have others beside them; ``[form]`` for a
-            list; ``{str: form}`` for an object of any keys; or a tuple of these.
+            the forms of keys, which may be missing and have others beside them; ``{str: form}`` for
+            an object of any keys; ``[form]`` for a list, or a tuple of Python; or a tuple of these.
         place: What to call the content in messages.
     """
     forms = form if isinstance(form, tuple) else (form,)
@@ -63,7 +63,7 @@ def _is_of(content: Any, form: Any) -> bool:
     if form is None:
         return content is None
     if isinstance(form, (Mapping, list)):
-        return isinstance(content, Mapping if isinstance(form, Mapping) else list)
+        return isinstance(content, Mapping if isinstance(form, Mapping) else (list, tuple))
     if form is str:
         return isinstance(content, str) and not any("\ud800" <= c <= "\udfff" for c in content)
     if form is float:

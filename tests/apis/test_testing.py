@@ -221,3 +221,20 @@ def test_pictures_and_maps_need_two_folders(tiny_run, tmp_path):
     same = str(tmp_path / "same")
     with pytest.raises(InputError, match="give two folders"):
         run_test(tiny_run.checkpoint, None, str(tmp_path), same, same)
+
+
+def test_one_that_was_ended_is_repeated_and_a_finished_one_not(tiny_run, tmp_path, monkeypatch):
+    folders = {"show_dir": str(tmp_path / "show"), "out_dir": str(tmp_path / "maps")}
+
+    def stop(*_, **__):
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patch:
+        patch.setattr("mmseg_heritage.apis.testing.run_stamp", stop)  # all pictures are written
+        with pytest.raises(KeyboardInterrupt):
+            run_test(tiny_run.checkpoint, work_dir=str(tmp_path), **folders)
+    assert list((tmp_path / "show").glob("*.png"))
+    run_test(tiny_run.checkpoint, work_dir=str(tmp_path), **folders)
+    with pytest.raises(InputError, match="results are already there") as caught:
+        run_test(tiny_run.checkpoint, work_dir=str(tmp_path), **folders)
+    assert len(caught.value.problems) == 3

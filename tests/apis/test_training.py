@@ -1,12 +1,15 @@
 """What a training run writes and starts from."""
 
 import json
+import subprocess
+import sys
 
 import pytest
 import torch
 from mmengine.config import Config
 
 from mmseg_heritage.apis.training import _turn_amp_on, train
+from mmseg_heritage.errors import InputError
 
 
 def test_a_run_writes_its_checkpoints_its_config_and_its_split(tiny_run):
@@ -57,3 +60,26 @@ def test_amp_on_request(wrapper, expected):
     cfg = Config({"optim_wrapper": wrapper})
     _turn_amp_on(cfg)
     assert cfg.optim_wrapper == expected
+
+
+def test_it_ends_with_how_good_the_model_is_and_what_to_do_next(tiny_config, tmp_path, capfd):
+    folder = train(tiny_config, work_dir=str(tmp_path / "run"), cfg_options={"max_iters": 2})
+    said = capfd.readouterr().out
+    assert "all Clean" in said
+    (best,) = folder.glob("best_*.pth")
+    assert f"mmseg-heritage test {best}" in said
+    assert f"mmseg-heritage predict {best} PHOTOS --out DIR" in said
+
+
+def test_a_folder_that_another_process_writes_into_is_refused(tiny_config, tmp_path):
+    code = (
+        "import sys, time; from pathlib import Path\n"
+        "from mmseg_heritage.utils.folder_lock import locked_folder\n"
+        "with locked_folder(Path(sys.argv[1])): print('locked', flush=True); time.sleep(60)"
+    )
+    command = [sys.executable, "-c", code, str(tmp_path / "run")]
+    with subprocess.Popen(command, stdout=subprocess.PIPE, text=True) as other:
+        assert other.stdout.readline() == "locked\n"
+        with pytest.raises(InputError, match=rf"another command .*process {other.pid}"):
+            train(tiny_config, work_dir=str(tmp_path / "run"), cfg_options={"max_iters": 1})
+        other.kill()

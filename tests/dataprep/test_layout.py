@@ -185,6 +185,7 @@ def test_a_row_that_ends_before_its_id_is_a_problem_not_a_crash(root):
         "ID, Material\nä ,Glass \n b,Wood\n",
         "id,material\nä,Glass\nb,Wood\n,\n,\n",  # Excel's empty rows
         "id,material\na\u0308,Glass\nb,Wood\n",  # accents as macOS writes them
+        'id,"material",note\r"ä",Glass,"a; b; c"\rb,Wood,12" x 5"\r',  # old Macs, loose quotes
         "id,material\nä.PNG,Glass\nb.png,Wood\n",
     ],
 )
@@ -193,6 +194,13 @@ def test_tables_of_every_program_are_read_alike(root, text, encoding):
     _add(root, unicodedata.normalize("NFD", "ä"), "b")
     (root / "metadata.csv").write_bytes(text.encode(encoding))
     assert [(s.id, s.material) for s in read_folder(root)] == [("b", "Wood"), ("ä", "Glass")]
+
+
+def test_sources_are_named_by_their_files_too(root):
+    _add(root, "a", "a_1", "b")
+    rows = [("a.png", "a.png"), ("a_1.png", "a.png"), ("b.png", "")]
+    _metadata(root, *rows, columns=("id", "source_id"))
+    assert {s.id: s.source_id for s in read_folder(root)} == {"a": "a", "a_1": "a", "b": "b"}
 
 
 def test_a_name_that_a_program_has_changed_is_pointed_at(root):
@@ -211,7 +219,7 @@ def test_a_name_that_a_program_has_changed_is_pointed_at(root):
     [
         (b"name,material\na,Glass\n", "expected a column 'id', found"),
         (b"", "expected a column 'id', found"),
-        (b'id,material\na,"Glass\n', "cannot be read as CSV (unexpected end of data); is a quot"),
+        (b'id,material\na,"Glass\n', "ends within quotation marks"),
         (b"id,material\na\0,Glass\n", "line 2: holds a NUL character"),
         (
             "id,material\na,Häute\n".encode("cp1252"),

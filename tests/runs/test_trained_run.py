@@ -161,3 +161,20 @@ def test_a_missing_checkpoint_names_those_that_are_there(tiny_run, tmp_path):
     shutil.copy(tiny_run.checkpoint, tmp_path / "there.pth")
     with pytest.raises(InputError, match=r"no such checkpoint. In .*: there\.pth"):
         Predictor(tmp_path / "gone.pth")
+
+
+def test_the_scores_of_its_own_validation_are_told_and_no_others(tiny_run, changed):
+    (best,) = tiny_run.folder.glob("best_*.pth")
+    found = read_trained_run(best).validation
+    assert found["overall"].keys() == found["all_clean"].keys()
+    assert 0 < found["all_clean"]["binary_mIoU"] < 60
+    info = torch.load(best, weights_only=False)["message_hub"]["runtime_info"]
+    assert found == {key: info["validation"][key] for key in found}
+    # Written before a validation, it has the scores of other weights.
+    path = changed(lambda content: content["meta"].update(iter=content["meta"]["iter"] + 1))
+    assert read_trained_run(path).validation == {}
+
+
+def test_the_newest_checkpoint_knows_the_scores_of_the_best(tiny_run):
+    last = torch.load(tiny_run.checkpoint, weights_only=False)["message_hub"]["runtime_info"]
+    assert last["best_validation"]["overall"]["mIoU"] == pytest.approx(last["best_score"], abs=1e-3)

@@ -90,3 +90,16 @@ def test_a_file_system_without_locks_is_named(tmp_path, monkeypatch, capsys):
     with locked_folder(tmp_path):
         assert not list(Path(tmp_path).iterdir())
     assert "cannot be locked" in capsys.readouterr().out
+
+
+def test_no_link_is_followed_and_nobody_gets_in_twice(tmp_path):
+    (tmp_path / "mine").write_text("text")
+    (tmp_path / "run").mkdir()
+    (tmp_path / "run" / LOCK).symlink_to(tmp_path / "mine")
+    with pytest.raises(OSError, match=LOCK), locked_folder(tmp_path / "run"):
+        pass
+    assert (tmp_path / "mine").read_text() == "text"
+    with locked_folder(tmp_path / "new"):
+        with pytest.raises(InputError, match="already"), locked_folder(tmp_path / "new"):
+            pass
+        assert (tmp_path / "new" / LOCK).exists()

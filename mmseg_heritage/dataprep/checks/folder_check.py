@@ -15,7 +15,8 @@ from mmseg_heritage.dataprep.checks.faults import KINDS, Fault
 from mmseg_heritage.dataprep.checks.mask_values import set_warnings
 from mmseg_heritage.dataprep.checks.pixels import Examined
 from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
-from mmseg_heritage.dataprep.layout import COLUMNS, FolderContent, Sample, scan_folder
+from mmseg_heritage.dataprep.layout import FolderContent, Sample, scan_folder
+from mmseg_heritage.dataprep.metadata_table import COLUMNS
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.formats import unread_reason

@@ -14,8 +14,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import unicodedata
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
@@ -159,7 +160,24 @@ def load_split(path: str | Path) -> Split:
             "and results that name its hash belong to another split. Make it again with "
             'make_splits.py, or remove "sha256" from it to use it as a split of your own'
         )
-    return split
+    return _composed(split)
+
+
+def _composed(split: Split) -> Split:
+    """Returns a split with its ids as those of files are: accents with their letters (NFC)."""
+
+    def composed(content: Any) -> Any:
+        if isinstance(content, str):
+            return unicodedata.normalize("NFC", content)
+        if isinstance(content, (list, tuple)):
+            return type(content)(map(composed, content))
+        if isinstance(content, Mapping):
+            return {key: composed(value) for key, value in content.items()}
+        return content
+
+    parts = {part: tuple(sorted(composed(ids))) for part, ids in split.parts.items()}
+    details = {key: composed(value) for key, value in split.details.items()}
+    return replace(split, parts=parts, details=details)
 
 
 def _no_such_manifest(path: Path) -> InputError:

@@ -12,6 +12,7 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from mmseg_heritage.dataprep.ids import id_of
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.images.writing import Palette, write_class_map, write_image
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import class_ids
@@ -50,7 +51,7 @@ class PredictionHook(Hook):
         meta = runner.test_evaluator.dataset_meta
         for index, sample in enumerate(outputs or ()):
             image = None if self.show_dir is None else _photograph(data_batch, index, sample)
-            name = f"{Path(sample.img_path).stem}.png"
+            name = f"{id_of(Path(sample.img_path))}.png"
             truth = class_ids(sample.gt_sem_seg)
             prediction = class_ids(sample.pred_sem_seg)
             if self.out_dir is not None:

@@ -19,7 +19,8 @@ from mmseg_heritage.utils.files import remove_temporaries
 
 BEST_VALIDATION = "best_validation"
 """What the message hub calls the scores of the validation that chose the best checkpoint."""
-_VALIDATED = "last_validated_iter"
+LAST_VALIDATED = "last_validated_iter"
+"""Iteration of the last validation."""
 
 
 @HOOKS.register_module()
@@ -63,6 +64,7 @@ class WholeCheckpointHook(CheckpointHook):
         if is_main_process():
             remove_temporaries(Path(self.out_dir), alone=True)
         self._find_best()
+        self._best_before = self._best()
         _warn_of_lost_gradients(runner)
         if _validation_is_due(runner):
             runner.logger.info("validating first: the checkpoint was written before validation")
@@ -71,11 +73,17 @@ class WholeCheckpointHook(CheckpointHook):
     def after_val_epoch(self, runner: Runner, metrics: dict[str, float]) -> None:
         """Saves the best checkpoint, which then says that its validation is done."""
         hub = runner.message_hub
-        hub.update_info(_VALIDATED, runner.iter)
-        before = self._best()
+        hub.update_info(LAST_VALIDATED, runner.iter)
+        self._best_before = self._best()
         super().after_val_epoch(runner, metrics)
-        if self._best() != before:
-            hub.update_info(BEST_VALIDATION, hub.runtime_info.get(VALIDATION) or {})
+        self._note_best(runner)
+
+    def _note_best(self, runner: Runner) -> None:
+        """Keeps the scores of a new best checkpoint; also before the last one is written again."""
+        if self._best() != self._best_before:
+            self._best_before = self._best()
+            found = runner.message_hub.runtime_info.get(VALIDATION) or {}
+            runner.message_hub.update_info(BEST_VALIDATION, found)
 
     def _best(self) -> list[str | None]:
         """Returns the files of the best checkpoints, of each score by which they are chosen."""
@@ -111,6 +119,7 @@ class WholeCheckpointHook(CheckpointHook):
 
     def _save_checkpoint_with_step(self, runner: Runner, step: int, meta: dict[str, Any]) -> None:
         """Replaces mmengine's: its order of deleting and writing, and its mark."""
+        self._note_best(runner)
         self._write(runner, self.filename_tmpl.format(step), meta)
 
     def _write(self, runner: Runner, name: str, meta: dict[str, Any]) -> None:
@@ -137,7 +146,7 @@ def _validation_is_due(runner: Runner) -> bool:
     by_epoch = hasattr(loop, "run_epoch")
     step = runner.epoch if by_epoch else runner.iter
     last = runner.max_epochs if by_epoch else runner.max_iters
-    done = runner.message_hub.runtime_info.get(_VALIDATED)
+    done = runner.message_hub.runtime_info.get(LAST_VALIDATED)
     if by_epoch and _in_the_middle_of_an_epoch(runner):
         return False
     return (

@@ -13,9 +13,9 @@ from mmseg_heritage.utils.json_reading import form_problems
 
 _ONE: Any = ({}, None)
 _SOME: Any = ([{}], {}, None)
-_LOADER: Any = ({"dataset": {}, "sampler": _ONE, "batch_sampler": _ONE, "collate_fn": _ONE}, None)
+_LOADER: Any = ({"dataset": {}, "sampler": _ONE, "batch_sampler": _ONE}, None)
 _FORM = {
-    "model": {"backbone": _ONE, "decode_head": _SOME, "auxiliary_head": _SOME, "neck": _ONE,
+    "model": {"backbone": _ONE, "decode_head": _SOME, "auxiliary_head": _SOME, "neck": _SOME,
               "data_preprocessor": _ONE, "train_cfg": _ONE, "test_cfg": _ONE, "inference": _ONE},
     "optim_wrapper": ({"optimizer": _ONE, "paramwise_cfg": _ONE, "clip_grad": _ONE}, None),
     "env_cfg": ({"dist_cfg": _ONE, "mp_cfg": _ONE}, None),

@@ -17,6 +17,7 @@ from mmseg_heritage.dataprep.splits.split import (
     load_split,
 )
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.files import write_json
 
 
 def _sample(sample_id, source_id=None, group_id=""):
@@ -260,3 +261,12 @@ def test_the_digest_tells_what_is_in_which_part_and_nothing_else(tmp_path):
     assert len(digest) == 64
     assert Split("s", {"train": (*ids, "v"), "val": ()}).digest() != digest
     assert Split("s", {"train": tuple(ids), "test": ("v",)}).digest() != digest
+
+
+def test_accents_are_composed_as_in_the_ids_of_files(tmp_path):
+    parts = {"train": ("e\u0301", "x"), "val": (), "test": ()}
+    near = {"near_duplicates": {"groups": [["e\u0301", "x"]]}}
+    write_json(tmp_path / "s.json", Split("s", parts, near).to_json())
+    split = load_split(tmp_path / "s.json")
+    assert split.parts["train"] == ("x", "\xe9")
+    assert split.near_duplicates == [["\xe9", "x"]]
