@@ -42,7 +42,7 @@ def read_metadata(
     text = _text(path, faults)
     if text is None:
         return (), None
-    lines = text.splitlines(keepends=True)
+    lines = list(io.StringIO(text, newline=""))  # not splitlines: it divides at U+2028 and others
     if lines and lines[0].lower().startswith("sep="):  # Excel's own line
         lines = lines[1:]
     found = [_columns(lines, delimiter) for delimiter in _DELIMITERS]

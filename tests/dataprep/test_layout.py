@@ -186,6 +186,7 @@ def test_a_row_that_ends_before_its_id_is_a_problem_not_a_crash(root):
         "id,material\nä,Glass\nb,Wood\n,\n,\n",  # Excel's empty rows
         "id,material\na\u0308,Glass\nb,Wood\n",  # accents as macOS writes them
         'id,"material",note\r"ä",Glass,"a; b; c"\rb,Wood,12" x 5"\r',  # old Macs, loose quotes
+        "id,note,material\nä,a\u2028b\x0b,Glass\nb,\x85,Wood\n",
         "id,material\nä.PNG,Glass\nb.png,Wood\n",
     ],
 )
