@@ -223,6 +223,7 @@ def test_pictures_and_maps_need_two_folders(tiny_run, tmp_path):
         run_test(tiny_run.checkpoint, None, str(tmp_path), same, same)
 
 
+@pytest.mark.slow
 def test_one_that_was_ended_is_repeated_and_a_finished_one_not(tiny_run, tmp_path, monkeypatch):
     folders = {"show_dir": str(tmp_path / "show"), "out_dir": str(tmp_path / "maps")}
 

@@ -199,7 +199,10 @@ BAD_CONFIG = {
 }
 
 
-@pytest.mark.parametrize("case", BAD_CONFIG)
+@pytest.mark.parametrize(
+    "case",
+    [pytest.param(c, marks=[pytest.mark.slow] * (i % 2)) for i, c in enumerate(BAD_CONFIG)],
+)
 def test_a_bad_config_ends_with_one_message(case, tiny_config, tmp_path, capsys):
     if case == "float16 on CPU" and torch.cuda.is_available():
         pytest.skip("float16 works here")

@@ -99,7 +99,10 @@ def test_it_is_built_alike_where_gradients_are_off(build):
 @pytest.mark.parametrize(
     "name", ["test_resnet", "test_convnext", "test_mambaout", "hiera_tiny_224"]
 )
-@pytest.mark.parametrize("stages", [0, 1, 3])
+@pytest.mark.parametrize(
+    "stages",
+    [pytest.param(0, marks=pytest.mark.slow), 1, pytest.param(3, marks=pytest.mark.slow)],
+)
 def test_frozen_stages_neither_learn_nor_drift(name, stages, build, image):
     model = build(name, frozen_stages=stages, drop_path_rate=0.5).train()
     batch = image(*model.img_size)
