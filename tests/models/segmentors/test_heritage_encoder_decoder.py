@@ -112,7 +112,13 @@ def test_a_backbone_that_rounds_down_gets_whole_steps():
     assert [tuple(f.shape[2:]) for f in found] == [(32, 40), (16, 20), (8, 10), (4, 5)]
 
 
-@pytest.mark.parametrize("size", [(257, 300), (300, 259), (283, 289)])
+@pytest.mark.parametrize(
+    "size",
+    [
+        (257, 300),
+        *(pytest.param(size, marks=pytest.mark.slow) for size in ((300, 259), (283, 289))),
+    ],
+)
 @pytest.mark.parametrize("head", [FLAT | {"pool_scales": ()}, SEGFORMER, UNET], ids=str)
 def test_scores_lie_over_the_same_pixels_whatever_the_size_of_the_image(head, size):
     """A network that sees little around a pixel says the same where a larger image is cut off.
