@@ -76,8 +76,8 @@ def test_scores_are_drawn_as_far_as_they_were_counted(tmp_path, random_counts, t
         "Damages found, by size",
         "Reliability",
     ]
-    empty = np.zeros((0, 0, 0))
-    few = random_counts(components=empty, calibration=empty)
+    empty = np.zeros((0, 0, 0, 2), dtype=np.int64)
+    few = random_counts(components=empty, calibration=np.zeros((0, 0, 3)))
     run = read_run(tested_run(tmp_path / "b", few))
     pictures = run_figures(run, summarize(run.counts))
     assert [picture.title for picture in pictures] == titles[:3]
