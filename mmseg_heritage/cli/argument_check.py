@@ -27,8 +27,8 @@ def check_arguments(args: Namespace) -> None:
 def _texts(value: Any) -> Iterator[str]:
     """Yields all texts among the values of arguments."""
     if isinstance(value, str):
-        label, _, rest = value.partition("=")
-        yield from [value] if "=" not in label.partition("/")[0] and not rest else rest.split(",")
+        rest = value.partition("=")[2]  # of KEY=VALUE and LABEL=FOLDER,FOLDER
+        yield from rest.split(",") if rest else [value]
     elif isinstance(value, Mapping):
         for inner in value.values():
             yield from _texts(inner)

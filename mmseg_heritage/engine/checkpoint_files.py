@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import os
 from pathlib import Path
 
@@ -10,6 +9,7 @@ from mmengine.fileio import LocalBackend, register_backend
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.files import replacing, write_json
+from mmseg_heritage.utils.json_reading import parse_json
 
 LAST = "last_checkpoint"
 """mmengine's file with the path of the newest checkpoint."""
@@ -50,7 +50,7 @@ def listed(folder: Path) -> list[Path]:
     if not record.is_file():
         return []
     try:
-        return [located(folder, name) for name in json.loads(record.read_bytes())["checkpoints"]]
+        return [located(folder, name) for name in parse_json(record)["checkpoints"]]
     except (ValueError, KeyError, TypeError) as error:
         raise InputError(
             f"{record}: expected the list of this run's checkpoints ({error}). Give --resume a "

@@ -66,17 +66,23 @@ def sole_writer(folder: Path) -> Iterator[None]:
     Raises:
         InputError: On all processes, see :func:`mmseg_heritage.utils.folder_lock.locked_folder`.
     """
-    verdict: list[InputError | None] = [None]
+    problem = None
     with contextlib.ExitStack() as stack:
         if is_main_process():
             try:
                 stack.enter_context(locked_folder(folder))
             except InputError as error:
-                verdict = [error]
-        broadcast_object_list(verdict)
-        if verdict[0] is not None:
-            raise verdict[0]
+                problem = error
+        _raise_on_all(problem)
         yield
+
+
+def _raise_on_all(problem: InputError | None) -> None:
+    """Raises what the main process has met, if anything, on all processes."""
+    verdict = [problem]
+    broadcast_object_list(verdict)
+    if verdict[0] is not None:
+        raise verdict[0]
 
 
 @dataclass(frozen=True)
@@ -219,7 +225,7 @@ def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
     Raises:
         InputError: With the faults of all files.
     """
-    verdict: list[InputError | None] = [None]
+    problem = None
     if is_main_process():
         samples = {
             (str(d.folder.root), sample.image, sample.annotation): (d.folder.verified, sample)
@@ -231,10 +237,8 @@ def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
                 pixels = check_pixels(list(samples.values()), report)
             _check_values(datasets, pixels)
         except InputError as error:
-            verdict = [error]
-    broadcast_object_list(verdict)
-    if verdict[0] is not None:
-        raise verdict[0]
+            problem = error
+    _raise_on_all(problem)
 
 
 def _check_values(

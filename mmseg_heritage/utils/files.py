@@ -67,16 +67,11 @@ def making_folder(path: str | Path) -> Iterator[Path]:
     stays; after a kill see :func:`replacing`.
     """
     path = Path(path)
-    temporary = _temporary(path)
-    try:
-        temporary.mkdir()
-        with _naming(path):
-            yield temporary
+    with staging_folder(path) as temporary:
+        yield temporary
         if path.exists():
             path.rmdir()  # empty; Windows does not rename onto a folder
         temporary.rename(path)
-    finally:  # also on Ctrl-C: whatever stops the run, no half folder stays behind
-        shutil.rmtree(temporary, ignore_errors=True)
 
 
 @contextlib.contextmanager
@@ -91,7 +86,7 @@ def staging_folder(beside: str | Path) -> Iterator[Path]:
         temporary.mkdir()
         with _naming(Path(beside).parent):
             yield temporary
-    finally:
+    finally:  # also on Ctrl-C: whatever stops the run, no half folder stays behind
         shutil.rmtree(temporary, ignore_errors=True)
 
 

@@ -76,8 +76,8 @@ def _is_of(content: Any, form: Any) -> bool:
 
 def _name(form: Any) -> str:
     """Says a form in words."""
-    if isinstance(form, Mapping):
-        form = dict
-    names = {None: "null", type(None): "null", str: "text", int: "a whole number",
-             float: "a number", bool: "true or false", dict: "an object"}  # fmt: skip
-    return names.get(form, "a list") if not isinstance(form, list) else "a list"
+    kind = form if isinstance(form, type) else type(form)
+    names = {type(None): "null", str: "text", int: "a whole number",
+             float: "a number", bool: "true or false", dict: "an object", list: "a list",
+             tuple: "a list"}  # fmt: skip
+    return names.get(kind, kind.__name__)  # of configs: other objects of Python
