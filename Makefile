@@ -13,6 +13,7 @@ PIP_ARGS ?=
 TESTS ?=
 PYTEST_ARGS ?= -n auto --maxprocesses 8
 QUICKSTART_ARGS ?=
+BENCH_ARGS ?=
 
 ifneq ($(words $(STACK))$(filter $(STACKS),$(STACK)),1$(STACK))
   $(error STACK='$(STACK)' is not a stack: choose official, onedl or classic)
@@ -41,7 +42,7 @@ MYPY_NUMPY := 2.4
 unexport PYTHONPATH PYTHONHOME
 export PYTHONNOUSERSITE := 1
 
-.PHONY: help env quickstart test test-all lint format docs clean clean-env
+.PHONY: help env quickstart test test-all fuzz lint bench format docs clean clean-env
 
 help: ## show this list
 	@sed -n 's/^#   /  /p' Makefile
@@ -62,6 +63,10 @@ test: lint ## lint, types and the tests that a change can break: minutes
 test-all: lint ## the same and the slow tests: every config trained, runs killed, Slurm, a browser
 	OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS) $(TESTS)
 
+fuzz: env ## damaged files, odd command lines, and commands stopped at 20 moments by each signal: hours
+	MMSEG_HERITAGE_MUTANTS=200 MMSEG_HERITAGE_MOMENTS=20 OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS) \
+	  tests/fuzz tests/images/test_mutated_files.py tests/cli/test_interruption.py
+
 lint: env ## lint and types only
 	$(RUN) -m ruff check .
 	$(RUN) -m ruff format --check .
@@ -70,6 +75,9 @@ lint: env ## lint and types only
 	else \
 	  echo "mypy left out: the code is checked against NumPy $(MYPY_NUMPY), and this environment has another"; \
 	fi
+
+bench: env ## ours against the stock parts, in turn: work_dirs/bench/bench.md, 20 minutes
+	OMP_NUM_THREADS=1 $(RUN) benchmarks/bench.py $(BENCH_ARGS)
 
 format: env ## lay the code out and fix what ruff can fix
 	$(RUN) -m ruff format .

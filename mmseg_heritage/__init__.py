@@ -14,10 +14,10 @@ from mmseg_heritage.utils.lazy import lazy_names
 from mmseg_heritage.version import __version__
 
 if TYPE_CHECKING:
-    from mmseg_heritage.apis import Predictor, compare, predict, test, train
+    from mmseg_heritage.apis import Predictor, compare, export, predict, test, train
 
 install_ops_stub()
 
-__all__ = ["Predictor", "__version__", "compare", "predict", "test", "train"]
+__all__ = ["Predictor", "__version__", "compare", "export", "predict", "test", "train"]
 
 __getattr__, __dir__ = lazy_names(__name__, dict.fromkeys(__all__, "mmseg_heritage.apis"))

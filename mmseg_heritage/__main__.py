@@ -1,8 +1,26 @@
-"""``python -m mmseg_heritage``."""
+"""``python -m mmseg_heritage``, and the command ``mmseg-heritage``."""
 
+import signal
 import sys
 
-from mmseg_heritage.cli import main
+
+def run() -> None:
+    """Runs the command line; Ctrl-C ends it without a traceback in whatever it is doing.
+
+    Python raises KeyboardInterrupt from its start to its end. While modules are imported, and when
+    all is over, nobody is there to say so in one line: the signal ends the process then.
+    """
+    earlier = signal.getsignal(signal.SIGINT)
+    if earlier is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    from mmseg_heritage.cli import main
+
+    signal.signal(signal.SIGINT, earlier)
+    code = main()
+    if earlier is signal.default_int_handler:
+        signal.signal(signal.SIGINT, signal.SIG_DFL)
+    sys.exit(code)
+
 
 if __name__ == "__main__":
-    sys.exit(main())
+    run()

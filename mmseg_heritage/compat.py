@@ -20,6 +20,12 @@ from typing import Any, NoReturn
 _OPS_MODULE = "mmcv._ext"
 
 
+def turns_channels(preprocessor: Any) -> bool:
+    """Whether a ``SegDataPreProcessor`` swaps red and blue; the forks name that otherwise."""
+    names = ("channel_conversion", "_channel_conversion")
+    return any(getattr(preprocessor, name, False) for name in names)
+
+
 def _missing_op(name: str) -> Callable[..., NoReturn]:
     """Returns a stand-in for a compiled op that says what to install when it is called."""
 

@@ -20,10 +20,11 @@ if _missing:
 
 with warnings.catch_warnings():  # of the forks' mmcv; nothing here needs the op
     warnings.filterwarnings("ignore", message="Fail to import ``MultiScaleDeformableAttention")
-    from mmseg_heritage import datasets, engine, inference, models  # registration
+    from mmseg_heritage import datasets, domains, engine, models  # registration
+    from mmseg_heritage.inference import window_inference
 from mmseg_heritage.compat import fix_checkpoint_loading  # noqa: E402
 from mmseg_heritage.evaluation import metric  # noqa: E402  registration
 
 fix_checkpoint_loading()
 
-__all__ = ["datasets", "engine", "inference", "metric", "models"]
+__all__ = ["datasets", "domains", "engine", "metric", "models", "window_inference"]

@@ -14,6 +14,11 @@ from functools import cached_property
 IGNORE_INDEX = 255
 """Mask value outside the object (scanner bed, mount, padding): never trained, never scored."""
 
+UNDECIDED = 254
+"""Value in predicted class maps where the model was too little sure to choose a class
+(``inference.abstain_below``): part of the object, of no class. Masks do not hold it."""
+UNDECIDED_NAME = "Not decided"
+
 FINE_LEVEL = "fine"
 """Name of the level of the classes themselves, below all groups."""
 COARSE_LEVEL = "coarse"
@@ -23,8 +28,23 @@ BINARY_LEVEL = "binary"
 
 CLEAN, DAMAGE = "Clean", "Damage"
 
+AREA, LINE, COUNT = "area", "line", "count"
+KINDS = (AREA, LINE, COUNT)
+"""What a class is measured by beside its area: nothing, its length and width, or its number."""
+
 Color = tuple[int, int, int]
 """sRGB, each channel 0..255."""
+
+
+def hex_color(color: Iterable[int]) -> str:
+    """Returns an sRGB color of three numbers 0..255 as '#rrggbb'."""
+    return "#{:02x}{:02x}{:02x}".format(*map(int, color))
+
+
+def color_of_hex(text: str) -> Color:
+    """Returns the color that '#rrggbb' stands for."""
+    red, green, blue = bytes.fromhex(text[1:])
+    return red, green, blue
 
 
 def clean_id(names: Sequence[str]) -> int | None:
@@ -41,12 +61,14 @@ class DamageClass:
         name: Unique in its list.
         color: In pictures and in the palette of class maps.
         group: Its group at the level "coarse"; empty where it has none.
+        kind: What it is measured by, one of :data:`KINDS`.
     """
 
     id: int
     name: str
     color: Color
     group: str = ""
+    kind: str = AREA
 
 
 @dataclass(frozen=True)
@@ -101,6 +123,11 @@ class ClassList:
         return tuple(c.id for c in self.classes)
 
     @cached_property
+    def kinds(self) -> tuple[str, ...]:
+        """What each class is measured by."""
+        return tuple(c.kind for c in self.classes)
+
+    @cached_property
     def levels(self) -> dict[str, Level]:
         """Level name -> level: the classes themselves, "fine", and :attr:`groupings`."""
         fine = Level(self.names, self.colors, tuple(range(len(self.classes))))
@@ -131,6 +158,7 @@ class ClassList:
 
 BACKGROUND = DamageClass(IGNORE_INDEX, "Background", (90, 0, 7))
 """What 255 becomes where the surround is wanted as a class (``with_background=True``)."""
+UNDECIDED_COLOR: Color = (128, 128, 128)
 
 # The color-blind safe set of Okabe and Ito, 2008, without black.
 GROUP_COLORS: tuple[Color, ...] = (
@@ -175,7 +203,16 @@ def named_classes(names: Sequence[str]) -> ClassList:
     if are_artefact(names):
         return ARTEFACT.subset(names)
     colors = fill_colors([CLEAN_COLOR if name == CLEAN else None for name in names])
-    return own_classes([DamageClass(i, name, colors[i]) for i, name in enumerate(names)])
+    rows = [
+        DamageClass(i, name, colors[i], kind=default_kind(name)) for i, name in enumerate(names)
+    ]
+    return own_classes(rows)
+
+
+def default_kind(name: str) -> str:
+    """Returns what a class is measured by that says nothing: as ARTeFACT's of its name, or area."""
+    kinds = {c.name.casefold(): c.kind for c in ARTEFACT.classes}
+    return kinds.get(name.casefold(), AREA)
 
 
 def fill_colors(colors: Sequence[Color | None]) -> list[Color]:
@@ -238,16 +275,16 @@ _ARTEFACT_CLASSES = (
     DamageClass(1, "Material loss", (28, 230, 255), "Structural"),
     DamageClass(2, "Peel", (255, 52, 255), "Structural"),
     DamageClass(3, "Dust", (255, 74, 70), "Surface"),
-    DamageClass(4, "Scratch", (0, 137, 65), "Structural"),
-    DamageClass(5, "Hair", (0, 111, 166), "Surface"),
+    DamageClass(4, "Scratch", (0, 137, 65), "Structural", LINE),
+    DamageClass(5, "Hair", (0, 111, 166), "Surface", LINE),
     DamageClass(6, "Dirt", (163, 0, 89), "Surface"),
-    DamageClass(7, "Fold", (255, 165, 0), "Structural"),
+    DamageClass(7, "Fold", (255, 165, 0), "Structural", LINE),
     DamageClass(8, "Writing", (122, 73, 0), "Addition"),
-    DamageClass(9, "Cracks", (0, 0, 166), "Structural"),
+    DamageClass(9, "Cracks", (0, 0, 166), "Structural", LINE),
     DamageClass(10, "Staining", (99, 255, 172), "Colour"),
-    DamageClass(11, "Stamp", (0, 77, 67), "Addition"),
-    DamageClass(12, "Sticker", (143, 176, 255), "Addition"),
-    DamageClass(13, "Puncture", (153, 125, 135), "Structural"),
+    DamageClass(11, "Stamp", (0, 77, 67), "Addition", COUNT),
+    DamageClass(12, "Sticker", (143, 176, 255), "Addition", COUNT),
+    DamageClass(13, "Puncture", (153, 125, 135), "Structural", COUNT),
     DamageClass(14, "Burn marks", (128, 150, 147), "Colour"),
     DamageClass(15, "Lightleak", (246, 255, 27), "Colour"),
 )

@@ -1,6 +1,8 @@
 """Data that tests in every folder read: a generated sample set, counts, and real data."""
 
+import gc
 import hashlib
+import importlib.util
 import logging
 import os
 import shutil
@@ -11,17 +13,38 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_heritage.apis.photograph_list import Photograph
+from mmseg_heritage.apis.prediction_files import SCHEMA, Job, write_quantities
 from mmseg_heritage.dataprep.splits.split_files import make_split_files
 from mmseg_heritage.dataprep.weights.weight_files import make_weight_files
 from mmseg_heritage.evaluation.counts.components import SIZE_EDGES
 from mmseg_heritage.evaluation.counts.levels import derived_levels
 from mmseg_heritage.evaluation.store import Counts, save_counts
+from mmseg_heritage.images import formats
+from mmseg_heritage.images.writing import write_class_map
+from mmseg_heritage.quantities.scale import Scale
 from mmseg_heritage.sample_set import make_sample_set
+from mmseg_heritage.sample_set.plan import plan_images
+from mmseg_heritage.sample_set.render import render
 from mmseg_heritage.taxonomy import ARTEFACT, FINE_LEVEL
-from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.utils.files import sha256, write_json
 
 REAL_DATA_VARIABLE = "MMSEG_HERITAGE_REAL_DATA"
+# pytest's import mode lets files of tests import none of their neighbors.
+_SPEC = importlib.util.spec_from_file_location("browser", Path(__file__).with_name("browser.py"))
+_BROWSER = importlib.util.module_from_spec(_SPEC)
+_SPEC.loader.exec_module(_BROWSER)
+browser = _BROWSER.browser
 _BESIDE_REPOSITORY = Path(__file__).resolve().parents[2] / "shared" / "data"
+
+
+def pytest_collection_finish() -> None:
+    """Takes what was imported out of garbage collection: mmengine starts one for each data set."""
+    gc.freeze()
+
+
+def pytest_sessionfinish() -> None:
+    gc.unfreeze()  # or libraries that count at the exit report leaks
 
 
 @pytest.fixture(autouse=True)
@@ -61,6 +84,12 @@ OWN_CLASSES = {
     ],
 }
 """Ids that are neither positions nor in order: whoever mixes up the two is found out."""
+
+
+@pytest.fixture(scope="session")
+def artworks() -> list[np.ndarray]:
+    """Two different generated artworks of 280 px, uint8 (H, W, 3). Read only."""
+    return [render(plan, 5).image for plan in plan_images(4, 280, 5)[:2]]
 
 
 @pytest.fixture(scope="session")
@@ -115,17 +144,27 @@ class TinyRun:
 
 @pytest.fixture(scope="session")
 def tiny_config(sample_set: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """Config file of the quickstart model at its smallest, on the sample set."""
+    """Config file of SegFormer at its smallest, on the sample set."""
     path = tmp_path_factory.mktemp("config") / "tiny.py"
     path.write_text(
-        f"_base_ = [{str(REPOSITORY / 'configs' / 'quickstart_artefact.py')!r}]\n"
-        f"__data = dict(data_root={str(sample_set)!r})\n"
+        f"_base_ = [{str(REPOSITORY / 'configs' / 'segformer_mitb3_artefact.py')!r}]\n"
+        f"__data = dict(data_root={str(sample_set)!r}, ann_file='splits/holdout.json')\n"
         "__workers = dict(num_workers=0, persistent_workers=False)\n"
         "train_dataloader = dict(batch_size=2, dataset=__data, **__workers)\n"
         "val_dataloader = test_dataloader = dict(dataset=__data, **__workers)\n"
         "_base_.train_dataloader.dataset.pipeline[2].size = 64\n"
-        "model = dict(backbone=dict(embed_dims=8, num_layers=[1, 1, 1, 1]),\n"
-        "             decode_head=dict(channels=16))\n"
+        "model = dict(\n"
+        "    inference=dict(scales=['fit:256']),\n"
+        "    backbone=dict(embed_dims=8, num_layers=[1, 1, 1, 1], drop_path_rate=0.0),\n"
+        "    decode_head=dict(\n"
+        "        channels=16, dropout_ratio=0.0, norm_cfg=dict(type='BN', requires_grad=True),\n"
+        "        loss_decode=[dict(type='ClassWeightedDiceLoss', class_weight=None),\n"
+        "                     dict(type='MaskedCrossEntropyLoss', class_weight=None)]))\n"
+        "optim_wrapper = dict(optimizer=dict(lr=0.001))\n"
+        "param_scheduler = [dict(type='PerGroupOneCycleLR', pct_start=0.1,\n"
+        "                        convert_to_iter_based=True)]\n"
+        "train_cfg = dict(val_interval=25)\n"
+        "default_hooks = dict(checkpoint=dict(interval=25), logger=dict(interval=50))\n"
     )
     return path
 
@@ -286,6 +325,12 @@ def upright():
 
 
 @pytest.fixture
+def no_optional_readers(monkeypatch):
+    """As on a machine without the libraries that read HEIC and raw files."""
+    monkeypatch.setattr(formats, "can_read", lambda found: False)
+
+
+@pytest.fixture
 def pixels():
     """uint8 (7, 11, 3)."""
     return np.random.default_rng(0).integers(0, 256, (7, 11, 3), dtype=np.uint8)
@@ -301,3 +346,67 @@ def saved():
         return path
 
     return save
+
+
+def _predicted(
+    folder, name, class_map, classes=ARTEFACT, confidence=None, mm_per_pixel=None, pixels=None
+):
+    """Writes a noisy photograph beside a folder of results, and its results as predict does.
+
+    Args:
+        folder: Of the results; the photograph lies in ``<folder>/../photos``.
+        name: Of the photograph.
+        class_map: Mask values, uint8 (H, W).
+        classes: What they mean.
+        confidence: uint8 (H, W); None for about 0.5 to 1, by noise.
+        mm_per_pixel: Scale, or None.
+        pixels: Of the photograph, uint8 (H, W, 3); None for noise.
+    """
+    height, width = class_map.shape
+    rng = np.random.default_rng(height)
+    image = (folder.parent / "photos" / name).with_suffix(".png")
+    image.parent.mkdir(parents=True, exist_ok=True)
+    noise = rng.integers(80, 160, (height // 4 + 1, width // 4 + 1, 3), dtype=np.uint8)
+    if pixels is None:
+        pixels = noise.repeat(4, axis=0).repeat(4, axis=1)[:height, :width]
+    Image.fromarray(pixels).save(image, compress_level=1)
+    if confidence is None:
+        confidence = rng.integers(128, 255, class_map.shape, dtype=np.uint8)
+    photograph = Photograph(image, name)
+    made_with = {
+        "version": "0",
+        "checkpoint": "model.pth",
+        "checkpoint_sha256": "c" * 64,
+        "page": 1,
+    }
+    scale = mm_per_pixel and Scale(mm_per_pixel, mm_per_pixel, "test")
+    job = Job(folder, made_with, scale=scale)
+    path = photograph.result(folder, "_classes.png")
+    positions = np.full(256, 255, np.uint8)
+    positions[254] = 254  # not decided
+    positions[list(classes.ids)] = range(len(classes.ids))
+    ids = positions[class_map]
+    write_class_map(path, ids, classes.colors, classes.ids)
+    content = {
+        "schema": SCHEMA,
+        "image": str(image),
+        "image_sha256": sha256(image),
+        "made_with": made_with,
+        "width": width,
+        "height": height,
+        "classes": [{"name": c.name, "id": c.id, "color": c.color} for c in classes.classes],
+        "thinnest_line_px": 1.0,
+        "area_share": {},
+        "levels": {},
+        "files": {"class_map": path.name},
+    }
+    write_quantities(
+        content, photograph, job, ids, confidence, classes.names, classes.kinds, classes.colors
+    )
+    return folder
+
+
+@pytest.fixture
+def predicted():
+    """Function that writes a prediction, see :func:`_predicted`."""
+    return _predicted

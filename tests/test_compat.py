@@ -14,7 +14,12 @@ import torch
 from mmengine.logging import HistoryBuffer
 from mmengine.runner.checkpoint import CheckpointLoader
 
-from mmseg_heritage.compat import OpsStubFinder, _OpsStub, fix_checkpoint_loading
+from mmseg_heritage.compat import (
+    OpsStubFinder,
+    _OpsStub,
+    fix_checkpoint_loading,
+    turns_channels,
+)
 from mmseg_heritage.errors import InputError
 
 
@@ -60,6 +65,16 @@ def test_without_the_package_nothing_is_mended():
     code = "try:\n    import mmcv.ops\nexcept ImportError as error:\n    print(error.name)"
     # When this fails, mmcv-lite has learned it, and compat.py can go.
     assert run_python(code).strip() == "mmcv._ext"
+
+
+@pytest.mark.parametrize("turns", [True, False])
+def test_every_stack_says_whether_a_preprocessor_turns_channels(turns):
+    import mmseg_heritage.plugin  # noqa: F401  lets mmseg.models load with mmcv-lite
+
+    # isort: split
+    from mmseg.models import SegDataPreProcessor
+
+    assert turns_channels(SegDataPreProcessor(bgr_to_rgb=turns, size_divisor=1)) is turns
 
 
 def test_the_finder_is_last_and_there_once_and_answers_for_one_name_only():

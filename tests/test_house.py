@@ -13,13 +13,18 @@ ROOMS = (
     ("errors", "version", "taxonomy", "__init__"),
     ("hierarchy", "utils"),
     ("images", "compat"),
+    ("exchange",),
+    ("scores",),
     ("dataprep", "sample_set"),
     ("datasets", "models", "evaluation"),
+    ("quantities",),
+    ("registration",),
     ("visualization",),
     ("engine",),
     ("inference",),
+    ("domains",),
     ("plugin",),
-    ("runs", "doctor"),
+    ("runs", "doctor", "review"),
     ("apis",),
     ("cli",),
     ("__main__",),
@@ -66,10 +71,23 @@ NEIGHBORS = {
 }
 
 
+TORCH_FREE = (
+    "images",
+    "dataprep",
+    "sample_set",
+    "quantities",
+    "registration",
+    "exchange",
+    "review",
+    "taxonomy.py",
+    "hierarchy.py",
+)
+
+
 def test_rooms_without_torch_import_none():
     heavy = {"torch", "mmengine", "mmseg", "mmcv", "timm"}
     for path in MODULES:
-        if path.parts[0] in ("images", "dataprep", "sample_set", "taxonomy.py", "hierarchy.py"):
+        if path.parts[0] in TORCH_FREE:
             tree = ast.parse((PACKAGE / path).read_text(encoding="utf-8"))
             names = {
                 name.split(".")[0]
@@ -95,8 +113,8 @@ def test_no_two_modules_have_one_name():
 
 
 def test_rooms_stay_small():
-    """More than about a dozen modules in a folder want rooms of their own."""
+    """More than about a dozen modules in a folder want rooms; a command is one module of cli."""
     counts = defaultdict(int)
     for path in MODULES:
         counts[str(path.parent)] += path.name != "__init__.py"
-    assert {name: n for name, n in counts.items() if n > 20} == {}
+    assert {name: n for name, n in counts.items() if n > 20 and name != "cli"} == {}

@@ -112,7 +112,7 @@ def test_every_registered_class_is_imported_from_the_package_of_its_room():
     assert len(classes) > 30
     for part in classes:
         room = part.__module__.split(".")[1]
-        assert room in ("models", "datasets", "engine", "evaluation", "inference")
+        assert room in ("models", "datasets", "engine", "evaluation", "inference", "domains")
         package = import_module(f"mmseg_heritage.{room}")
         assert getattr(package, part.__name__, None) is part
         assert part.__name__ in package.__all__

@@ -16,7 +16,9 @@ from mmseg_heritage.taxonomy import (
     GROUP_COLORS,
     IGNORE_INDEX,
     MATERIALS,
+    color_of_hex,
     fill_colors,
+    hex_color,
     named_classes,
 )
 
@@ -134,6 +136,11 @@ def test_levels_group_the_classes_as_designed(level, members):
         )
     assert found == groups
     assert ignored == ({"Clean"} if level.startswith("coarse") else set())
+
+
+def test_a_color_is_what_its_text_says():
+    assert color_of_hex("#0a00Ff") == (10, 0, 255)
+    assert hex_color(color_of_hex("#123abc")) == "#123abc"
 
 
 def test_every_level_names_and_colors_each_group_once():

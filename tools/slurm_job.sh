@@ -29,15 +29,19 @@ best_checkpoint() { # WORK_DIR
 }
 
 exit_preempted=75 # of PreemptionHook
+trains=0
+[[ $tool != train.py && $tool != benchmark_dg.py ]] || trains=1
 index=${SLURM_ARRAY_TASK_ID:-0}
 config=${configs[$((folds > 0 ? index / folds : index))]}
 name=$(basename "$config" .py)
-set -- "${@//\{config\}/$name}"
+set -- "${@//\{config\}/"$name"}" # quoted: bash 5.2 takes & for what was found
 command=("$python" -u "$tools/$tool" "$config")
 if [[ $tool == train.py ]]; then
   ((folds == 0)) || command+=(--fold $((index % folds + 1)))
   command+=("$@")
   ((${SLURM_RESTART_COUNT:-0} == 0)) || command+=(--resume)
+elif [[ $tool == benchmark_dg.py ]]; then
+  command+=(--run "$index" "$@")
 else
   checkpoint=$1
   shift
@@ -54,7 +58,7 @@ pass_on() { # SIGNAL
   # To the run itself: srun would take a SIGTERM as its own end.
   scancel --signal=USR1 "$SLURM_JOB_ID" || true
 }
-if [[ $tool == train.py ]]; then
+if ((trains)); then
   trap 'pass_on USR1' USR1
   trap 'pass_on TERM' TERM
 fi
@@ -80,7 +84,7 @@ is_running() {
   scontrol show job -o "$SLURM_JOB_ID" | grep -q ' JobState=RUNNING '
 }
 # 138, 143: the signal came before the run could answer it.
-if [[ $tool == train.py && $code =~ ^($exit_preempted|138|143)$ ]] && was_preempted && is_running; then
+if ((trains)) && [[ $code =~ ^($exit_preempted|138|143)$ ]] && was_preempted && is_running; then
   echo "slurm_job: back into the queue; the run goes on from its last checkpoint" >&2
   scontrol requeue "$SLURM_JOB_ID"
 fi

@@ -34,7 +34,7 @@ submit() { # PARTITION JOB_NAME FOLDS TOOL CONFIG... -- [ARGUMENTS]
   [[ ${GRES:=gpu:$per_node} == none ]] || options+=(--gres="$GRES")
   [[ -z ${DEPENDENCY:-} ]] || options+=(--dependency="$DEPENDENCY" --kill-on-invalid-dep=yes)
   [[ -z ${ARRAY:-} ]] || options+=(--array="$ARRAY")
-  if [[ $2 == train.py ]]; then
+  if [[ $2 == train.py || $2 == benchmark_dg.py ]]; then
     options+=(--requeue --signal="B:USR1@${SIGNAL_SECONDS:-120}")
   else
     options+=(--no-requeue)

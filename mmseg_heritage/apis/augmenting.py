@@ -27,9 +27,8 @@ from mmseg_heritage.datasets import (
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.writing import write_image
-from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.taxonomy import ARTEFACT
-from mmseg_heritage.utils.files import replacing, write_json
+from mmseg_heritage.utils.files import output_folder, replacing, write_json
 from mmseg_heritage.utils.progress import Bar, no_bar
 from mmseg_heritage.utils.seeding import seeded
 from mmseg_heritage.version import __version__

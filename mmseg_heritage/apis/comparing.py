@@ -11,7 +11,14 @@ from mmseg_heritage.evaluation.comparing.bootstrap import RESAMPLES
 from mmseg_heritage.evaluation.comparing.comparison import compare_entries
 from mmseg_heritage.evaluation.comparing.comparison_tables import comparison_tables, long_table
 from mmseg_heritage.evaluation.tested_runs import read_entries
-from mmseg_heritage.utils.files import refuse_file, staging_folder, write_json
+from mmseg_heritage.utils.files import (
+    finished_files,
+    refuse_file,
+    remove_temporaries,
+    staging_folder,
+    write_json,
+    writing_together,
+)
 
 FILES = ("compare.json", "compare.csv", "compare.md", "compare.tex")
 FIGURES = ("accuracy_speed.png", "class_iou.png", "differences.png")
@@ -77,18 +84,21 @@ def write_comparison(folder: Path, content: Mapping[str, Any]) -> list[Path]:
             (staging / name).write_text(text, encoding="utf-8", newline="")
         write_json(staging / FILES[0], content)
         names = [*FILES, *(path.name for path in draw_comparison(staging, content))]
-        for name in (*FILES, *FIGURES):
-            if name in names:
-                (staging / name).replace(folder / name)
-            else:  # one of an earlier comparison would be taken for this one's
-                (folder / name).unlink(missing_ok=True)
+        with writing_together(folder, [folder / name for name in (*FILES, *FIGURES)]):
+            for name in (*FILES, *FIGURES):
+                if name in names:
+                    (staging / name).replace(folder / name)
+                else:  # one of an earlier comparison would be taken for this one's
+                    (folder / name).unlink(missing_ok=True)
     return [folder / name for name in names]
 
 
 def _check_output(folder: Path, overwrite: bool) -> None:
     """Refuses to replace a comparison that nobody asked to replace."""
     refuse_file(folder)
-    found = [str(folder / name) for name in (*FILES, *FIGURES) if (folder / name).exists()]
+    remove_temporaries(folder)
+    files = [folder / name for name in (*FILES, *FIGURES)]
+    found = list(map(str, finished_files(folder, files)))
     if found and not overwrite:
         raise InputError(
             "a comparison is already there; choose another folder, or replace it with --overwrite",

@@ -29,7 +29,7 @@ from mmseg_heritage.runs.prepare import prepare, work_dir_of
 from mmseg_heritage.runs.resume import best_checkpoint
 from mmseg_heritage.taxonomy import FINE_LEVEL
 from mmseg_heritage.utils.distributed import is_main_process
-from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.utils.files import is_unfinished, write_json
 from mmseg_heritage.utils.tables import plain_table
 
 SCHEMA = "mmseg_heritage/folds/1"
@@ -56,6 +56,7 @@ def run_folds(
     amp: bool = False,
     launcher: str = "none",
     trust_checkpoint: bool = False,
+    verbose: bool = False,
 ) -> Path:
     """Trains on folds, tests the best checkpoint of each, and collects the scores.
 
@@ -74,6 +75,7 @@ def run_folds(
         amp: See :func:`mmseg_heritage.apis.training.train`.
         launcher: See :func:`mmseg_heritage.apis.training.train`.
         trust_checkpoint: See :func:`mmseg_heritage.apis.training.train`.
+        verbose: See :func:`mmseg_heritage.apis.training.train`.
 
     Returns:
         ``folds.json``.
@@ -87,7 +89,7 @@ def run_folds(
     common = {key: value for key, value in options.items() if _PLACEHOLDER not in str(value)}
     cfg = load_config(config, common)
     family = _family(cfg, config)
-    names = sorted(path.stem for path in family.glob("*.json"))
+    names = sorted(path.stem for path in family.glob("[!.]*.json"))
     chosen = _chosen(names, fold, family)
     base = work_dir_of(cfg, config, work_dir) / family.name
     digests = {name: load_split(family / f"{name}.json").digest() for name in names}
@@ -100,6 +102,7 @@ def run_folds(
         "skip_data_check": skip_data_check,
         "trust_checkpoint": trust_checkpoint,
         "overwrite": overwrite,
+        "verbose": verbose,
     }
     for name in chosen:
         folder, of_fold = base / name, options_of[name]
@@ -212,7 +215,7 @@ def _family(cfg: Config, config: str | Path) -> Path:
     if not any(e.get("type") == "ConfusionMetric" for e in as_list(cfg.get("test_evaluator"))):
         raise InputError(f"{config}: --fold collects what ConfusionMetric writes; test with it")
     family = Path(data_root) / split_file
-    if not family.is_dir() or not any(family.glob("*.json")):
+    if not family.is_dir() or not any(family.glob("[!.]*.json")):
         raise InputError(
             f"{family}: expected a folder of split manifests for --fold; make them with "
             "make_splits.py, and name the folder with --cfg-options split_file=..."
@@ -276,7 +279,9 @@ def _metrics(folder: Path) -> Path:
 
 def _is_tested(folder: Path) -> bool:
     """Whether the test of a fold came to its end, where it says what was tested."""
-    return _metrics(folder).is_file() and "run" in load_metrics(_metrics(folder))
+    if not _metrics(folder).is_file() or is_unfinished(folder / EVALUATION_FOLDER):
+        return False
+    return "run" in load_metrics(_metrics(folder))
 
 
 def _options_of(

@@ -2,26 +2,33 @@
 
 from __future__ import annotations
 
+import contextlib
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
 from mmengine.dataset import BaseDataset
+from mmengine.logging import MMLogger
 from mmseg.registry import MODELS
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
+from mmseg_heritage.apis.adapting import adapted_name, check_adapted, compare_adapted
+from mmseg_heritage.apis.visualizing import check_figures
 from mmseg_heritage.apis.visualizing import visualize as draw
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE
 from mmseg_heritage.datasets import ARTeFACTDataset
+from mmseg_heritage.domains import AdaptationSettings
 from mmseg_heritage.engine.hooks import InferenceTimeHook
 from mmseg_heritage.engine.launch import prepare_distributed, watching_processes
+from mmseg_heritage.engine.quiet_runner import quiet
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.store import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
 from mmseg_heritage.models.segmentors import HeritageEncoderDecoder
 from mmseg_heritage.runs.config.iterations import as_list
+from mmseg_heritage.runs.console import test_console
 from mmseg_heritage.runs.loader_workers import explaining_lost_workers
 from mmseg_heritage.runs.origin import check_same_classes, check_unseen, seen_images
 from mmseg_heritage.runs.prepare import (
@@ -53,6 +60,8 @@ def test(
     trust_checkpoint: bool = False,
     visualize: bool = False,
     allow_seen: bool = False,
+    verbose: bool = False,
+    adapt: Mapping[str, Any] | None = None,
 ) -> Path:
     """Tests a checkpoint and writes its scores to ``<work_dir>/evaluation``.
 
@@ -75,14 +84,76 @@ def test(
             ``evaluation/figures``.
         allow_seen: Scores images that the run was trained on or chosen by. ``metrics.json`` says
             how many, under ``run.seen_images``.
+        verbose: Shows mmengine's log.
+        adapt: Settings of a test-time adaptation, see
+            :class:`mmseg_heritage.domains.AdaptationSettings`. The test is then made twice: as
+            ever, and adapted, into ``<work_dir>/adapted_<method>``, with a comparison of both.
 
     Returns:
-        The file of scores.
+        The file of scores, without adaptation.
 
     Raises:
         InputError: If the data, the config or the checkpoint cannot be used, if the checkpoint was
             trained as another model, or if its run has seen what would be tested.
     """
+    options: dict[str, Any] = {
+        "config": config,
+        "cfg_options": cfg_options,
+        "launcher": launcher,
+        "overwrite": overwrite,
+        "skip_data_check": skip_data_check,
+        "trust_checkpoint": trust_checkpoint,
+        "visualize": visualize,
+        "allow_seen": allow_seen,
+        "verbose": verbose,
+    }
+    tests: list[tuple[Mapping[str, Any] | None, str]] = [(None, "")]
+    folder = Path(work_dir or Path(checkpoint).parent)
+    if adapt is not None:
+        tests.append((adapt, adapted_name(adapt)))
+        for place in filter(None, (show_dir, out_dir)):
+            for _, inner in tests:
+                is_unfinished(Path(place, inner))  # forgets what counts no longer
+        check_adapted(folder, tests[1][1], overwrite)
+    results = output_folder(folder) / EVALUATION_FOLDER
+    again = is_unfinished(results)
+    with contextlib.ExitStack() as marks:  # of folders, until all that belongs together is there
+        for adaptation, inner in tests:
+            places: dict[str, Any] = {
+                key: value and str(Path(value) / inner)
+                for key, value in (("show_dir", show_dir), ("out_dir", out_dir))
+            }
+            if inner and again:  # both tests are finished, or none
+                options["overwrite"] = True
+            _test(
+                checkpoint, marks, work_dir=str(folder / inner), adaptation=adaptation, **places,
+                **options,
+            )  # fmt: skip
+        if adapt is not None and is_main_process():
+            compare_adapted(folder, folder / tests[1][1])
+    return results / METRICS_FILE
+
+
+def _test(
+    checkpoint: str | Path,
+    marks: contextlib.ExitStack,
+    config: str | Path | None,
+    work_dir: str | None,
+    show_dir: str | None,
+    out_dir: str | None,
+    cfg_options: Mapping[str, Any] | None,
+    launcher: str,
+    overwrite: bool,
+    skip_data_check: bool,
+    trust_checkpoint: bool,
+    visualize: bool,
+    allow_seen: bool,
+    verbose: bool,
+    adaptation: Mapping[str, Any] | None = None,
+) -> None:
+    """Tests a checkpoint once, see :func:`test`; ``marks`` takes those of unfinished folders."""
+    if not verbose:
+        quiet(MMLogger.get_current_instance())
     trained = read_trained_run(checkpoint, config, cfg_options, trust_checkpoint)
     cfg = trained.cfg
     cfg.launcher = launcher
@@ -90,6 +161,8 @@ def test(
     results = output_folder(work_dir or Path(checkpoint).parent) / EVALUATION_FOLDER
     # Logs and the config of a test go beside its scores; those of the training are left alone.
     cfg.work_dir = str(results)
+    if adaptation is not None:
+        cfg.custom_hooks = [*cfg.get("custom_hooks", []), {"type": "AdaptationHook", **adaptation}]
     # Relative folders are the user's, seen from where the command was given.
     outputs = {
         name: output_folder(value)
@@ -99,6 +172,7 @@ def test(
     metrics = results / METRICS_FILE
     prepare_distributed(cfg)
     with sole_writer(results), checkpoint_reading(trust_checkpoint):
+        again = overwrite or is_unfinished(results)
         _check_output(results, outputs, overwrite, visualize)
         prepared = prepare(cfg, ("test",))
         dataset, own = prepared.datasets["test"][0], prepared.own_datasets()
@@ -110,21 +184,25 @@ def test(
         if not skip_data_check:
             check_data(own)
         cfg.load_from, cfg.resume = str(Path(checkpoint).expanduser().resolve()), False
-        runner = build_runner(cfg)
+        runner = build_runner(cfg, verbose)
         timer = InferenceTimeHook()
         runner.register_hook(timer)
+        console = test_console(prepared, checkpoint)
+        if not verbose:
+            runner.register_hook(console)
         writing = is_main_process()
-        with unfinished([results, *outputs.values()] if writing else []):
-            if writing:  # which would say that an older test is finished
-                metrics.unlink(missing_ok=True)
-            with alone(), explaining_lost_workers():
-                runner.test()
-            if writing and metrics.exists():  # a config may name other metrics, which only log
-                run = run_stamp(cfg, config or cfg.filename, dataset, runner.model)
-                run["seen_images"] = seen and {part: len(ids) for part, ids in seen.items()}
-                run["time"] = timer.summary()
-                write_json(metrics, {**load_metrics(metrics), "run": run})
-                write_figures(results)
+        marks.enter_context(unfinished([results, *outputs.values()] if writing else []))
+        if writing:  # which would say that an older test is finished
+            metrics.unlink(missing_ok=True)
+        with alone(), explaining_lost_workers(), contextlib.closing(console):
+            runner.test()
+        if writing and metrics.exists():  # a config may name other metrics, which only log
+            run = run_stamp(cfg, config or cfg.filename, dataset, runner.model)
+            run["seen_images"] = seen and {part: len(ids) for part, ids in seen.items()}
+            run["time"] = timer.summary()
+            run["adaptation"] = adaptation and AdaptationSettings(**adaptation).described()
+            write_json(metrics, {**load_metrics(metrics), "run": run})
+            write_figures(results)
     if visualize and writing and metrics.exists():
         draw(
             checkpoint,
@@ -133,10 +211,9 @@ def test(
             work_dir=results.parent,
             maps=outputs.get("out_dir"),
             cfg_options=cfg_options,
-            overwrite=overwrite,
+            overwrite=again,
             trust_checkpoint=trust_checkpoint,
         )
-    return metrics
 
 
 def _seen_images(
@@ -168,13 +245,15 @@ def _check_output(
         return
     was_written = (results / METRICS_FILE).exists() and not is_unfinished(results)
     problems = [str(results / METRICS_FILE)] if was_written else []
-    figures = results / FIGURES_FOLDER
-    if visualize and figures.is_dir() and any(figures.iterdir()):
-        problems.append(f"{figures}: holds files")
+    if visualize and not is_unfinished(results):
+        try:
+            check_figures(results / FIGURES_FOLDER, overwrite)
+        except InputError as error:
+            problems.append(str(error))
     problems += [
         f"{folder}: holds pictures"
         for folder in outputs.values()
-        if next(folder.glob("*.png"), None) and not is_unfinished(folder)
+        if next(folder.glob("[!.]*.png"), None) and not is_unfinished(folder)
     ]
     if problems:
         raise InputError(

@@ -10,19 +10,23 @@ from pathlib import Path
 from typing import Any
 
 from mmengine.config import Config
+from mmengine.logging import MMLogger
 from mmengine.runner import Runner
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
 from mmseg_heritage.dataprep.splits.split import SPLIT_FILE
 from mmseg_heritage.engine.checkpoint_files import LAST, LIST
+from mmseg_heritage.engine.hooks.console_hook import ConsoleHook
 from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_workers
 from mmseg_heritage.engine.hooks.whole_checkpoint_hook import BEST_VALIDATION
 from mmseg_heritage.engine.launch import prepare_distributed, watching_processes
+from mmseg_heritage.engine.quiet_runner import quiet
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import VALIDATION
 from mmseg_heritage.evaluation.summary import METRICS_FILE
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER
 from mmseg_heritage.runs.config.config_files import load_config
+from mmseg_heritage.runs.console import training_console
 from mmseg_heritage.runs.environment import environment
 from mmseg_heritage.runs.loader_workers import explaining_lost_workers
 from mmseg_heritage.runs.origin import check_same_classes
@@ -35,7 +39,7 @@ from mmseg_heritage.runs.prepare import (
     sole_writer,
     work_dir_of,
 )
-from mmseg_heritage.runs.pretrained import check_pretrained, fetch_pretrained
+from mmseg_heritage.runs.pretrained import check_pretrained, fetch_pretrained, record_license
 from mmseg_heritage.runs.resume import (
     ENVIRONMENT,
     best_checkpoint,
@@ -70,6 +74,7 @@ def train(
     overwrite: bool = False,
     skip_data_check: bool = False,
     trust_checkpoint: bool = False,
+    verbose: bool = False,
 ) -> Path:
     """Trains a model and keeps its last and its best checkpoint.
 
@@ -86,6 +91,7 @@ def train(
         overwrite: Allows a new run in a folder that holds one.
         skip_data_check: Does not decode all images and masks before training.
         trust_checkpoint: Lets checkpoints run code.
+        verbose: Shows mmengine's log, in place of a line for each epoch.
 
     Returns:
         The run's folder.
@@ -96,6 +102,8 @@ def train(
         SystemExit: With code 75, after a checkpoint was saved because a signal came, see
             :class:`mmseg_heritage.engine.hooks.PreemptionHook`.
     """
+    if not verbose:
+        quiet(MMLogger.get_current_instance())
     cfg = load_config(config, cfg_options)
     cfg.launcher = launcher
     folder = work_dir_of(cfg, config, work_dir)
@@ -113,11 +121,12 @@ def train(
             check_same_run(folder, training, prepared.split)
         if not cfg.resume:
             fetch_pretrained(cfg)
+        record_license(cfg)
         _check_start(cfg, prepared)
-        if not skip_data_check:
-            check_data(prepared.own_datasets())
+        pixels = {} if skip_data_check else check_data(prepared.own_datasets())
+        console = None if verbose else training_console(prepared, pixels, cfg_options or {})
         with alone(), _explaining_full_disk(folder):
-            runner = build_runner(cfg)
+            runner = build_runner(cfg, verbose)
             if is_main_process():
                 if overwrite and not cfg.resume:
                     _forget_earlier_run(folder, cfg.get("load_from"))
@@ -128,20 +137,24 @@ def train(
                 write_json(folder / ENVIRONMENT, content)
             for line in missing_extras(prepared):
                 runner.logger.warning(f"without: {line}")
-            _run(runner)
+            _run(runner, console)
             if is_main_process():
                 print(_result(runner, folder))
     return folder
 
 
-def _run(runner: Runner) -> None:
+def _run(runner: Runner, console: ConsoleHook | None) -> None:
     """Trains, and leaves no signal handlers and no data workers behind, however it ended."""
+    if console:
+        runner.register_hook(console)
     others = multiprocessing.active_children()
     try:
         with explaining_lost_workers():
             runner.train()
     finally:
         end_workers(others)
+        if console:
+            console.close()
         for hook in runner.hooks:
             if isinstance(hook, PreemptionHook):
                 hook.release()
@@ -153,7 +166,7 @@ def _result(runner: Runner, folder: Path) -> str:
     lines = []
     if found := info.get(BEST_VALIDATION) or info.get(VALIDATION):
         lines.append(validation_summary(found, "validation, percent"))
-    if list(folder.glob("*.pth")):
+    if list(folder.glob("[!.]*.pth")):
         best = best_checkpoint(folder)
         lines += [
             "next:  score it on the test part, and map the damage on photographs",

@@ -14,11 +14,19 @@ from mmseg_heritage.evaluation.means import damage_classes
 from mmseg_heritage.evaluation.store import Counts, load_counts
 from mmseg_heritage.evaluation.summary import COUNTS_FILE, METRICS_FILE, load_metrics, summarize
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER
-from mmseg_heritage.runs.prepare import output_folder
 from mmseg_heritage.runs.shown_images import ShownImages
 from mmseg_heritage.runs.trained_run import read_trained_run
 from mmseg_heritage.utils.checkpoints.checkpoint import missing_checkpoint
-from mmseg_heritage.utils.files import remove_temporaries, sha256, staging_folder, write_json
+from mmseg_heritage.utils.files import (
+    finished_files,
+    output_folder,
+    remove_temporaries,
+    sha256,
+    staging_folder,
+    write_json,
+    writing_together,
+)
+from mmseg_heritage.utils.folder_lock import LOCK, locked_folder
 from mmseg_heritage.utils.text import require_known
 from mmseg_heritage.visualization.figures import curves, sheets
 from mmseg_heritage.visualization.figures import score_figures as scores
@@ -97,38 +105,40 @@ def visualize(
     """
     run = Path(work_dir or Path(checkpoint).parent).expanduser()
     folder = output_folder(out or run / EVALUATION_FOLDER / FIGURES_FOLDER)
-    earlier = _check_output(folder, overwrite)
-    wanted = [kind for kind in KINDS if kind != "cam"] if kinds is None else list(kinds)
-    require_known("--kinds", wanted, KINDS)
-    if "cam" in wanted and not (images and class_name):
-        raise InputError("--kinds cam needs an image and a class: --images ID --class NAME")
-    if not Path(checkpoint).is_file():
-        raise missing_checkpoint(checkpoint)
-    tested, digest = None, sha256(checkpoint)
-    if set(wanted) - {"curves", "cam"}:
-        tested = _read_test(run / EVALUATION_FOLDER, checkpoint, digest)
-    with staging_folder(_existing(folder) / "figures") as staging:
-        read = partial(read_trained_run, checkpoint, config, cfg_options, trust_checkpoint)
-        shown = ShownImages(read, tested and tested[0], maps=maps, device=device)
-        job = _Job(staging, run, tested, shown, tuple(images), class_name)
-        job.check_names(wanted)
-        left_out = {}
-        for kind in (kind for kind in KINDS if kind in wanted):
-            try:
-                KINDS[kind](job, kind)
-            except _Unavailable as reason:
-                if kinds is not None:
-                    raise InputError(f"--kinds {kind}: {reason}") from None
-                left_out[kind] = str(reason)
-        content = {
-            "schema": SCHEMA,
-            "config": str(config) if config else None,
-            "checkpoint": str(checkpoint),
-            "checkpoint_sha256": digest,
-            "figures": job.entries,
-            "left_out": left_out,
-        }
-        return Figures(_move_figures(folder, staging, content, earlier), left_out)
+    with locked_folder(folder):
+        check_figures(folder, overwrite)
+        earlier = _earlier_figures(folder)
+        wanted = [kind for kind in KINDS if kind != "cam"] if kinds is None else list(kinds)
+        require_known("--kinds", wanted, KINDS)
+        if "cam" in wanted and not (images and class_name):
+            raise InputError("--kinds cam needs an image and a class: --images ID --class NAME")
+        if not Path(checkpoint).is_file():
+            raise missing_checkpoint(checkpoint)
+        tested, digest = None, sha256(checkpoint)
+        if set(wanted) - {"curves", "cam"}:
+            tested = _read_test(run / EVALUATION_FOLDER, checkpoint, digest)
+        with staging_folder(folder / "figures") as staging:
+            read = partial(read_trained_run, checkpoint, config, cfg_options, trust_checkpoint)
+            shown = ShownImages(read, tested and tested[0], maps=maps, device=device)
+            job = _Job(staging, run, tested, shown, tuple(images), class_name)
+            job.check_names(wanted)
+            left_out = {}
+            for kind in (kind for kind in KINDS if kind in wanted):
+                try:
+                    KINDS[kind](job, kind)
+                except _Unavailable as reason:
+                    if kinds is not None:
+                        raise InputError(f"--kinds {kind}: {reason}") from None
+                    left_out[kind] = str(reason)
+            content = {
+                "schema": SCHEMA,
+                "config": str(config) if config else None,
+                "checkpoint": str(checkpoint),
+                "checkpoint_sha256": digest,
+                "figures": job.entries,
+                "left_out": left_out,
+            }
+            return Figures(_move_figures(folder, staging, content, earlier), left_out)
 
 
 class _Job:
@@ -327,16 +337,26 @@ def _read_test(folder: Path, checkpoint: str | Path, digest: str) -> tuple[Count
     return counts, content
 
 
-def _check_output(folder: Path, overwrite: bool) -> list[str]:
-    """Refuses a folder that holds files; returns the figures of an earlier call in it."""
+def check_figures(folder: Path, overwrite: bool) -> None:
+    """Refuses a folder that holds files, but for those of a command that was ended.
+
+    Args:
+        folder: Where figures are to be written.
+        overwrite: Whether that is allowed all the same.
+    """
     remove_temporaries(folder)
-    found = sorted(folder.iterdir()) if folder.is_dir() else []
+    there = [path for path in folder.rglob("*") if path.is_file() and path.name != LOCK]
+    found = sorted({path.relative_to(folder).parts[0] for path in finished_files(folder, there)})
     if found and not overwrite:
         raise InputError(
             f"{folder}: holds files; choose another folder, or replace the figures in it with "
             "--overwrite",
-            [path.name for path in found],
+            found,
         )
+
+
+def _earlier_figures(folder: Path) -> list[str]:
+    """Returns the figures of an earlier call."""
     try:
         content = json.loads((folder / FIGURES_FILE).read_text(encoding="utf-8"))
         names = [str(entry["file"]) for entry in content["figures"]]
@@ -347,20 +367,17 @@ def _check_output(folder: Path, overwrite: bool) -> list[str]:
     ]
 
 
-def _existing(folder: Path) -> Path:
-    """Returns the nearest folder that exists: ``folder`` or one above it."""
-    return next(place for place in (folder, *folder.parents) if place.is_dir())
-
-
 def _move_figures(
     folder: Path, staging: Path, content: Mapping[str, Any], earlier: Sequence[str]
 ) -> tuple[Path, ...]:
     """Moves finished figures to their folder and removes those of an earlier call."""
     names = [entry["file"] for entry in content["figures"]]
-    for name in names:
-        (folder / name).parent.mkdir(parents=True, exist_ok=True)
-        (staging / name).replace(folder / name)
-    for name in set(earlier) - set(names):
-        (folder / name).unlink(missing_ok=True)
-    write_json(folder / FIGURES_FILE, content)
-    return (*(folder / name for name in names), folder / FIGURES_FILE)
+    files = [folder / name for name in (*names, FIGURES_FILE)]
+    with writing_together(folder, files):
+        for name in names:
+            (folder / name).parent.mkdir(parents=True, exist_ok=True)
+            (staging / name).replace(folder / name)
+        for name in set(earlier) - set(names):
+            (folder / name).unlink(missing_ok=True)
+        write_json(folder / FIGURES_FILE, content)
+    return tuple(files)

@@ -7,18 +7,26 @@ from __future__ import annotations
 
 import argparse
 import contextlib
+import logging
 import os
 import sys
 import time
 from collections.abc import Sequence
 
 from mmseg_heritage.cli import (
+    apply_review,
     augment,
+    benchmark_dg,
     check_data,
     class_weights,
     compare,
+    compare_photographs,
+    condition_record,
+    convert,
     doctor,
+    export,
     import_data,
+    init,
     make_sample_data,
     make_splits,
     model_stats,
@@ -26,12 +34,14 @@ from mmseg_heritage.cli import (
     prepare_artefact,
     quickstart,
     report,
+    review,
     test,
     train,
     visualize,
 )
-from mmseg_heritage.cli.argument_check import check_arguments
-from mmseg_heritage.cli.last_message import (
+from mmseg_heritage.cli.refining import calibrate, learn
+from mmseg_heritage.cli.running.argument_check import check_arguments
+from mmseg_heritage.cli.running.last_message import (
     EXIT_BAD_INPUT,
     EXIT_STOPPED,
     EXIT_TERMINATED,
@@ -39,6 +49,7 @@ from mmseg_heritage.cli.last_message import (
     say,
     stopping_on_terminate,
     tolerate_console,
+    uncovering_stops,
 )
 from mmseg_heritage.errors import InputError, system_message
 from mmseg_heritage.utils.distributed import LostProcessError, OneProcessError, is_first_of_node
@@ -51,9 +62,19 @@ COMMANDS = (
     train,
     test,
     predict,
+    review,
+    apply_review,
+    condition_record,
+    compare_photographs,
+    calibrate,
+    learn,
+    convert,
+    export,
     visualize,
     compare,
+    benchmark_dg,
     report,
+    init,
     prepare_artefact,
     import_data,
     check_data,
@@ -80,14 +101,17 @@ def main(argv: Sequence[str] | None = None) -> int:
         :class:`mmseg_heritage.engine.hooks.PreemptionHook`.
     """
     tolerate_console()
-    args = _parse(argv)
-    # torchrun and torch.distributed.launch of different ages pass the rank in different ways.
-    if getattr(args, "local_rank", None) is not None:
-        os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
+    logging.raiseExceptions = False  # of a log on a full disk: the next write says so in one line
+    args = argparse.Namespace()
     try:
+        args = _parse(argv)
+        # torchrun and torch.distributed.launch of different ages pass the rank in different ways.
+        if getattr(args, "local_rank", None) is not None:
+            os.environ.setdefault("LOCAL_RANK", str(args.local_rank))
         # What waits in C for other processes would not see the signal.
         is_one = getattr(args, "launcher", "none") == "none"
-        with stopping_on_terminate() if is_one else contextlib.nullcontext():
+        stopping = stopping_on_terminate() if is_one else contextlib.nullcontext()
+        with stopping, uncovering_stops():
             check_arguments(args)
             return args.run(args) or 0
     except InputError as error:

@@ -45,7 +45,7 @@ def run(args: argparse.Namespace) -> None:
         args.level,
         args.overwrite,
         progress_bar,
+        plot_class_weights,
     )
     for path, content in written.items():
-        plot_class_weights(chart_of(path), content)
         print(f"{weight_table(content)}\nweights and chart: {path}, {chart_of(path)}")

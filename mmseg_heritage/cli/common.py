@@ -25,6 +25,9 @@ def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     parser.add_argument(
         "--skip-data-check", action="store_true", help="do not decode all images and masks first"
     )
+    parser.add_argument(
+        "--verbose", action="store_true", help="show all that the log file gets on the console too"
+    )
     add_shared_arguments(parser)
 
 

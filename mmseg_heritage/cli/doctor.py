@@ -8,6 +8,8 @@ from pathlib import Path
 
 from mmseg_heritage.errors import InputError
 
+_LONGEST_WAIT = 86_400  # seconds; the operating system cannot wait for as long as a float can say
+
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
     parser.epilog = "Exit code: 0 everything works, 1 faults found, 2 wrong arguments."
@@ -34,8 +36,10 @@ def run(args: argparse.Namespace) -> int:
     from mmseg_heritage.doctor.printout import print_report, report_json
     from mmseg_heritage.utils.files import write_json
 
-    if args.timeout <= 0:
-        raise InputError(f"--timeout: expected seconds above 0, found {args.timeout}")
+    if not 0 < args.timeout <= _LONGEST_WAIT:
+        raise InputError(
+            f"--timeout: expected seconds above 0 and at most {_LONGEST_WAIT}, found {args.timeout}"
+        )
     is_file = args.json not in (None, "-")
     if is_file and Path(args.json).exists() and not args.overwrite:
         raise InputError(f"{args.json}: already there; add --overwrite to replace it")

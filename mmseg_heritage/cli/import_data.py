@@ -22,7 +22,10 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
     )
     parser.add_argument("--images", required=True, metavar="DIR", help="folder of photographs")
     parser.add_argument(
-        "--masks", required=True, metavar="DIR", help="folder of masks; may be the same"
+        "--masks",
+        required=True,
+        metavar="PATH",
+        help="folder of masks, which may be the same; or a file that holds many (COCO, CVAT, ...)",
     )
     parser.add_argument("--out", required=True, metavar="DIR", help="folder to make")
     parser.add_argument(
@@ -60,11 +63,14 @@ def _summary(imported: Imported) -> str:
     if imported.left_out:
         lines.append(f"left out, {len(imported.left_out)} images or masks:")
         lines += [f"  - {line}" for problems in imported.left_out.values() for line in problems]
+    if imported.notes:
+        lines.append("to know:")
+        lines += [f"  - {i}: {note}" for i, notes in imported.notes.items() for note in notes]
     lines.append(_value_table(imported))
     unused = [
         code.text
         for code, pixels in zip(imported.mapping.codes, imported.pixels, strict=True)
-        if not pixels
+        if not pixels and not imported.mapping.format
     ]
     if unused:
         lines.append(f"in the mapping, but in no mask: {', '.join(unused)}")

@@ -53,5 +53,6 @@ def _train_options(args: argparse.Namespace) -> dict[str, Any]:
         "amp": args.amp,
         "launcher": args.launcher,
         "skip_data_check": args.skip_data_check,
+        "verbose": args.verbose,
         **shared_options(args),
     }

@@ -4,7 +4,8 @@ The file lies beside metadata.csv; docs/how-to/own-classes.md describes each key
 
     {"schema": "mmseg_heritage/classes/1",
      "classes": [{"name": "Clean", "color": [0, 0, 0], "id": 0},
-                 {"name": "Mold", "color": "#d55e00", "id": 1, "group": "Biological"}]}
+                 {"name": "Mold", "color": "#d55e00", "id": 1, "group": "Biological",
+                  "kind": "area"}]}
 """
 
 from __future__ import annotations
@@ -17,17 +18,22 @@ from typing import Any
 from mmseg_heritage.dataprep.json_files import read_json, unknown_keys
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import (
+    AREA,
     ARTEFACT,
     CLEAN,
     CLEAN_COLOR,
     IGNORE_INDEX,
+    KINDS,
     ClassList,
     Color,
     DamageClass,
+    color_of_hex,
+    default_kind,
     fill_colors,
     own_classes,
 )
 from mmseg_heritage.utils.files import write_json
+from mmseg_heritage.utils.text import did_you_mean
 
 SCHEMA = "mmseg_heritage/classes/1"
 CLASSES_FILE = "classes.json"
@@ -35,7 +41,7 @@ CLASSES_FILE = "classes.json"
 IGNORE = "ignore"
 """What mappings call 255; no class can have this name."""
 
-_KEYS = ("name", "color", "id", "group")
+_KEYS = ("name", "color", "id", "group", "kind")
 _HEX = re.compile(r"#[0-9a-fA-F]{6}")
 
 
@@ -81,6 +87,7 @@ def write_classes(path: str | Path, classes: ClassList) -> None:
             "color": list(c.color),
             "id": c.id,
             **({"group": c.group} if c.group else {}),
+            "kind": c.kind,
         }
         for c in classes.classes
     ]
@@ -92,7 +99,9 @@ def parse_classes(entries: object) -> tuple[ClassList, list[str]]:
 
     Args:
         entries: A list; each entry a name, or an object with ``name`` and, optionally, ``color``
-            ("#rrggbb" or three of 0..255), ``id`` (0..254; default: the position) and ``group``.
+            ("#rrggbb" or three of 0..255), ``id`` (0..254; default: the position), ``group`` and
+            ``kind`` ("area", "line" or "count"; default: that of ARTeFACT's class of this name, or
+            "area").
 
     Returns:
         The classes, of no use where there are problems; and all that is wrong.
@@ -117,7 +126,7 @@ def parse_classes(entries: object) -> tuple[ClassList, list[str]]:
     black = None if CLEAN_COLOR in given else CLEAN_COLOR
     colors = [row.color or (black if row.name == CLEAN else None) for row in rows]
     classes = [
-        DamageClass(row.id or 0, row.name, color, row.group)
+        DamageClass(row.id or 0, row.name, color, row.group, row.kind)
         for row, color in zip(rows, fill_colors(colors), strict=True)
     ]
     return own_classes(classes), []
@@ -132,6 +141,7 @@ class _Row:
         self.name, self.group = "", ""
         self.id: int | None = position
         self.color: Color | None = None
+        self.kind = AREA
         fields = {"name": entry} if isinstance(entry, str) else entry
         if not isinstance(fields, Mapping):
             self._refuse(f"expected a name or an object with a name, found {entry!r}")
@@ -146,6 +156,7 @@ class _Row:
         self.id = self._id(fields.get("id", position))
         if fields.get("color") is not None:
             self.color = self._color(fields["color"])
+        self.kind = self._kind(fields.get("kind", default_kind(self.name)))
 
     def _refuse(self, problem: str) -> None:
         self._problems.append(f"{self.label}: {problem}")
@@ -169,9 +180,16 @@ class _Row:
         self._refuse(f"id: expected a mask value 0..{IGNORE_INDEX - 1}, found {value!r}")
         return None
 
+    def _kind(self, value: object) -> str:
+        if isinstance(value, str) and value in KINDS:
+            return value
+        hint = did_you_mean(value, KINDS) if isinstance(value, str) else ""
+        self._refuse(f"kind: expected {', '.join(KINDS)}, found {value!r}{hint}")
+        return AREA
+
     def _color(self, value: object) -> Color | None:
         if isinstance(value, str) and _HEX.fullmatch(value):
-            return int(value[1:3], 16), int(value[3:5], 16), int(value[5:], 16)
+            return color_of_hex(value)
         if not isinstance(value, str) and isinstance(value, Sequence) and len(value) == 3:
             red, green, blue = value
             if all(type(channel) is int and 0 <= channel <= 255 for channel in value):

@@ -36,6 +36,37 @@ def read_json(path: str | Path, schema: str, what: str) -> dict[str, Any]:
     return content
 
 
+def read_own_or_shipped(
+    source: str | Path, shipped: Path, schema: str, what: str
+) -> tuple[Path, dict[str, Any]]:
+    """Reads a JSON object from a file, or one that comes with the package, by its name.
+
+    Args:
+        source: The file; or the name, without ending, of one in ``shipped`` where there is no such
+            file.
+        shipped: Folder of those that come with the package.
+        schema: See :func:`read_json`.
+        what: See :func:`read_json`; without its article it is what is not there.
+
+    Returns:
+        The file that was read, and its content.
+
+    Raises:
+        InputError: As :func:`read_json`; also if there is no such file.
+    """
+    path = Path(source)
+    known = {file.stem: file for file in sorted(shipped.glob("*.json"))}
+    if not path.exists():
+        path = known.get(str(source), path)
+    try:
+        return path, read_json(path, schema, what)
+    except FileNotFoundError as error:
+        raise InputError(
+            f"{path}: no such {what.removeprefix('a ')} file; with the package come "
+            f"{', '.join(known)}"
+        ) from error
+
+
 def unknown_keys(found: Mapping[str, Any], known: Sequence[str], where: str = "") -> Iterable[str]:
     """Yields a problem for each key that is not known, with the one that was probably meant.
 

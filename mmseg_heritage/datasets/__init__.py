@@ -7,12 +7,14 @@ from mmseg_heritage.datasets.seeded import (
     NumberedSampler,
     SeededDataset,
 )
+from mmseg_heritage.datasets.stacked_batch import stacked_collate
 from mmseg_heritage.datasets.transforms import (
     HeritageAugmentation,
     LimitLongEdge,
     LoadARTeFACTAnnotations,
     LoadHeritageImage,
     RandomBlur,
+    RandomFourierMix,
     RandomGrain,
     RandomJPEG,
     RandomPaintedDamage,
@@ -34,6 +36,7 @@ __all__ = [
     "NumberedSampler",
     "PhotographBackend",
     "RandomBlur",
+    "RandomFourierMix",
     "RandomGrain",
     "RandomJPEG",
     "RandomPaintedDamage",
@@ -44,4 +47,5 @@ __all__ = [
     "RandomYellowing",
     "RareClassCrop",
     "SeededDataset",
+    "stacked_collate",
 ]

@@ -26,6 +26,7 @@ from mmseg_heritage.datasets.trained_classes import (
     classes_of_level,
     classes_of_metainfo,
 )
+from mmseg_heritage.datasets.transforms.fourier_mix import RandomFourierMix
 from mmseg_heritage.datasets.transforms.loading import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.datasets.transforms.rare_class_crop import RareClassCrop
 from mmseg_heritage.errors import InputError
@@ -33,6 +34,9 @@ from mmseg_heritage.taxonomy import ARTEFACT, FINE_LEVEL, IGNORE_INDEX
 
 ALL = "all"
 """Value of ``split`` that takes every sample, whatever the manifest says."""
+
+DOMAIN_KEYS = ("material", "content")
+"""Columns of the metadata that can be the domains."""
 
 _FOLDERS = {"img_path": "images", "seg_map_path": "annotations"}
 
@@ -58,6 +62,9 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         with_background: Makes 255 a class of its own, 'Background', instead of ignoring it.
         materials: Materials to keep; None keeps all.
         contents: Contents to keep; None keeps all.
+        domain_key: Which column of the metadata is the domain of a sample, for training that
+            compares domains: 'material' or 'content'. Samples then carry it as ``domain``. None
+            names no domains.
         metainfo: ``dict(classes=...)`` with some of the classes trains those; pixels of the others
             are ignored. Where none of the names is a class of the folder, they are own classes, and
             the position is the mask value. ``palette`` may give their colors. Not to be combined
@@ -67,7 +74,8 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         classes_file: File of classes, relative to ``data_root`` or absolute. Empty takes
             ``classes.json`` where there is one.
         cache: Where decoded pixels are kept when a data set with a pipeline is built: 'none',
-            'ram' (one copy for all processes of a machine) or 'disk'.
+            'ram' (one copy for all processes of a machine), 'disk', or 'auto', where there is room
+            (see :func:`~mmseg_heritage.datasets.caches.shared_cache.shared_cache`).
         cache_dir: Folder of a cache on disk; empty takes ``cache`` below ``data_root``.
         **kwargs: See :class:`mmseg.datasets.BaseSegDataset`.
 
@@ -86,6 +94,7 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         with_background: bool = False,
         materials: str | Sequence[str] | None = None,
         contents: str | Sequence[str] | None = None,
+        domain_key: str | None = None,
         metainfo: dict[str, Any] | None = None,
         data_prefix: dict[str, str] | None = None,
         metadata_file: str = "metadata.csv",
@@ -110,6 +119,11 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
             )
         if cache not in CACHES:
             raise InputError(f"cache must be one of {', '.join(CACHES)}, found {cache!r}")
+        if domain_key is not None and domain_key not in DOMAIN_KEYS:
+            raise InputError(
+                f"domain_key must be one of {', '.join(DOMAIN_KEYS)}, or None; found {domain_key!r}"
+            )
+        self.domain_key = domain_key
         self.cache = cache
         self.cache_dir = Path(cache_dir or Path(data_root) / "cache").absolute()
         self._pixels: PixelCache | None = None
@@ -209,6 +223,7 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
                 "group": groups[sample.id],
                 "material": sample.material,
                 "content": sample.content,
+                "domain": getattr(sample, self.domain_key) if self.domain_key else "",
             }
             for sample in samples
         ]
@@ -218,19 +233,20 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         return {**super().get_data_info(idx), "mask_classes": self.trained_classes.in_masks}
 
     def full_init(self) -> None:
-        """Lists the samples, decodes those to be kept, and tells crops which classes are rare."""
+        """Lists the samples, decodes those to be kept, and tells steps what they ask for."""
         if self._fully_initialized:
             return
         super().full_init()
-        if self.cache != "none" and self.pipeline.transforms:  # without one nothing is read
-            self._check_cache_is_used()
-            self._pixels = shared_cache(
-                self.cache_items(), None if self.cache == "ram" else self.cache_dir
-            )
+        # Without a pipeline nothing is read.
+        if self.cache != "none" and self.pipeline.transforms and self._cache_is_used():
+            self._pixels = shared_cache(self.cache_items(), self.cache, self.cache_dir)
         for step in self.pipeline.transforms:
             if isinstance(step, RareClassCrop) and step.needs_counts:
                 print_log(f"counting the classes in {len(self)} masks", "current")
                 step.set_class_counts(self.class_pixels().sum(axis=0))
+            if isinstance(step, RandomFourierMix):
+                infos = map(self.get_data_info, range(len(self)))
+                step.set_images([(info["img_path"], info["domain"]) for info in infos])
 
     def cache_items(self) -> list[CacheItem]:
         """Lists what the cache holds, or would hold, from the headers of the files."""
@@ -241,14 +257,16 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
             self.trained_classes.in_masks,
         )
 
-    def _check_cache_is_used(self) -> None:
-        """Refuses a cache that the pipeline does not look into, or among the photographs."""
+    def _cache_is_used(self) -> bool:
+        """Returns whether the pipeline looks into a cache; refuses one that was asked for else."""
         steps = {type(step) for step in self.pipeline.transforms}
         missing = [
             f"{loader.__name__} is not there"
             for loader in (LoadHeritageImage, LoadARTeFACTAnnotations)
             if loader not in steps
         ]
+        if missing and self.cache == "auto":
+            return False
         if missing:
             raise InputError(
                 f"cache={self.cache!r} keeps what LoadHeritageImage and LoadARTeFACTAnnotations "
@@ -256,8 +274,9 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
                 missing,
             )
         sources = {Path(self.data_root, folder).absolute() for folder in self._folders.values()}
-        if self.cache == "disk" and self.cache_dir in sources:
+        if self.cache in ("auto", "disk") and self.cache_dir in sources:
             raise InputError(f"{self.cache_dir}: cache_dir cannot be a folder of the data set")
+        return True
 
     def prepare_data(self, idx: int) -> Any:
         """Runs the pipeline on a sample, giving it the cached pixels where there are some."""

@@ -40,13 +40,14 @@ class TrainedClasses:
 
         Returns:
             ``classes`` (names in order of training ids), ``palette`` (their colors),
-            ``mask_values`` (what class maps hold for each) and ``levels`` (level name -> fields of
-            a :class:`mmseg_heritage.taxonomy.Level`).
+            ``mask_values`` (what class maps hold for each), ``kinds`` (what each is measured by)
+            and ``levels`` (level name -> fields of a :class:`mmseg_heritage.taxonomy.Level`).
         """
         return {
             "classes": self.trained.names,
             "palette": [list(color) for color in self.trained.colors],
             "mask_values": list(self.trained.ids),
+            "kinds": list(self.trained.kinds),
             "levels": {name: asdict(level) for name, level in self.trained.levels.items()},
         }
 

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "mmseg_heritage/doctor/1"
 
-# What an optional distribution is for; requirements/optional.txt and hub.txt say more.
+# What an optional distribution is for; requirements/optional.txt, hub.txt and record.txt say more.
 _EXTRAS = {
     "pyarrow": "prepare-artefact",
     "huggingface-hub": "prepare-artefact (download)",
@@ -26,6 +26,11 @@ _EXTRAS = {
     "imagecodecs": "TIFFs in rare compressions",
     "scipy": "masks in .mat files",
     "pyvips": "PNG and JPEG of any size",
+    "pillow-heif": "photographs of telephones (HEIC)",
+    "rawpy": "raw files of cameras",
+    "ezdxf": "damage maps as DXF",
+    "pyogrio": "damage maps as GeoPackage",
+    "python-docx": "condition records as DOCX",
 }
 # What to install for it: mmengine asks for future too, and pyvips for libvips.
 _INSTALLED_AS = {"tensorboard": "tensorboard future", "pyvips": "pyvips[binary]"}

@@ -26,6 +26,7 @@ PARTS = {
 """What each stack cannot do without."""
 RUNTIME = (
     "numpy", "opencv-python", "pillow", "tifffile", "scikit-image", "rich", "jinja2", "matplotlib",
+    "shapely",
 )  # fmt: skip
 """What this package imports on every stack."""
 MIM = {OFFICIAL: "openmim", ONEDL: "onedl-mim", CLASSIC: "openmim"}

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Iterator, Sequence
 from typing import Any
 
@@ -31,6 +32,7 @@ def _log_if_finished(done: int, wanted: int, unit: str) -> None:
             f"nothing is left to train: the run has {counted(wanted, unit)}, and the checkpoint "
             f"was written after {done}",
             logger="current",
+            level=logging.WARNING,
         )
 
 

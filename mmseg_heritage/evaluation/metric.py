@@ -269,12 +269,12 @@ def _calibration(sample: dict[str, Any], label: np.ndarray, prediction: np.ndarr
         else:
             scores: torch.Tensor = sample["seg_logits"]["data"]
             chosen = torch.from_numpy(prediction[strip]).long()
-            confidence = _confidence(scores[:, strip], chosen.to(scores.device)).cpu().numpy()
+            confidence = confidence_of(scores[:, strip], chosen.to(scores.device)).cpu().numpy()
         counts += calibration_counts(label[strip], prediction[strip], confidence)
     return counts
 
 
-def _confidence(scores: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
+def confidence_of(scores: torch.Tensor, chosen: torch.Tensor) -> torch.Tensor:
     """Returns the probability of the chosen class.
 
     Args:

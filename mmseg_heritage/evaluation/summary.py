@@ -81,8 +81,8 @@ DEFINITIONS = {
     f"than the tolerance, a share of the image's diagonal ({TOLERANCE:g} unless said otherwise). "
     "precision: matched share of predicted ones; recall: of true ones; f1: 2 P R / (P + R)",
     "boundary_mF1": "mean boundary F1 over the classes that have a boundary in truth or prediction",
-    "skeleton": "center lines one pixel wide of the regions of a class other than Clean (Zhang and "
-    "Suen 1984, by scikit-image); precision: share of the predicted ones that is on the class in "
+    "skeleton": "center lines one pixel wide of the regions of a class other than Clean (Lee et "
+    "al. 1994, by scikit-image); precision: share of the predicted ones that is on the class in "
     "the truth; recall: of the true ones on the class in the prediction; cldice: 2 P R / (P + R) "
     "(Shit et al. 2021); width_px: true pixels of the class for each of its true center lines",
     "mclDice": "mean clDice over the classes other than Clean in truth or prediction",

@@ -19,11 +19,26 @@ _LEVELS = ((np.arange(1 << 16) + 128) // 257).astype(np.uint8)
 _MODE_OF_SPACE = {"RGB": "RGB", "GRAY": "L", "CMYK": "CMYK"}
 
 
-def strips(height: int, width: int, pixels: int = _STRIP) -> Iterator[slice]:
+def strips(
+    height: int, width: int, pixels: int = _STRIP, most_rows: int | None = None
+) -> Iterator[slice]:
     """Cuts the rows of an image into slices of about so many pixels, by default 4 million."""
-    rows = max(1, pixels // max(1, width))
+    rows = min(max(1, pixels // max(1, width)), most_rows or height or 1)
     for top in range(0, height, rows):
         yield slice(top, min(top + rows, height))
+
+
+def color_numbers(pixels: np.ndarray) -> np.ndarray:
+    """Returns one number for each color, red * 65536 + green * 256 + blue.
+
+    Args:
+        pixels: uint8 (..., 3), RGB.
+
+    Returns:
+        int32 (...).
+    """
+    red, green, blue = np.moveaxis(pixels.astype(np.int32), -1, 0)
+    return red << 16 | green << 8 | blue
 
 
 def to_8_bit(deep: np.ndarray) -> np.ndarray:

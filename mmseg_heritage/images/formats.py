@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import importlib.util
 from collections import Counter
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
@@ -25,23 +26,32 @@ IMAGE_SUFFIXES = tuple(suffix for suffixes in READ_FORMATS.values() for suffix i
 HEAD_BYTES = 32
 """So many bytes at the beginning of a file tell its format."""
 
+HEIC = "HEIC"
+RAW = "a raw file of a camera"
+_LIBRARIES = {HEIC: ("pillow_heif", "pillow-heif"), RAW: ("rawpy", "rawpy")}  # module, package
 _EXPORT = "export it as TIFF, PNG or JPEG from the program that shows it"
-_DEVELOP = "develop it to a TIFF of 16 bits in the camera maker's program, darktable or RawTherapee"
-_RAW = "a raw file of a camera"
+_ADVICE = {
+    HEIC: f"pip install pillow-heif, with which it is read, or {_EXPORT}",
+    RAW: "pip install rawpy, with which it is developed, or develop it to a TIFF of 16 bits in the "
+    "camera maker's program, darktable or RawTherapee",
+}
 _RAW_SUFFIXES = (
     ".3fr", ".arw", ".cr2", ".cr3", ".dcr", ".dng", ".erf", ".fff", ".iiq", ".kdc", ".mef", ".mos",
     ".mrw", ".nef", ".nrw", ".orf", ".pef", ".raf", ".raw", ".rw2", ".sr2", ".srf", ".srw", ".x3f",
 )  # fmt: skip
 _OTHER_SUFFIXES = {
-    ".heic": "HEIC", ".heif": "HEIC", ".hif": "HEIC", ".avif": "AVIF", ".jxl": "JPEG XL",
+    ".heic": HEIC, ".heif": HEIC, ".hif": HEIC, ".avif": "AVIF", ".jxl": "JPEG XL",
     ".jp2": "JPEG 2000", ".j2k": "JPEG 2000", ".jpf": "JPEG 2000", ".jpx": "JPEG 2000",
     ".gif": "GIF", ".psd": "a Photoshop file", ".psb": "a Photoshop file", ".xcf": "a GIMP file",
     ".kra": "a Krita file", ".eps": "EPS", ".ps": "PostScript", ".pdf": "PDF", ".svg": "SVG",
     ".tga": "TGA", ".pcx": "PCX", ".dds": "DDS", ".icns": "ICNS", ".ico": "ICO", ".exr": "OpenEXR",
     ".hdr": "Radiance HDR", ".ppm": "PPM", ".pgm": "PGM", ".pbm": "PBM", ".pnm": "PNM",
 }  # fmt: skip
-UNREAD_SUFFIXES: Mapping[str, str] = _OTHER_SUFFIXES | dict.fromkeys(_RAW_SUFFIXES, _RAW)
-"""Suffixes of pictures, in lower case, that are not read -> what such a file is."""
+OTHER_SUFFIXES: Mapping[str, str] = _OTHER_SUFFIXES | dict.fromkeys(_RAW_SUFFIXES, RAW)
+"""Suffixes of other pictures, in lower case -> what such a file is.
+
+:data:`HEIC` and :data:`RAW` are read where their library is installed, the others are not.
+"""
 
 _READ_SIGNATURES = (
     (0, b"\x89PNG\r\n\x1a\n", "PNG"),
@@ -54,16 +64,16 @@ _READ_SIGNATURES = (
     (8, b"WEBP", "WEBP"),
 )
 _OTHER_SIGNATURES = (
-    (8, b"CR\x02\0", _RAW),  # Canon, in a TIFF: before the signatures above
-    (0, b"FUJIFILMCCD-RAW", _RAW),
-    (0, b"IIRO", _RAW),
-    (0, b"IIU\0", _RAW),
-    (0, b"FOVb", _RAW),
-    (4, b"ftypcrx", _RAW),
+    (8, b"CR\x02\0", RAW),  # Canon, in a TIFF: before the signatures above
+    (0, b"FUJIFILMCCD-RAW", RAW),
+    (0, b"IIRO", RAW),
+    (0, b"IIU\0", RAW),
+    (0, b"FOVb", RAW),
+    (4, b"ftypcrx", RAW),
     (4, b"ftypavi", "AVIF"),
-    (4, b"ftyphe", "HEIC"),
-    (4, b"ftypmif1", "HEIC"),
-    (4, b"ftypmsf1", "HEIC"),
+    (4, b"ftyphe", HEIC),
+    (4, b"ftypmif1", HEIC),
+    (4, b"ftypmsf1", HEIC),
     (4, b"ftyp", "a video"),
     (0, b"\0\0\0\x0cjP  ", "JPEG 2000"),
     (0, b"\xff\x4f\xff\x51", "JPEG 2000"),
@@ -90,10 +100,27 @@ _OTHER_SIGNATURES = (
 )
 
 
-def format_of(head: bytes) -> str | None:
-    """Returns which of :data:`READ_FORMATS` a file is by its first :data:`HEAD_BYTES`, or None."""
-    if _first_match(head, _OTHER_SIGNATURES[:1]):
-        return None
+def can_read(found: str) -> bool:
+    """Whether the library is installed that reads :data:`HEIC` or :data:`RAW`; no to all others."""
+    return found in _LIBRARIES and importlib.util.find_spec(_LIBRARIES[found][0]) is not None
+
+
+def format_of(head: bytes, suffix: str = "") -> str | None:
+    """Returns the format of a file, None if it is not read.
+
+    Args:
+        head: Its first :data:`HEAD_BYTES`.
+        suffix: That of its name, if it has one: some raw files of cameras begin like a TIFF.
+
+    Returns:
+        One of :data:`READ_FORMATS`; or :data:`HEIC` or :data:`RAW`, if their library is installed.
+    """
+    found = _first_match(head, _OTHER_SIGNATURES)
+    is_tiff = _first_match(head, _READ_SIGNATURES) == "TIFF"
+    if is_tiff and suffix.lower() in _RAW_SUFFIXES:
+        found = RAW
+    if found is not None:
+        return found if can_read(found) else None
     return _first_match(head, _READ_SIGNATURES)
 
 
@@ -106,16 +133,13 @@ def refusal(head: bytes, suffix: str = "") -> str:
     """
     if not head:
         return "the file is empty; copy it again"
-    found = _first_match(head, _OTHER_SIGNATURES) or UNREAD_SUFFIXES.get(suffix.lower())
+    found = _first_match(head, _OTHER_SIGNATURES) or OTHER_SUFFIXES.get(suffix.lower())
     expected = "expected PNG, JPEG, TIFF, BMP or WebP"
     if found is None:
         return f"cannot be read as an image; {expected}"
-    return f"{expected}, found {found}; {_DEVELOP if found == _RAW else _EXPORT}"
-
-
-def is_raw(suffix: str) -> bool:
-    """Whether files with this suffix are raw files of cameras, which may pass for a TIFF."""
-    return suffix.lower() in _RAW_SUFFIXES
+    if can_read(found):  # its name says so, its content does not
+        return f"cannot be read as {found}; copy it again"
+    return f"{expected}, found {found}; {_ADVICE.get(found, _EXPORT)}"
 
 
 def _first_match(head: bytes, signatures: Iterable[tuple[int, bytes, str]]) -> str | None:
@@ -130,8 +154,9 @@ class FolderFiles:
     """What a folder of photographs holds, each list sorted by name; hidden files are left out.
 
     Attributes:
-        images: Files with a suffix of :data:`IMAGE_SUFFIXES`. A link that leads nowhere is among
-            them, to be reported when it is read.
+        images: Files with a suffix of :data:`IMAGE_SUFFIXES`, and those of :data:`OTHER_SUFFIXES`
+            that can be read. A link that leads nowhere is among them, to be reported when it is
+            read.
         unread: Pictures of formats that are not read, by their suffix.
         other: Further files, folders, and what has a name like a file, such as a pipe.
     """
@@ -140,17 +165,27 @@ class FolderFiles:
     unread: list[Path]
     other: list[Path]
 
-    def not_read(self) -> str:
-        """Counts the pictures and folders that are not read; empty if there are none.
+    def not_read(self, folders: bool = True) -> str:
+        """Counts the pictures, and the folders if wanted, that are not read; empty if none are.
 
         For example ``not read: 2 .heic, 1 .nef, 1 folder; export pictures as TIFF, PNG or JPEG``.
         """
         counts = sorted(Counter(path.suffix.lower() for path in self.unread).items())
         listed = [f"{number} {suffix}" for suffix, number in counts]
-        if folders := sum(path.is_dir() for path in self.other):
-            listed.append(f"{folders} folder{'s' * (folders > 1)}")
-        advice = "; export pictures as TIFF, PNG or JPEG" if counts else ""
+        number = sum(path.is_dir() for path in self.other) if folders else 0
+        if number:
+            listed.append(f"{number} folder{'s' * (number > 1)}")
+        kinds = {OTHER_SUFFIXES[path.suffix.lower()] for path in self.unread}
+        packages = " ".join(package for kind, (_, package) in _LIBRARIES.items() if kind in kinds)
+        install = f" or pip install {packages}" if packages else ""
+        advice = f"; export pictures as TIFF, PNG or JPEG{install}" if counts else ""
         return f"not read: {', '.join(listed)}{advice}" if listed else ""
+
+
+def is_image_name(name: str) -> bool:
+    """Whether a file is taken for a photograph that is read, by the suffix of its name."""
+    suffix = Path(name).suffix.lower()
+    return suffix in IMAGE_SUFFIXES or can_read(OTHER_SUFFIXES.get(suffix, ""))
 
 
 def folder_files(folder: str | Path) -> FolderFiles:
@@ -162,10 +197,10 @@ def folder_files(folder: str | Path) -> FolderFiles:
         suffix = path.suffix.lower()
         if path.is_dir():
             files.other.append(path)
-        elif suffix in IMAGE_SUFFIXES and (path.is_file() or not path.exists()):
+        elif is_image_name(path.name) and (path.is_file() or not path.exists()):
             files.images.append(path)
         else:
-            (files.unread if suffix in UNREAD_SUFFIXES else files.other).append(path)
+            (files.unread if suffix in OTHER_SUFFIXES else files.other).append(path)
     return files
 
 
@@ -175,7 +210,7 @@ def unread_reason(path: Path) -> str:
         return "a folder; images in it are not read"
     if path.exists() and not path.is_file():
         return "not read: no file, but a pipe, socket or device"
-    found = UNREAD_SUFFIXES.get(path.suffix.lower())
+    found = OTHER_SUFFIXES.get(path.suffix.lower())
     if found is None:
         return f"not read: expected one of {', '.join(IMAGE_SUFFIXES)}"
-    return f"not read: {found}; {_DEVELOP if found == _RAW else _EXPORT}"
+    return f"not read: {found}; {_ADVICE.get(found, _EXPORT)}"

@@ -19,13 +19,14 @@ from PIL import Image, ImageFile, TiffImagePlugin, UnidentifiedImageError
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.color import strips
 from mmseg_heritage.images.deep_images import is_misread, tiff_layout
-from mmseg_heritage.images.formats import HEAD_BYTES, format_of, is_raw, refusal
+from mmseg_heritage.images.formats import HEAD_BYTES, HEIC, RAW, format_of, refusal
 from mmseg_heritage.images.metadata import (
     Metadata,
     legal_orientation,
     orientation_of,
     pixels_only,
 )
+from mmseg_heritage.images.optional_formats import optional_layout
 
 MAX_MEGAPIXELS_VARIABLE = "MMSEG_HERITAGE_MAX_MEGAPIXELS"
 """Environment variable, so that it reaches data-loading workers and every command alike."""
@@ -99,7 +100,8 @@ def damage(label: str, what: str, error: Exception) -> ImageFault:
     """Puts into words what decoding an image or a mask failed with, of whatever kind."""
     if isinstance(error, MemoryError):
         return ImageFault(f"{label}: not enough memory to decode the {what}", "too large")
-    message = f"{label}: the {what} is truncated or damaged ({error}); copy it again"
+    reason = " ".join(str(error).split())  # of some libraries, several lines
+    message = f"{label}: the {what} is truncated or damaged ({reason}); copy it again"
     return ImageFault(message, "truncated")
 
 
@@ -137,11 +139,12 @@ class ImageHeader:
     Attributes:
         size: (width, height) in pixels as displayed.
         mode: Pillow's name of the stored pixels, such as "RGB".
-        format: Pillow's name of the file format, such as "PNG".
+        format: Pillow's name of the file format, such as "PNG"; or HEIC or RAW of
+            :mod:`mmseg_heritage.images.formats`.
         profile: Embedded ICC profile.
         orientation: That of EXIF, 1 to 8; 1 where there is none.
         bits: Bits of each channel as stored.
-        is_lossy: Whether the format changes values.
+        is_lossy: Whether the format changes values, or what is decoded was not stored so.
     """
 
     size: tuple[int, int]
@@ -170,7 +173,8 @@ class OpenedImage:
     Attributes:
         header: What its header says.
         file: Its content: for PNG and JPEG, without metadata.
-        pillow: It as Pillow opened it; None for a TIFF of a layout that only tifffile reads.
+        pillow: It as Pillow opened it; None for a TIFF of a layout that only tifffile reads, and
+            for HEIC and raw files.
         label: What messages call it.
         page: Which of the pages of a TIFF that are no previews, from 1.
     """
@@ -186,7 +190,7 @@ class OpenedImage:
 def open_image(
     source: Source, label: str, what: str = "image", page: int = 1
 ) -> Iterator[OpenedImage]:
-    """Opens an image lazily, of one of :data:`READ_FORMATS` and at most :func:`max_pixels`.
+    """Opens an image lazily, of a format that is read and of at most :func:`max_pixels`.
 
     Whatever goes wrong within the ``with`` becomes an ImageFault.
 
@@ -225,12 +229,17 @@ def _file_of(source: Source) -> BinaryIO:
 
 def _opened(file: BinaryIO, label: str, suffix: str, page: int) -> OpenedImage:
     head = file.read(HEAD_BYTES)
-    image_format = format_of(head)
-    if image_format is None or (image_format == "TIFF" and is_raw(suffix)):
+    image_format = format_of(head, suffix)
+    if image_format is None:
         raise ImageFault(f"{label}: {refusal(head, suffix)}")
     if page > 1 and image_format != "TIFF":
         raise ImageFault(f"{label}: page {page} was asked for, but {image_format} holds one image")
     metadata = None
+    if image_format in (HEIC, RAW):
+        size, bits, profile = optional_layout(file, image_format)
+        check_size(label, *size)
+        header = ImageHeader(size, "RGB", image_format, profile, bits=bits, is_lossy=True)
+        return OpenedImage(header, file, None, label, page)
     if image_format in ("PNG", "JPEG"):
         file, metadata = pixels_only(file, image_format)
     elif isinstance(file, io.RawIOBase):

@@ -35,24 +35,49 @@ def write_large_class_map(
         resolution: Pixels per unit across and down, and the unit as TIFF numbers it (2 for an
             inch, 3 for a centimeter); None to leave it out.
     """
+    table, colors = stored_colors(palette, mask_values)
+    colormap = colors.T.astype(np.uint16) * 257
+    _write_tiff(path, class_map, table, resolution, photometric="palette", colormap=colormap)
+
+
+def write_large_gray(
+    path: str | Path, levels: np.ndarray, resolution: tuple[float, float, int] | None = None
+) -> None:
+    """Writes gray levels, uint8 (H, W), as :func:`write_large_class_map` writes classes."""
+    same = np.arange(256, dtype=np.uint8)
+    _write_tiff(path, levels, same, resolution, photometric="minisblack")
+
+
+def read_large_map(path: str | Path) -> np.ndarray:
+    """Reads what this module has written, uint8 (H, W), mapped from a temporary file."""
     import tifffile  # here, since few commands need it
 
-    table, colors = stored_colors(palette, mask_values)
-    more: dict[str, Any] = {}
+    found: np.ndarray = tifffile.imread(path, out="memmap")
+    return found
+
+
+def _write_tiff(
+    path: str | Path,
+    values: np.ndarray,
+    table: np.ndarray,
+    resolution: tuple[float, float, int] | None,
+    **more: Any,
+) -> None:
+    """Writes values, uint8 (H, W), as the table says, as a tiled TIFF."""
+    import tifffile  # here, since few commands need it
+
     if resolution is not None:
-        more = {"resolution": resolution[:2], "resolutionunit": resolution[2]}
+        more |= {"resolution": resolution[:2], "resolutionunit": resolution[2]}
     with replacing(path) as temporary:
         tifffile.imwrite(
             temporary,
-            data=_tiles(class_map, table),
-            shape=class_map.shape,
+            data=_tiles(values, table),
+            shape=values.shape,
             dtype=np.uint8,
             tile=(TILE, TILE),
-            photometric="palette",
-            colormap=colors.T.astype(np.uint16) * 257,
             compression="zlib",
             maxworkers=1,
-            bigtiff=class_map.size > _BIG,
+            bigtiff=values.size > _BIG,
             software="mmseg_heritage",
             metadata=None,
             **more,
@@ -69,13 +94,3 @@ def _tiles(class_map: np.ndarray, table: np.ndarray) -> Iterator[np.ndarray]:
             part = band[:, left : left + TILE]
             tile[: part.shape[0], : part.shape[1]] = part
             yield tile
-
-
-def sampled(array: np.ndarray, edge: int) -> np.ndarray:
-    """Returns every n-th pixel of an array (H, W), so that no side has more than ``edge``."""
-    step = max(1.0, max(array.shape) / edge)
-    rows, columns = (
-        ((np.arange(max(int(side / step), 1)) + 0.5) * min(step, side)).astype(int)
-        for side in array.shape
-    )
-    return np.stack([array[row, columns] for row in rows])

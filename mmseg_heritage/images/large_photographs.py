@@ -8,7 +8,7 @@ from pathlib import Path
 from PIL import Image
 
 from mmseg_heritage.images.deep_images import pictures
-from mmseg_heritage.images.formats import HEAD_BYTES, format_of, is_raw
+from mmseg_heritage.images.formats import HEAD_BYTES, format_of
 from mmseg_heritage.images.image_files import MAX_SIDE, PILLOW_LIMIT_LIFTED, max_pixels
 from mmseg_heritage.images.metadata import pixels_only
 from mmseg_heritage.images.photograph_rows import PhotographRows
@@ -46,7 +46,7 @@ def _format(path: Path) -> str | None:
     """Returns the format of a file, None where there is none or it is not read."""
     try:
         with path.open("rb") as file:
-            return None if is_raw(path.suffix) else format_of(file.read(HEAD_BYTES))
+            return format_of(file.read(HEAD_BYTES), path.suffix)
     except OSError:
         return None
 

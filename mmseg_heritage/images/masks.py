@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
 
+import cv2
 import numpy as np
 from numpy.typing import NDArray
 
@@ -18,7 +19,7 @@ from mmseg_heritage.images.image_files import (
     strips_of,
     write_turned,
 )
-from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList
+from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, UNDECIDED, ClassList
 
 _BACKGROUND = 16
 """What other programs make of outside the object, beside the classes 0..15."""
@@ -26,9 +27,7 @@ _MASK_MODES = ("L", "P", "I", "I;16", "I;16B", "I;16L")
 _CHANNEL_MODES = ("LA", "RGB", "RGBA")
 _EXPECTED = "expected a mask with one channel of class ids"
 _FEW = 8  # classes that a message names
-
-
-_COUNTED = 1 << 22  # pixels counted at a time: numpy counts a copy of 8 bytes for each
+_COUNTED = 1 << 22  # pixels counted at a time: OpenCV's float32 counts are exact below 2**24
 
 
 def read_mask(
@@ -36,6 +35,7 @@ def read_mask(
     size: tuple[int, int] | None = None,
     name: str | None = None,
     classes: ClassList = ARTEFACT,
+    undecided: bool = False,
 ) -> np.ndarray:
     """Reads an annotation, turned like a photograph: the id of a class or 255 for each pixel.
 
@@ -45,6 +45,7 @@ def read_mask(
         size: Expected (width, height), that of the photograph.
         name: What messages call it, if not by its path.
         classes: Those that the mask can hold.
+        undecided: Whether 254 is one of a prediction, where no class was chosen.
 
     Returns:
         uint8 array of shape (H, W).
@@ -56,7 +57,7 @@ def read_mask(
     label = label_of(source, name)
     illegal: Counter[int] = Counter()
     legal = np.zeros(256, dtype=bool)
-    legal[[*classes.ids, IGNORE_INDEX]] = True
+    legal[[*classes.ids, IGNORE_INDEX, *([UNDECIDED] if undecided else [])]] = True
 
     channels = 1
 
@@ -196,10 +197,43 @@ def value_counts(*maps: np.ndarray) -> NDArray[np.int64]:
     """Counts the values 0 to 255 in maps of ids, together; int64 (256,)."""
     counts = np.zeros(256, dtype=np.int64)
     for ids in maps:
-        values = ids.ravel()
-        for start in range(0, values.size, _COUNTED):
-            counts += np.bincount(values[start : start + _COUNTED], minlength=256)
+        for [values] in _counted_pieces(ids):
+            counts += _histogram([values], 256)
     return counts
+
+
+def pair_counts(first: np.ndarray, second: np.ndarray, number: int) -> NDArray[np.int64]:
+    """Counts the pixels of two maps by the pair of their values below a number.
+
+    Args:
+        first: uint8, any shape.
+        second: uint8, the same shape.
+        number: Of values, 1 to 256; pixels with another in either map are left out.
+
+    Returns:
+        int64 (number, number); rows are the values of the first map.
+    """
+    counts = np.zeros((number, number), dtype=np.int64)
+    for pieces in _counted_pieces(first, second):
+        counts += _histogram(pieces, number)
+    return counts
+
+
+def _counted_pieces(*maps: np.ndarray) -> Iterator[list[np.ndarray]]:
+    """Walks maps in step, in pieces (1, L) that can be counted exactly."""
+    flat = [ids.reshape(1, -1) for ids in maps]
+    for start in range(0, flat[0].size, _COUNTED):
+        pieces = (ids[:, start : start + _COUNTED] for ids in flat)
+        yield [np.ascontiguousarray(piece, dtype=np.uint8) for piece in pieces]
+
+
+def _histogram(pieces: list[np.ndarray], number: int) -> NDArray[np.int64]:
+    """Counts values below a number in one piece, or pairs of them in two."""
+    several = len(pieces)
+    found = cv2.calcHist(
+        pieces, list(range(several)), None, [number] * several, [0, number] * several
+    )
+    return found.reshape((number,) * several).astype(np.int64)
 
 
 def _illegal_values(values: np.ndarray, legal: NDArray[np.bool_]) -> dict[int, int]:

@@ -11,6 +11,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.color import strips, to_srgb
 from mmseg_heritage.images.deep_color import deep_to_srgb
 from mmseg_heritage.images.deep_images import read_deep_png, read_tiff
+from mmseg_heritage.images.formats import HEIC, RAW
 from mmseg_heritage.images.image_files import (
     OpenedImage,
     Source,
@@ -19,6 +20,7 @@ from mmseg_heritage.images.image_files import (
     strips_of,
     write_turned,
 )
+from mmseg_heritage.images.optional_formats import read_optional
 
 # Their values have no fixed range (F) or no conversion in Pillow (LAB).
 _NO_PHOTOGRAPH_MODES = ("F", "LAB")
@@ -33,7 +35,8 @@ def read_image(source: Source, name: str | None = None, page: int = 1) -> np.nda
     (:func:`mmseg_heritage.images.color.to_srgb`).
 
     Memory, at most and for each pixel, beside 100 MB: 7 bytes; 19 for WebP; 20 for PNG of 16 bits
-    with colors, and the file; for TIFF of 16 bits 3 and those of its channels, at most 16.
+    with colors, and the file; for TIFF of 16 bits 3 and those of its channels, at most 16; for
+    HEIC 9 or, of more than 8 bits, 11; for raw files 17.
 
     Args:
         source: Path or content of the file.
@@ -81,6 +84,8 @@ def _channel_strips(opened: OpenedImage) -> Iterator[tuple[slice, np.ndarray]]:
         mode, pixels = "RGB", read_deep_png(opened.file)
         if header.mode == "LA":
             mode, pixels = "L", pixels[..., :1]
+    elif header.format in (HEIC, RAW):
+        mode, pixels = read_optional(opened.file, header.format)
     else:
         mode, pixels = read_tiff(opened.file, opened.label, header.orientation, opened.page)
     for rows in strips(*pixels.shape[:2]):

@@ -21,12 +21,12 @@ from mmseg_heritage.images.image_files import ImageFault, write_turned
 from mmseg_heritage.images.metadata import legal_orientation
 from mmseg_heritage.images.photograph_rows import RESAVE, PhotographRows, UnreadPart, faults_of
 from mmseg_heritage.images.photographs import srgb_of
+from mmseg_heritage.images.resolution import page_density
 
 _FROM_BELOW, _FROM_THE_RIGHT = (3, 4, 7, 8), (2, 3, 6, 7)  # orientations
 _MAX_PART = 1 << 25  # pixels of a tile or strip, which is decoded whole
 _MAX_BLOCK = 1 << 27  # pixels that are decoded at a time
 _MOST_BYTES = 2  # of a compressed part, for each byte of its pixels
-_MAX_RESOLUTION = 1e6
 _LEAST_ROWS = 64  # that are decoded at a time
 
 
@@ -220,18 +220,12 @@ class TiffRows(PhotographRows):
 
 
 def _resolution(page: Any, is_turned: bool) -> tuple[float, float, int] | None:
-    """Returns the resolution that a page tells, for the upright photograph."""
-    found = []
-    for tag in (282, 283):
-        value = page.tags.valueof(tag)
-        if not isinstance(value, tuple) or len(value) != 2 or not all(value):
-            return None
-        found.append(value[0] / value[1])
-    if not all(0 < value < _MAX_RESOLUTION for value in found):
+    """Returns the resolution that a page tells, for the upright photograph, in inches."""
+    density = page_density(page)
+    if density is None:
         return None
-    unit = page.tags.valueof(296)
-    across, down = reversed(found) if is_turned else found
-    return (across, down, int(unit)) if unit in (2, 3) else None
+    across, down = reversed(density) if is_turned else density
+    return across, down, 2
 
 
 def _contiguous(page: Any) -> int | None:

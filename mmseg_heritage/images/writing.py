@@ -10,7 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.taxonomy import BACKGROUND, IGNORE_INDEX
+from mmseg_heritage.taxonomy import BACKGROUND, IGNORE_INDEX, UNDECIDED, UNDECIDED_COLOR
 from mmseg_heritage.utils.files import replacing
 
 Palette = Sequence[Sequence[int]]
@@ -18,9 +18,14 @@ Palette = Sequence[Sequence[int]]
 
 
 def color_table(palette: Palette) -> np.ndarray:
-    """Returns a uint8 (256, 3) RGB table: class id -> color; 255 is the data set's Background."""
+    """Returns a uint8 (256, 3) RGB table: class id -> color.
+
+    254 is what is not decided, 255 the data set's Background.
+    """
     table = np.zeros((256, 3), dtype=np.uint8)
     table[: len(palette)] = np.asarray(palette, dtype=np.uint8).reshape(-1, 3)
+    if len(palette) <= UNDECIDED:
+        table[UNDECIDED] = UNDECIDED_COLOR
     table[IGNORE_INDEX] = BACKGROUND.color
     return table
 
@@ -64,11 +69,11 @@ def write_class_map(
 
 
 def write_image(path: str | Path, image: np.ndarray) -> None:
-    """Writes RGB or gray levels in the format of the suffix, .png or .jpg.
+    """Writes RGB, RGBA or gray levels in the format of the suffix, .png or .jpg.
 
     Args:
         path: File ending in .png or .jpg.
-        image: uint8 (H, W, 3), RGB, or (H, W).
+        image: uint8 (H, W, 3), RGB, (H, W, 4), RGBA of a .png, or (H, W).
 
     Raises:
         InputError: If the format does not hold so many pixels.
@@ -79,7 +84,8 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
         [cv2.IMWRITE_JPEG_QUALITY, 92] if suffix == ".jpg" else [cv2.IMWRITE_PNG_COMPRESSION, 1]
     )
     # Not Pillow, which would hold another 4 bytes for each pixel.
-    pixels = image if image.ndim == 2 else cv2.cvtColor(image, cv2.COLOR_RGB2BGR)
+    to_bgr = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
+    pixels = image if image.ndim == 2 else cv2.cvtColor(image, to_bgr[image.shape[2]])
     done, content = cv2.imencode(suffix, pixels, options)
     if not done:
         raise InputError(

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
-import torch
-from torch import Tensor
+from typing import Any
 
-from mmseg_heritage.models.decode_heads.head_scores import largest
+import numpy as np
+
+from mmseg_heritage.scores import arrays
+from mmseg_heritage.scores.arrays import Array
 
 TILE = 256
 """Pixels of a side of what is enlarged at a time."""
@@ -29,11 +31,11 @@ class Line:
         self.pixels = pixels
         self.is_same = cell == 1 and pixels == resized
         steps = -(-resized // cell)
-        place = (torch.arange(pixels, dtype=torch.float64) + 0.5) * (resized / pixels / cell) - 0.5
-        place = place.clamp(0, steps - 1)
-        self.below = place.long()
-        self.above = (self.below + 1).clamp(max=steps - 1)
-        self.share = (place - self.below).float()
+        place = (np.arange(pixels) + 0.5) * (resized / pixels / cell) - 0.5
+        place = place.clip(0, steps - 1)
+        self.below = place.astype(np.int64)
+        self.above = (self.below + 1).clip(max=steps - 1)
+        self.share = (place - self.below).astype(np.float32)
 
     def span(self, start: int, stop: int) -> tuple[int, int]:
         """Returns the first step, and the one after the last, that some pixels lie between."""
@@ -41,21 +43,16 @@ class Line:
             return start, stop
         return int(self.below[start]), int(self.above[stop - 1]) + 1
 
-    def between(self, steps: Tensor, start: int, stop: int, dim: int) -> Tensor:
+    def between(self, steps: Array, start: int, stop: int, dim: int) -> Any:
         """Interpolates linearly between the steps ``span(start, stop)`` along a dimension."""
         if self.is_same:
             return steps
-        first = int(self.below[start])
-        below, above = ((t[start:stop] - first).to(steps.device) for t in (self.below, self.above))
-        share = self.share[start:stop].to(steps)
-        shape = [1] * steps.ndim
-        shape[dim] = stop - start
-        return torch.lerp(
-            steps.index_select(dim, below), steps.index_select(dim, above), share.view(shape)
-        )
+        first = self.below[start]
+        below, above = (places[start:stop] - first for places in (self.below, self.above))
+        return arrays.between(steps, below, above, self.share[start:stop], dim)
 
 
-def enlarge(steps: Tensor, rows: Line, columns: Line, start: int, stop: int) -> Tensor:
+def enlarge(steps: Any, rows: Line, columns: Line, start: int, stop: int) -> Any:
     """Interpolates linearly between the steps of a map.
 
     Args:
@@ -72,10 +69,10 @@ def enlarge(steps: Tensor, rows: Line, columns: Line, start: int, stop: int) -> 
     return rows.between(columns.between(steps, 0, columns.pixels, 2), start, stop, 1)
 
 
-def enlarged_largest(steps: Tensor, rows: Line, columns: Line, start: int, stop: int) -> Tensor:
+def enlarged_largest(steps: Any, rows: Line, columns: Line, start: int, stop: int) -> Any:
     """Returns the channel that is the largest at each pixel, uint8 (stop - start, W).
 
-    That is :func:`~mmseg_heritage.models.decode_heads.head_scores.largest` of :func:`enlarge`, most
+    That is :func:`~mmseg_heritage.scores.arrays.largest` of :func:`enlarge`, most
     of which is never computed: what is interpolated lies between the values of its steps, so that
     in a tile no channel is the largest whose highest value there is below the lowest of another.
 
@@ -86,16 +83,16 @@ def enlarged_largest(steps: Tensor, rows: Line, columns: Line, start: int, stop:
         start: As for :func:`enlarge`.
         stop: As for :func:`enlarge`.
     """
-    ids = torch.empty(stop - start, columns.pixels, dtype=torch.uint8, device=steps.device)
+    ids = arrays.like(np.empty((stop - start, columns.pixels), np.uint8), steps)
     for left in range(0, columns.pixels, TILE):
         right = min(left + TILE, columns.pixels)
         tile = steps[..., slice(*columns.span(left, right))]
-        lowest, highest = tile.flatten(1).aminmax(dim=1)
-        candidates = torch.nonzero(highest >= lowest.amax())[:, 0]
+        lowest, highest = arrays.ranges(tile)
+        candidates = np.flatnonzero(highest >= lowest.max())
         if len(candidates) == 1:
-            ids[:, left:right] = candidates
+            ids[:, left:right] = int(candidates[0])
             continue
-        values = columns.between(tile[candidates], left, right, 2)
-        chosen = largest(rows.between(values, start, stop, 1))
-        ids[:, left:right] = candidates.to(torch.uint8)[chosen.long()]
+        values = columns.between(tile[arrays.like(candidates, tile)], left, right, 2)
+        chosen = arrays.largest(rows.between(values, start, stop, 1))
+        ids[:, left:right] = arrays.looked_up(candidates.astype(np.uint8), chosen)
     return ids

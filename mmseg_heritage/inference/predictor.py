@@ -1,96 +1,45 @@
-"""From photographs to maps of damage, with a model that is already built."""
+"""From photographs to maps of damage, with a model of torch that is already built."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Mapping, Sequence
-from dataclasses import dataclass
-from typing import Any, overload
+from collections.abc import Callable, Iterator, Sequence
+from typing import Any
 
 import numpy as np
 import torch
 from mmcv.transforms import LoadAnnotations, LoadImageFromFile
 from mmengine.dataset import pseudo_collate
 from mmseg.datasets.transforms import PackSegInputs
+from numpy.typing import NDArray
 
 from mmseg_heritage.datasets import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.inputs import ImageInput, as_rgb, label_of
-from mmseg_heritage.images.masks import value_counts
+from mmseg_heritage.evaluation.metric import confidence_of
+from mmseg_heritage.images.inputs import ImageInput, label_of
 from mmseg_heritage.images.photograph_rows import RowBlocks
+from mmseg_heritage.inference.prediction import (
+    BandMaps,
+    PhotographPredictor,
+    features_copy,
+    refuse_whole,
+)
 from mmseg_heritage.inference.row_sources import RowsSource
 from mmseg_heritage.inference.sources import PhotographSource
+from mmseg_heritage.inference.training_features import TrainingFeatures
 from mmseg_heritage.models.segmentors.connecting import image_channels
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
     HeritageEncoderDecoder,
     class_ids,
+    filled,
 )
-from mmseg_heritage.taxonomy import FINE_LEVEL, Level
+from mmseg_heritage.scores.arrays import as_bytes
+from mmseg_heritage.taxonomy import FINE_LEVEL
 
+_PIXELS = 1 << 20  # whose confidence is computed at a time
 _LOADERS = (LoadImageFromFile, LoadAnnotations, LoadHeritageImage, LoadARTeFACTAnnotations)
 
 
-@dataclass(frozen=True, eq=False)
-class Prediction:
-    """What a model found on a photograph.
-
-    Attributes:
-        image: The photograph as it was read, uint8 (H, W, 3), RGB; a smaller copy of one that was
-            read in parts.
-        class_map: Class of each pixel, uint8 (H, W): the position in :attr:`classes`.
-        classes: Names of the classes.
-        palette: Color of each class, sRGB in 0..255.
-        mask_values: Value of each class in masks, which written class maps hold: such as 9 for
-            Cracks, which a model of Clean and Cracks has at position 1.
-        level_maps: Of a hierarchical model, name of each level above the classes -> its groups,
-            uint8 (H, W): the position in ``groups[name].classes``, or 255 where the level does not
-            apply. Empty for other models.
-        groups: Name of each of these levels -> its groups.
-        seen_at: Height and width of the photograph at each scale at which the network saw it.
-    """
-
-    image: np.ndarray
-    class_map: np.ndarray
-    classes: tuple[str, ...]
-    palette: tuple[tuple[int, int, int], ...]
-    mask_values: tuple[int, ...]
-    level_maps: Mapping[str, np.ndarray]
-    groups: Mapping[str, Level]
-    seen_at: tuple[tuple[int, int], ...]
-
-    @property
-    def thinnest_line(self) -> float:
-        """Width in pixels of the photograph that is one pixel of what the network saw, 1 or more.
-
-        Thinner lines are likely to be lost.
-        """
-        height, width = self.class_map.shape
-        return thinnest_line((height, width), self.seen_at)
-
-    def shares(self, level: str = FINE_LEVEL) -> dict[str, float]:
-        """Returns the share of each class in all pixels of the photograph, 0 to 1.
-
-        Args:
-            level: Name of a level above the classes, for the shares of its groups.
-
-        Raises:
-            InputError: If the model does not predict this level.
-        """
-        if level != FINE_LEVEL and level not in self.groups:
-            known = ", ".join([FINE_LEVEL, *self.groups])
-            raise InputError(f"this model predicts no level '{level}'; it predicts {known}")
-        fine = level == FINE_LEVEL
-        names = self.classes if fine else self.groups[level].classes
-        ids = self.class_map if fine else self.level_maps[level]
-        counts = value_counts(ids)[: len(names)]
-        return {name: int(n) / ids.size for name, n in zip(names, counts, strict=True)}
-
-
-def thinnest_line(size: tuple[int, int], seen_at: Sequence[tuple[int, int]]) -> float:
-    """Returns :attr:`Prediction.thinnest_line` of a photograph of a size (H, W)."""
-    return max(1.0, max(size) / max(max(seen) for seen in seen_at))
-
-
-class BasePredictor:
+class BasePredictor(PhotographPredictor):
     """Runs a segmentation model on photographs.
 
     Args:
@@ -100,14 +49,19 @@ class BasePredictor:
         classes: Names of the classes; the position is the id in the maps.
         palette: One RGB color for each class.
         mask_values: Value of each class in masks; None for the position.
+        kinds: What each class is measured by; None for what the names say.
+        training_features: What tells photographs from those of the training; None if not known.
 
     Attributes:
         model: See above.
         classes: See above.
         palette: See above.
         mask_values: See above.
+        kinds: See above.
         levels: Name of each level above the classes that the model predicts -> its groups; empty
             for models that are not hierarchical.
+        keeps_confidence: Whether predictions carry the probability of the chosen class.
+        training_features: See above.
     """
 
     def __init__(
@@ -117,87 +71,46 @@ class BasePredictor:
         classes: Sequence[str],
         palette: Sequence[Sequence[int]],
         mask_values: Sequence[int] | None = None,
+        kinds: Sequence[str] | None = None,
+        training_features: TrainingFeatures | None = None,
     ) -> None:
+        levels = getattr(model.decode_head, "levels", {})
+        super().__init__(classes, palette, mask_values, kinds, levels, training_features)
         self.model = model
-        self.classes = tuple(classes)
-        self.palette = tuple((int(r), int(g), int(b)) for r, g, b in palette)
-        values = range(len(self.classes)) if mask_values is None else mask_values
-        self.mask_values = tuple(map(int, values))
-        self.levels: dict[str, Level] = dict(getattr(model.decode_head, "levels", {}))
+        engine = getattr(model, "window_inference", None)
+        self.keeps_confidence = bool(getattr(engine, "confidence", False))
+        self._choose_nothing_below(getattr(engine, "abstain_below", 0.0))
         self._steps = [step for step in steps if not isinstance(step, _LOADERS)]
 
-    @overload
-    def __call__(self, images: ImageInput, page: int = 1) -> Prediction: ...
+    @property
+    def device(self) -> str:
+        """Name of the device on which the network runs."""
+        return str(next(self.model.parameters()).device)
 
-    @overload
-    def __call__(
-        self, images: list[ImageInput] | tuple[ImageInput, ...], page: int = 1
-    ) -> list[Prediction]: ...
-
-    def __call__(
-        self, images: ImageInput | list[ImageInput] | tuple[ImageInput, ...], page: int = 1
-    ) -> Prediction | list[Prediction]:
-        """Predicts a photograph, or a list of them one after the other.
-
-        Args:
-            images: A path, a Pillow image of any mode, a uint8 array of shape (H, W, 3) in the
-                order red, green, blue, or one of shape (H, W) of gray levels; or a list of these.
-            page: Of files: which of the pages of a TIFF that are no previews, from 1.
-
-        Returns:
-            The prediction at the photograph's own size; of a list, one for each photograph.
-
-        Raises:
-            InputError: If photographs cannot be used, with the problems of all of them, or if the
-                model's scores are not numbers.
-        """
-        if not isinstance(images, (list, tuple)):
-            return self._predict(as_rgb(images, page), images)
-        predictions: list[Prediction] = []
-        problems: list[str] = []
-        for image in images:
-            try:
-                pixels = as_rgb(image, page)
-                if not problems:  # else only the other problems are looked for
-                    predictions.append(self._predict(pixels, image))
-            except InputError as error:
-                problems.append(str(error))
-        if problems:
-            raise InputError(
-                f"{len(problems)} of {len(images)} photographs could not be predicted", problems
-            )
-        return predictions
+    def keep_confidence(self) -> None:
+        """See :class:`PhotographPredictor`."""
+        self.keeps_confidence = True
+        if isinstance(self.model, HeritageEncoderDecoder):
+            self.model.window_inference.confidence = True
 
     def bands(
         self, image: RowBlocks, label: str, first: int = 0
-    ) -> Iterator[tuple[slice, dict[str, np.ndarray]]]:
-        """Predicts a photograph that is read a few rows at a time.
-
-        Args:
-            image: The photograph.
-            label: What messages call it.
-            first: The first row that is wanted.
-
-        Yields:
-            Some rows, and the ids of the classes and of each level there, uint8 (rows, W).
-
-        Raises:
-            InputError: If the model's test pipeline changes images, or its scores are no numbers.
-        """
-        if not self._takes_photographs():
+    ) -> Iterator[tuple[slice, BandMaps]]:
+        """See :class:`PhotographPredictor`."""
+        if not self.takes_photographs():
             raise InputError(
                 f"{label}: a photograph of this size is read in parts, which takes a model of this "
                 "package for RGB images with a test pipeline that changes none; give a smaller copy"
             )
         inference = self.model.window_inference
-        if inference.mode == "whole":
-            raise InputError(
-                f"{label}: a photograph of this size is read in parts, which takes mode=window"
-            )
+        refuse_whole(inference.mode, label)
         try:
             bands = inference.bands(self.model, RowsSource(image), image.shape, first=first)
             for rows, found in bands:
-                yield rows, {name: ids.cpu().numpy() for name, ids in found.ids.items()}
+                sure = None if found.confidence is None else found.confidence.cpu().numpy()
+                ids = {name: ids.cpu().numpy() for name, ids in found.ids.items()}
+                self._abstain(ids[FINE_LEVEL], sure)
+                yield rows, BandMaps(ids, sure)
         except InputError as error:
             raise InputError(f"{label}: {error}") from error
 
@@ -207,7 +120,26 @@ class BasePredictor:
             return tuple(self.model.window_inference.sizes(height, width))
         return ((height, width),)
 
-    def _takes_photographs(self) -> bool:
+    @torch.inference_mode()
+    def features(self, pixels: np.ndarray) -> NDArray[np.float32]:
+        """See :class:`~mmseg_heritage.inference.prediction.PhotographPredictor`.
+
+        Raises:
+            InputError: See :meth:`batch`.
+        """
+        data = self.model.data_preprocessor(self.batch(features_copy(pixels)), False)
+        inputs = data["inputs"]
+        if isinstance(self.model, HeritageEncoderDecoder):
+            inputs = filled(inputs, self.model.whole_size(inputs))  # as windows are
+        maps = self.model.extract_feat(inputs)
+        if getattr(self.model.decode_head, "uses_image", False):
+            maps = maps[:-1]
+        found: NDArray[np.float32] = (
+            torch.cat([map_.float().mean(dim=(2, 3))[0] for map_ in maps]).cpu().numpy()
+        )
+        return found
+
+    def takes_photographs(self) -> bool:
         """Whether windows can be cut from photographs themselves."""
         return (
             isinstance(self.model, HeritageEncoderDecoder)
@@ -252,34 +184,27 @@ class BasePredictor:
         return pseudo_collate([results])
 
     @torch.inference_mode()
-    def _predict(self, pixels: np.ndarray, image: ImageInput) -> Prediction:
-        """Runs the model on a photograph that was read."""
-        if self._takes_photographs():
-            maps, size = self._of_windows(pixels, image), pixels.shape[:2]
-        else:
-            maps, size = self._of_pipeline(pixels, image)
-        return Prediction(
-            pixels,
-            maps.pop(FINE_LEVEL),
-            self.classes,
-            self.palette,
-            self.mask_values,
-            maps,
-            self.levels,
-            self.seen_at(*size),
-        )
+    def _maps(
+        self, pixels: np.ndarray, image: ImageInput
+    ) -> tuple[dict[str, np.ndarray], np.ndarray | None, tuple[int, int]]:
+        if self.takes_photographs():
+            return (*self._of_windows(pixels, image), pixels.shape[:2])
+        return self._of_pipeline(pixels, image)
 
-    def _of_windows(self, pixels: np.ndarray, image: ImageInput) -> dict[str, np.ndarray]:
+    def _of_windows(
+        self, pixels: np.ndarray, image: ImageInput
+    ) -> tuple[dict[str, np.ndarray], np.ndarray | None]:
         """Predicts windows that are cut from the photograph itself; no copy of it is made."""
         try:
             found = self.model.window_inference(self.model, PhotographSource(pixels))
         except InputError as error:
             raise InputError(f"{label_of(image)}: {error}") from error
-        return {name: ids.numpy() for name, ids in found.ids.items()}
+        confidence = None if found.confidence is None else found.confidence.numpy()
+        return {name: ids.numpy() for name, ids in found.ids.items()}, confidence
 
     def _of_pipeline(
         self, pixels: np.ndarray, image: ImageInput
-    ) -> tuple[dict[str, np.ndarray], tuple[int, int]]:
+    ) -> tuple[dict[str, np.ndarray], np.ndarray | None, tuple[int, int]]:
         """Predicts what the test pipeline makes of the photograph; returns its size too."""
         path = None if isinstance(image, np.ndarray) else label_of(image)
         sample = self.model.test_step(self.batch(pixels, path))[0]
@@ -290,7 +215,24 @@ class BasePredictor:
                 "checkpoint of the run"
             )
         maps = {name: class_ids(sample.get(f"pred_sem_seg_{name}")) for name in self.levels}
-        return {FINE_LEVEL: class_ids(sample.pred_sem_seg), **maps}, sample.img_shape[:2]
+        maps[FINE_LEVEL] = class_ids(sample.pred_sem_seg)
+        confidence = None
+        if "confidence" in sample:
+            confidence = class_ids(sample.confidence)
+        elif "seg_logits" in sample and self.keeps_confidence:
+            confidence = _confidence(sample.seg_logits.data, maps[FINE_LEVEL])
+        return maps, confidence, sample.img_shape[:2]
+
+
+def _confidence(scores: torch.Tensor, chosen: np.ndarray) -> np.ndarray:
+    """Returns the probability of the chosen class by scores (C, H, W), in steps of 1/255."""
+    found = np.empty(chosen.shape, np.uint8)
+    rows = max(_PIXELS // chosen.shape[1], 1)
+    for start in range(0, len(chosen), rows):
+        strip = slice(start, start + rows)
+        ids = torch.from_numpy(chosen[strip]).long().to(scores.device)
+        found[strip] = as_bytes(confidence_of(scores[:, strip], ids)).cpu().numpy()
+    return found
 
 
 def find_device(name: str | None) -> torch.device:

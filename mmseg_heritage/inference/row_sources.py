@@ -4,11 +4,9 @@ from __future__ import annotations
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
-from mmseg_heritage.datasets.transforms.geometry import interpolation
 from mmseg_heritage.images.photograph_rows import RowBlocks
+from mmseg_heritage.images.resizing import interpolation
 
 # Rows of a result that are made at a time, each of which costs as many products as there are; fewer
 # where these need more pixels of the image than that.
@@ -31,7 +29,7 @@ class RowsSource:
         self._first = 0
         self._held = np.empty((0, image.shape[1], 3), np.uint8)
 
-    def cut(self, rows: slice, columns: slice) -> Tensor:
+    def cut(self, rows: slice, columns: slice) -> np.ndarray:
         """Returns a part, see :class:`~mmseg_heritage.inference.sources.PixelSource`.
 
         Args:
@@ -46,7 +44,7 @@ class RowsSource:
             self._first, self._held = rows.start, held  # the old ones go before more are decoded
             held[end - rows.start :] = self._image.rows(end, stop)
         part = self._held[rows.start - self._first : stop - self._first, columns, ::-1]
-        return torch.from_numpy(np.ascontiguousarray(part.transpose(2, 0, 1)))
+        return np.ascontiguousarray(part.transpose(2, 0, 1))
 
     def resized(self, size: tuple[int, int]) -> RowsSource:
         """Returns the photograph at another size, read from its first row again."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import logging
 from collections.abc import Callable, Sequence
 
 import torch
@@ -11,12 +12,9 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.models.decode_heads.head_scores import HeadScores
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
-    FLIPS,
-    HeritageEncoderDecoder,
-    filled,
-)
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import filled
+from mmseg_heritage.scores.arrays import FLIPS, Array
+from mmseg_heritage.scores.head_scores import HeadScores
 from mmseg_heritage.utils.precision import dtype_of
 
 Prepare = Callable[[Tensor], Tensor]
@@ -30,7 +28,7 @@ class RunNetwork:
         segmentor: Any segmentor of mmsegmentation.
         prepare: Makes its input.
         batch: Windows in one call.
-        tta: Keys of :data:`FLIPS`.
+        tta: Keys of :data:`~mmseg_heritage.scores.arrays.FLIPS`.
         precision: See :func:`mmseg_heritage.utils.precision.dtype_of`.
 
     Raises:
@@ -49,12 +47,13 @@ class RunNetwork:
         self._device = next(segmentor.parameters(), torch.empty(0)).device.type
         self._dtype = dtype_of(precision, self._device)
         self.unit = getattr(segmentor, "stride", 32)
+        self.multiple = getattr(segmentor, "input_multiple", self.unit)
         head = segmentor.decode_head
         self.head = HeadScores(head[-1] if isinstance(head, nn.ModuleList) else head)
         self._prepare = prepare
         self._flips = [FLIPS[name] for name in tta]
 
-    def __call__(self, parts: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    def __call__(self, parts: Sequence[Array], size: tuple[int, int]) -> Tensor:
         """Returns the probabilities of windows, see ``RunWindows``."""
         found = []
         done = 0
@@ -70,17 +69,23 @@ class RunNetwork:
                         "take smaller ones, such as --inference mode=window crop=256, or a CPU"
                     ) from error
                 self.batch //= 2
-                print_log(f"out of memory: going on with {self.batch} windows a batch", "current")
+                print_log(
+                    f"out of memory: going on with {self.batch} windows a batch",
+                    "current",
+                    logging.WARNING,
+                )
         return torch.cat(found)
 
-    def _probabilities(self, parts: Sequence[Tensor], size: tuple[int, int]) -> Tensor:
+    def _probabilities(self, parts: Sequence[Array], size: tuple[int, int]) -> Tensor:
         if len({part.shape for part in parts}) > 1:  # the last window of a row may be narrower
             return torch.cat([self._probabilities([part], size) for part in parts])
-        inputs = torch.stack([self._prepare(part) for part in parts])
+        # The last step of a window at the edge is filled up before the network: mirrored or
+        # not, and in an exported graph, its steps then lie on the same pixels and see the same.
+        inputs = torch.stack([self._prepare(torch.as_tensor(part)) for part in parts])
+        inputs = filled(inputs, size)
         found = self.head.probabilities(self._scores(inputs, size))
         for dims in self._flips:
-            # Filled up first, so that the steps of the network lie on the same pixels.
-            mirrored = filled(inputs, size).flip(dims)
+            mirrored = inputs.flip(dims)
             found = found + self.head.probabilities(self._scores(mirrored, size)).flip(dims)
         return found / (1 + len(self._flips)) if self._flips else found
 
@@ -104,8 +109,7 @@ def raw_scores(segmentor: nn.Module, inputs: Tensor, size: tuple[int, int]) -> T
     """
     head = segmentor.decode_head
     if isinstance(head, BaseDecodeHead) and type(head).predict is BaseDecodeHead.predict:
-        own = isinstance(segmentor, HeritageEncoderDecoder)  # which fills its feature maps up
-        scores: Tensor = head(segmentor.extract_feat(inputs if own else filled(inputs, size)))
+        scores: Tensor = head(segmentor.extract_feat(filled(inputs, size)))
     else:
         meta = {"img_shape": size, "ori_shape": size, "pad_shape": size}
         scores = segmentor.encode_decode(filled(inputs, size), [dict(meta) for _ in inputs])

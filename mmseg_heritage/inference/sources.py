@@ -2,14 +2,16 @@
 
 from __future__ import annotations
 
-from typing import Protocol
+from typing import TYPE_CHECKING, Protocol
 
 import cv2
 import numpy as np
-import torch
-from torch import Tensor
 
-from mmseg_heritage.datasets.transforms.geometry import interpolation
+from mmseg_heritage.images.resizing import interpolation
+from mmseg_heritage.scores.arrays import Array, like
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 
 class PixelSource(Protocol):
@@ -19,7 +21,7 @@ class PixelSource(Protocol):
     def shape(self) -> tuple[int, int, int]:
         """Channels, height and width."""
 
-    def cut(self, rows: slice, columns: slice) -> Tensor:
+    def cut(self, rows: slice, columns: slice) -> Array:
         """Returns a part (C, h, w); what a slice asks for beyond the image is left out."""
 
     def resized(self, size: tuple[int, int]) -> PixelSource:
@@ -45,7 +47,7 @@ class TensorSource:
         """Returns the image at another size, see :class:`PixelSource`."""
         image = self._image.float() if self._image.is_floating_point() else self._image
         channels = [_resize(channel, size) for channel in image.cpu().numpy()]
-        return TensorSource(torch.from_numpy(np.stack(channels)).to(self._image))
+        return TensorSource(like(np.stack(channels), self._image).to(self._image))
 
 
 class PhotographSource:
@@ -59,10 +61,9 @@ class PhotographSource:
         self._pixels = pixels
         self.shape: tuple[int, int, int] = (3, pixels.shape[0], pixels.shape[1])
 
-    def cut(self, rows: slice, columns: slice) -> Tensor:
+    def cut(self, rows: slice, columns: slice) -> np.ndarray:
         """Returns a part, see :class:`PixelSource`."""
-        part = self._pixels[rows, columns, ::-1].transpose(2, 0, 1)
-        return torch.from_numpy(np.ascontiguousarray(part))
+        return np.ascontiguousarray(self._pixels[rows, columns, ::-1].transpose(2, 0, 1))
 
     def resized(self, size: tuple[int, int]) -> PhotographSource:
         """Returns the photograph at another size, see :class:`PixelSource`."""

@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from typing import Any
 
-import torch
-from torch import Tensor
+import numpy as np
 
 from mmseg_heritage.inference.sources import PixelSource
+from mmseg_heritage.scores.arrays import Array, add_product, concat, like, zeros
 
-RunWindows = Callable[[Sequence[Tensor], tuple[int, int]], Tensor]
+RunWindows = Callable[[Sequence[Array], tuple[int, int]], Array]
 """Runs a network: from parts of an image (C, h, w), and the size of a window in pixels, to
 probabilities (N, P, size[0] / s, size[1] / s) for a whole number s; parts may be smaller."""
 
@@ -28,15 +29,15 @@ def window_starts(length: int, window: int, overlap: float, unit: int) -> list[i
     return [*range(0, length - window, step), length - window]
 
 
-def taper(length: int) -> Tensor:
+def taper(length: int) -> np.ndarray:
     """Returns the weights of a line of predictions, float32 (length,), largest in the middle.
 
     A Gaussian with a standard deviation of an eighth of the length, as in nnU-Net (Isensee et al.,
     Nature Methods 2021), which is nowhere 0: a pixel that only the edge of a window covers has its
     prediction.
     """
-    place = torch.arange(length, dtype=torch.float32) - (length - 1) / 2
-    return torch.exp(-0.5 * (place / max(length / 8, 1e-6)) ** 2)
+    place = np.arange(length) - (length - 1) / 2
+    return np.exp(-0.5 * (place / max(length / 8, 1e-6)) ** 2).astype(np.float32)
 
 
 class WindowRows:
@@ -82,13 +83,14 @@ class WindowRows:
         above = [top for top in self._tops[:-1] if top + self._window[0] <= first]
         self._added = len(above)  # rows of windows
         self._first = self._needed = 0  # row of the result: the first held, the first needed
-        self._sums = self._weights = torch.empty(0)
+        self._sums: Any = None
+        self._weights: Any = None
 
     def begin(self) -> None:
         """Runs the network for the first time."""
         self._add_row()
 
-    def rows(self, start: int, stop: int) -> Tensor:
+    def rows(self, start: int, stop: int) -> Any:
         """Returns the probabilities of some rows of the result, (P, stop - start, columns).
 
         Args:
@@ -124,19 +126,19 @@ class WindowRows:
             rows = slice(top // self.cell - self._first, None)
             for x, probabilities in zip(lefts, found, strict=True):
                 columns = slice(x // self.cell, x // self.cell + found.shape[3])
-                self._sums[:, rows, columns].addcmul_(probabilities, weights)
+                add_product(self._sums[:, rows, columns], probabilities, weights)
                 self._weights[rows, columns] += weights
         self._added += 1
 
-    def _hold(self, found: Tensor, top: int) -> None:
+    def _hold(self, found: Any, top: int) -> None:
         """Takes what is known only from the first result."""
         self.cell = self._window[1] // found.shape[3]
         self._first = top // self.cell
         across, down = taper(found.shape[3]), taper(found.shape[2])
-        self._taper = (down[:, None] * across).to(found)
+        self._taper = like(down[:, None] * across, found)
         columns = self._width // self.cell
-        self._sums = found.new_zeros(found.shape[1], 0, columns)
-        self._weights = found.new_zeros(0, columns)
+        self._sums = zeros((found.shape[1], 0, columns), found)
+        self._weights = zeros((0, columns), found)
 
     def _make_room(self, top: int, height: int) -> None:
         """Drops the rows that are not needed any more, and adds empty ones for new windows."""
@@ -144,8 +146,8 @@ class WindowRows:
         self._first += dropped
         more = top + height - self._first - (self._sums.shape[1] - dropped)
         self._sums, self._weights = (
-            torch.cat(
-                [held[..., dropped:, :], held.new_zeros(*held.shape[:-2], more, held.shape[-1])], -2
+            concat(
+                [held[..., dropped:, :], zeros((*held.shape[:-2], more, held.shape[-1]), held)], -2
             )
             for held in (self._sums, self._weights)
         )

@@ -1,6 +1,7 @@
-"""Backbones, decode heads, losses and segmentors; importing this package registers them."""
+"""Backbones, necks, decode heads, losses and segmentors; importing this package registers them."""
 
 from mmseg_heritage.models.backbones import TimmBackboneAdapter
+from mmseg_heritage.models.data_preprocessor import HeritageDataPreProcessor
 from mmseg_heritage.models.decode_heads import HierarchicalUPerHead, UNetHead
 from mmseg_heritage.models.losses import (
     ClassWeightedDiceLoss,
@@ -8,16 +9,19 @@ from mmseg_heritage.models.losses import (
     MaskedCrossEntropyLoss,
     MulticlassFocalLoss,
 )
+from mmseg_heritage.models.necks import SimpleFeaturePyramid
 from mmseg_heritage.models.segmentors import HeritageEncoderDecoder, HeritageTTAModel
 
 __all__ = [
     "ClassWeightedDiceLoss",
     "GeneralizedDiceLoss",
+    "HeritageDataPreProcessor",
     "HeritageEncoderDecoder",
     "HeritageTTAModel",
     "HierarchicalUPerHead",
     "MaskedCrossEntropyLoss",
     "MulticlassFocalLoss",
+    "SimpleFeaturePyramid",
     "TimmBackboneAdapter",
     "UNetHead",
 ]

@@ -25,7 +25,7 @@ class Predictor(BasePredictor):
 
     It needs the checkpoint and nothing else: neither config, data, split nor files of weights. See
     :meth:`BasePredictor.__call__` for the photographs it takes, and
-    :class:`mmseg_heritage.inference.predictor.Prediction` for what it returns::
+    :class:`mmseg_heritage.inference.prediction.Prediction` for what it returns::
 
         predictor = Predictor("epoch_50.pth")
         prediction = predictor("photo.jpg")
@@ -66,7 +66,7 @@ def load_predictor(run: TrainedRun, device: str | None = None) -> BasePredictor:
 
 def _parts(
     run: TrainedRun, device: str | None
-) -> tuple[torch.nn.Module, list[Any], Sequence[str], Sequence[Sequence[int]], Any]:
+) -> tuple[torch.nn.Module, list[Any], Sequence[str], Sequence[Sequence[int]], Any, Any, Any]:
     """Builds what a :class:`BasePredictor` is made of."""
     # One process, one image: SyncBN has nothing to synchronize and refuses to run on a CPU.
     cfg = Config({**run.cfg.to_dict(), "model": without_sync_bn(run.cfg.model)})
@@ -84,4 +84,7 @@ def _parts(
         (dataset, *_) = innermost_datasets(cfg, "test_dataloader")
         steps = [TRANSFORMS.build(step) for step in dataset["pipeline"]]
     model = model.to(find_device(device)).eval()
-    return model, steps, classes, palette, meta.get("mask_values")
+    return (
+        model, steps, classes, palette, meta.get("mask_values"), meta.get("kinds"),
+        run.training_features,
+    )  # fmt: skip

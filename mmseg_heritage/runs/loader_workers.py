@@ -1,8 +1,9 @@
 """The workers of data loaders: what they need of the machine, and what is said when one is lost.
 
-torch hands batches from a worker to its main process as files in /dev/shm that are open in both. A
-worker that finds no room there, or no free file descriptor, only prints so, and the run would wait
-for its batch for ever.
+A worker is a process with memory of its own, and batches on their way take memory too. torch hands
+batches from a worker to its main process as files in /dev/shm that are open in both. A worker that
+finds no room there, or no free file descriptor, only prints so, and the run would wait for its
+batch for ever.
 """
 
 from __future__ import annotations
@@ -30,6 +31,7 @@ from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.known_sizes import known_size
 from mmseg_heritage.runs.config.variables import find_dicts, innermost_datasets
+from mmseg_heritage.utils.memory import available_memory
 from mmseg_heritage.utils.text import readable_size
 
 try:
@@ -43,30 +45,45 @@ _TENSORS_OF_SAMPLE = 2
 _OWN_FILES = 128  # that a run has open besides
 _STOPPED = 60  # seconds that a worker may be stopped
 _LOOK = 5  # seconds between looks
-_USABLE = 0.9  # of the free shared memory
+_USABLE = 0.9  # of the free shared memory, and of the available memory
+_WORKER_BYTES = 200_000_000  # that a worker does not share with the process that starts it
 
 
 def fit_workers(cfg: Config, datasets: Mapping[str, Sequence[BaseDataset]]) -> None:
-    """Sees to it that the workers of a run find shared memory and file descriptors for batches.
+    """Sees to it that the workers of a run find memory, and file descriptors for their batches.
 
-    The limit of open files is raised as far as it may be. Where that or the shared memory is still
-    too small, other ways are taken, which a line says: batches are shared by name, or a loader gets
+    The limit of open files is raised as far as it may be. Where that or the memory is still too
+    small, other ways are taken, which a line says: batches are shared by name, or a loader gets
     fewer workers or none.
 
     Args:
         cfg: The run's config; ``num_workers``, ``prefetch_factor``, ``persistent_workers`` and
             ``timeout`` of its loaders may be changed.
         datasets: Part ('train', 'val', 'test') -> its data sets.
+
+    Raises:
+        InputError: If the memory does not hold a single batch.
     """
     loaders = {part: cfg[f"{part}_dataloader"] for part in datasets}
     if _SHARED_MEMORY.is_dir():
         host = platform.node()
         processes = all_gather_object(host).count(host)
         free = int(_USABLE * shutil.disk_usage(_SHARED_MEMORY).free) // processes
+        cached = _cached(datasets)
+        memory = (int(_USABLE * available_memory()) - cached) // processes
+        remedy = "Smaller batches (batch_size, crop_size) need less" + (
+            ", and cache='disk' leaves more" if cached else ""
+        )
         for part, loader in loaders.items():
+            largest = max(_pixels(cfg, part, datasets[part]), default=0)
+            batch = _images(loader, datasets[part]) * largest * _BYTES_OF_PIXEL
+            _check_batch(part, loader, batch, memory)
             if loader.get("num_workers"):
-                largest = max(_pixels(cfg, part, datasets[part]), default=0)
-                free -= _fit_to_shared_memory(part, loader, largest * _BYTES_OF_PIXEL, free)
+                memory -= _fit(part, loader, batch, _WORKER_BYTES, memory, "of memory", remedy)
+                free -= _fit(
+                    part, loader, batch, 0, free, f"of shared memory ({_SHARED_MEMORY})",
+                    "A container gets more by docker run --shm-size=8g",
+                )  # fmt: skip
     if resource is not None:
         _fit_to_open_files(loaders)
 
@@ -90,19 +107,54 @@ def _pixels(cfg: Config, part: str, datasets: Sequence[BaseDataset]) -> Iterator
                 yield width * height
 
 
-def _fit_to_shared_memory(part: str, loader: Any, sample: int, free: int) -> int:
-    """Gives a loader as many workers as there is room for; returns the bytes that they need."""
-    workers, batch = loader.num_workers, loader.get("batch_size") or 1
+def _images(loader: Any, datasets: Sequence[BaseDataset]) -> int:
+    """Returns how many images a batch has at most; endless samplers draw images again."""
+    batch: int = loader.get("batch_size") or 1
+    sampler = str((loader.get("sampler") or {}).get("type"))
+    return min(batch, sum(map(len, datasets))) if sampler == "DefaultSampler" else batch
+
+
+def _check_batch(part: str, loader: Any, batch: int, memory: int) -> None:
+    """Refuses a batch that cannot be held in memory, also not by the process that trains."""
+    if batch > max(memory, 0):
+        raise InputError(
+            f"{part}_dataloader: a batch takes {readable_size(batch)} of memory, with batch_size="
+            f"{loader.get('batch_size')}; {readable_size(max(memory, 0))} are left for it. Set a "
+            "smaller batch_size or crop_size, or cache='disk' where cache='ram' is set"
+        )
+
+
+def _cached(datasets: Mapping[str, Sequence[BaseDataset]]) -> int:
+    """Returns the bytes that data sets are going to keep in memory, once for all processes."""
+    own = [d for found in datasets.values() for d in found if isinstance(d, ARTeFACTDataset)]
+    kept = {item.path: item.nbytes for d in own if d.cache == "ram" for item in d.cache_items()}
+    return sum(kept.values())
+
+
+def _fit(
+    part: str, loader: Any, batch: int, own: int, free: int, what: str, remedy: str
+) -> int:  # fmt: skip
+    """Sets the workers of a loader to the number that fits; returns the bytes that they need.
+
+    Args:
+        part: The loader's part of the data.
+        loader: Its config.
+        batch: Bytes of a batch.
+        own: Bytes that each worker takes besides.
+        free: Bytes that there are.
+        what: What there is too little of, with 'of'.
+        remedy: What to do about it.
+    """
+    workers = loader.num_workers
 
     def needed(number: int) -> int:
-        return number and _batches(loader, number) * batch * sample
+        return number and _batches(loader, number) * batch + number * own
 
     fitting = next(n for n in range(workers, -1, -1) if needed(n) <= max(free, 0))
     if fitting < workers:
         print_log(
-            f"{part}_dataloader: {workers} workers may need {readable_size(needed(workers))} of "
-            f"shared memory ({_SHARED_MEMORY}), of which {readable_size(max(free, 0))} are free: "
-            f"{_with(fitting)}. A container gets more by docker run --shm-size=8g",
+            f"{part}_dataloader: {workers} workers may need {readable_size(needed(workers))} "
+            f"{what}, of which {readable_size(max(free, 0))} are free: {_with(fitting)}. {remedy}",
             "current",
             logging.WARNING,
         )
@@ -167,13 +219,8 @@ def explaining_lost_workers() -> Iterator[None]:
     watch = threading.Thread(target=_end_stopped_workers, args=[over], daemon=True)
     watch.start()
     try:
-        yield
-    except (EOFError, ConnectionError) as error:
-        places = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
-        loading = any(Path(place).parts[-3:-1] == ("utils", "data") for place in places)
-        if loading and "Original Traceback" not in str(error):  # of a data set, in a worker
-            raise _ended("its connection was lost") from error  # while its batch was being opened
-        raise
+        with _explaining_lost_connections():
+            yield
     except RuntimeError as error:
         text = str(error)
         timed_out = re.search(r"DataLoader timed out after (\d+)", text)
@@ -190,6 +237,22 @@ def explaining_lost_workers() -> Iterator[None]:
         raise
     finally:
         over.set()
+
+
+@contextlib.contextmanager
+def _explaining_lost_connections() -> Iterator[None]:
+    """Does so for a worker that ends while its batch is being opened.
+
+    torch may raise, at any moment of this, that a worker was killed.
+    """
+    try:
+        yield
+    except (EOFError, ConnectionError) as error:
+        places = {frame.filename for frame in traceback.extract_tb(error.__traceback__)}
+        loading = any(Path(place).parts[-3:-1] == ("utils", "data") for place in places)
+        if loading and "Original Traceback" not in str(error):  # of a data set, in a worker
+            raise _ended("its connection was lost") from error
+        raise
 
 
 def _ended(reason: str) -> InputError:

@@ -10,6 +10,7 @@ options):
 ``env_cfg.dist_cfg.backend``,         on processes without GPUs: gloo, and a wrapper that is told to
 ``model_wrapper_cfg``                 use the CPU
 ``*_dataloader.persistent_workers``   False with ``num_workers=0``, which torch refuses otherwise
+``*_dataloader.pin_memory``           True where there is a GPU, which copies from there at once
 ``*_dataloader.num_workers``          fewer where shared memory or open files are too few for them
 ``train_dataloader.batch_size``       the share of ``global_batch_size``
 ``train_dataloader.drop_last``        True where the last batch of an epoch could hold one image,
@@ -23,6 +24,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 from typing import Any
 
+import torch
 from mmengine.config import Config
 from mmengine.dist import get_world_size
 from mmengine.logging import print_log
@@ -39,7 +41,13 @@ FITTED_FIELDS = (
     *(
         f"{part}_dataloader.{field}"
         for part in ("train", "val", "test")
-        for field in ("persistent_workers", "num_workers", "prefetch_factor", "timeout")
+        for field in (
+            "persistent_workers",
+            "num_workers",
+            "prefetch_factor",
+            "timeout",
+            "pin_memory",
+        )
     ),
 )
 """Fields that may differ, besides the ``type`` of norms and hooks that are None."""
@@ -61,6 +69,8 @@ def fit_loaders(cfg: Config) -> None:
         loader = cfg.get(f"{name}_dataloader")
         if loader and not loader.get("num_workers"):
             loader.persistent_workers = False
+        if loader and torch.cuda.is_available():
+            loader.setdefault("pin_memory", True)
     for name, hook in list((cfg.get("default_hooks") or {}).items()):
         if hook is None and name not in _STOCK_HOOKS:
             del cfg.default_hooks[name]
@@ -139,7 +149,8 @@ def fit_last_batch(cfg: Config, model: nn.Module, num_samples: int) -> None:
             "batch_size=2 or more, or a normalization that needs no batch: model.decode_head."
             "norm_cfg.type=GN model.decode_head.norm_cfg.num_groups=32"
         )
-    endless = "Infinite" in str(loader.get("sampler"))
+    sampler = str(loader.get("sampler"))
+    endless = "Infinite" in sampler or "DomainBatch" in sampler
     wrapped = _repeats(loader.dataset)
     if endless or loader.get("drop_last"):
         return

@@ -16,7 +16,7 @@ from mmengine.dataset import BaseDataset
 from mmengine.dist import broadcast_object_list
 from mmengine.logging import print_log
 from mmengine.runner import Runner
-from mmseg.registry import DATASETS
+from mmseg.registry import DATA_SAMPLERS, DATASETS
 from numpy.typing import NDArray
 
 import mmseg_heritage.plugin  # noqa: F401  registers everything
@@ -25,8 +25,10 @@ from mmseg_heritage.dataprep.checks.sample_check import check_pixels
 from mmseg_heritage.dataprep.splits.split import Split
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.datasets.caches.pixel_cache import check_memory
+from mmseg_heritage.engine.quiet_runner import QuietRunner
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.build import build_parts, config_errors, gathered, raise_all
+from mmseg_heritage.runs.checkpoint_room import check_room
 from mmseg_heritage.runs.config.class_weights import check_weights
 from mmseg_heritage.runs.config.contradictions import (
     check_classes,
@@ -37,7 +39,7 @@ from mmseg_heritage.runs.config.variables import innermost_datasets
 from mmseg_heritage.runs.loader_workers import fit_workers
 from mmseg_heritage.runs.machine import fit_last_batch, fit_loaders, training_length
 from mmseg_heritage.utils.distributed import is_main_process
-from mmseg_heritage.utils.files import refuse_file
+from mmseg_heritage.utils.files import output_folder
 from mmseg_heritage.utils.folder_lock import locked_folder
 from mmseg_heritage.utils.progress import progress_bar
 
@@ -46,17 +48,6 @@ def work_dir_of(cfg: Config, config_path: str | Path, work_dir: str | None) -> P
     """Returns the run's folder: the argument, the config's, or ``work_dirs/<config name>``."""
     chosen = work_dir or cfg.get("work_dir") or Path("work_dirs") / Path(config_path).stem
     return output_folder(chosen)
-
-
-def output_folder(path: str | Path) -> Path:
-    """Returns the absolute path of a folder to write to, which need not exist yet.
-
-    Raises:
-        InputError: If something else than a folder is in the way.
-    """
-    folder = Path(path).expanduser().resolve()
-    refuse_file(folder)
-    return folder
 
 
 @contextlib.contextmanager
@@ -129,6 +120,8 @@ def prepare(cfg: Config, parts: Sequence[str]) -> Prepared:
         split = own[0].read_split()[0] if own else None
         if split is not None:
             check_weights(cfg, split)
+        if "train" in parts:
+            _check_domains(cfg, datasets["train"])
     with gathered(errors):
         model = build_parts(cfg, parts)
     raise_all(errors)
@@ -138,7 +131,18 @@ def prepare(cfg: Config, parts: Sequence[str]) -> Prepared:
         fit_last_batch(cfg, model, num_samples)
         if iterations := training_length(cfg, num_samples):
             check_iterations(cfg, iterations)
+        if cfg.get("work_dir"):
+            _check_room(cfg, model)
     return Prepared(cfg, datasets, split, model)
+
+
+def _check_room(cfg: Config, model: torch.nn.Module) -> None:
+    """Looks at the disk in the process that writes to it."""
+    errors: list[InputError] = []
+    if is_main_process():
+        with gathered(errors):
+            check_room(cfg, model)
+    _raise_on_all(errors[0] if errors else None)
 
 
 def build_datasets(cfg: Config, parts: Sequence[str]) -> dict[str, list[BaseDataset]]:
@@ -182,6 +186,14 @@ def build_datasets(cfg: Config, parts: Sequence[str]) -> dict[str, list[BaseData
     return datasets
 
 
+def _check_domains(cfg: Config, datasets: Sequence[BaseDataset]) -> None:
+    """Builds a sampler of domains once: the training images may be of too few of them."""
+    sampler = cfg.train_dataloader.get("sampler") or {}
+    if sampler.get("type") == "DomainBatchSampler" and len(datasets) == 1:
+        with config_errors("train_dataloader.sampler"):
+            DATA_SAMPLERS.build({**sampler, "dataset": datasets[0], "seed": 0})
+
+
 def missing_extras(prepared: Prepared) -> list[str]:
     """Lists what a training does without, because the config has parts of others in places of ours.
 
@@ -203,7 +215,8 @@ def missing_extras(prepared: Prepared) -> list[str]:
         )
     sampler = (cfg.train_dataloader.get("sampler") or {}).get("type")
     outer = cfg.train_dataloader.dataset.get("type")
-    if not str(sampler).startswith("Numbered") or outer not in ("ARTeFACTDataset", "SeededDataset"):
+    seeds = str(sampler).startswith(("Numbered", "DomainBatch"))
+    if not seeds or outer not in ("ARTeFACTDataset", "SeededDataset"):
         found.append(
             f"train_dataloader ({sampler} of {outer}): a resumed run sees other augmentations than "
             "the unbroken one; NumberedSampler with dataset=dict(type='SeededDataset', "
@@ -217,15 +230,19 @@ def missing_extras(prepared: Prepared) -> list[str]:
     return found
 
 
-def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
+def check_data(datasets: Sequence[ARTeFACTDataset]) -> Mapping[Path, NDArray[np.int64]]:
     """Decodes images and masks that nobody has verified yet, on the main process, with a bar.
 
     The other processes wait for its verdict, so that none starts on data that it refuses.
+
+    Returns:
+        Mask -> its number of pixels of each class, then those of 255; empty on other processes.
 
     Raises:
         InputError: With the faults of all files.
     """
     problem = None
+    pixels: Mapping[Path, NDArray[np.int64]] = {}
     if is_main_process():
         samples = {
             (str(d.folder.root), sample.image, sample.annotation): (d.folder.verified, sample)
@@ -239,6 +256,7 @@ def check_data(datasets: Sequence[ARTeFACTDataset]) -> None:
         except InputError as error:
             problem = error
     _raise_on_all(problem)
+    return pixels
 
 
 def _check_values(
@@ -268,19 +286,23 @@ def _check_values(
         print_log(text, "current", logging.WARNING)
 
 
-def build_runner(cfg: Config) -> Runner:
+def build_runner(cfg: Config, verbose: bool) -> Runner:
     """Builds the Runner, which makes the run's folder.
 
     With ``randomness.deterministic`` two runs on a CPU are bit-equal. On CUDA, torch has no
     deterministic kernels for adaptive average pooling backwards (UPerNet, DeepLab), for losses over
     maps of labels (``nll_loss2d``) and, by version, for bilinear resizing backwards: it warns of
     each, where mmengine alone would stop the run.
+
+    Args:
+        cfg: The run's config.
+        verbose: Shows mmengine's log on the console too, not only warnings.
     """
     deterministic = cfg.get("randomness", {}).get("deterministic", False)
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     with config_errors("run"):
-        runner = Runner.from_cfg(cfg)
+        runner = (Runner if verbose else QuietRunner).from_cfg(cfg)
     if deterministic and torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
     return runner

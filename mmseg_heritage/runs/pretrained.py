@@ -7,6 +7,7 @@ import urllib.request
 from pathlib import Path
 from typing import Any
 
+import timm
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
@@ -130,6 +131,26 @@ def fetch_pretrained(cfg: Config) -> None:
     for name, (_, url) in _FILES.items():
         if checkpoint == url:
             _download(name)
+
+
+def record_license(cfg: Config) -> None:
+    """Writes the license of timm's weights into a config, and so into its checkpoints.
+
+    Licenses such as that of DINOv3 hold for every model that begins with the weights. A license
+    that the config states already (``pretrained_license``) stays. Of a file it is known where
+    ``model_name`` has timm's tag of the weights.
+
+    Args:
+        cfg: The run's config, changed in place.
+    """
+    backbone = cfg.model.backbone
+    file = backbone.get("checkpoint_path")
+    is_used = backbone.get("type") == TIMM and (file or backbone.get("pretrained"))
+    if not is_used or cfg.get("pretrained_license"):
+        return
+    name = backbone.model_name
+    known = timm.get_pretrained_cfg(name) if "." in name or not file else None
+    cfg.pretrained_license = getattr(known, "license", None) or "not known"
 
 
 def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:

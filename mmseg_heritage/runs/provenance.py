@@ -18,7 +18,7 @@ from torch.utils.flop_counter import FlopCounterMode
 import mmseg_heritage
 import mmseg_heritage.plugin
 from mmseg_heritage.datasets import ARTeFACTDataset
-from mmseg_heritage.inference import WindowInference
+from mmseg_heritage.inference.window_inference import WindowInference
 from mmseg_heritage.utils.files import sha256
 from mmseg_heritage.version import __version__
 

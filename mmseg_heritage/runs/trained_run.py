@@ -22,6 +22,11 @@ from mmseg_heritage.engine.hooks.whole_checkpoint_hook import LAST_VALIDATED
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.baseline import read_scores
 from mmseg_heritage.evaluation.metric import VALIDATION
+from mmseg_heritage.inference.training_features import (
+    TrainingFeatures,
+    of_checkpoint,
+    read_training_features,
+)
 from mmseg_heritage.runs.config.checkpoint_config import config_of_checkpoint
 from mmseg_heritage.runs.config.config_files import load_config, with_options
 from mmseg_heritage.runs.origin import check_same_model
@@ -54,6 +59,8 @@ class TrainedRun:
         weights: Name -> tensor, on the CPU.
         dataset_meta: Classes, palette and what else the training data said of itself; empty where
             the checkpoint does not tell.
+        training_features: What tells photographs from those of the training; None where the
+            checkpoint does not tell.
         validation: Scores of the validation of these weights, see
             :func:`mmseg_heritage.evaluation.baseline.scores_beside_clean`; empty where it was none.
     """
@@ -63,6 +70,7 @@ class TrainedRun:
     weights: Mapping[str, torch.Tensor]
     dataset_meta: Mapping[str, Any]
     validation: Mapping[str, Any]
+    training_features: TrainingFeatures | None = None
 
 
 def read_trained_run(
@@ -103,7 +111,7 @@ def read_trained_run(
         if trust_checkpoint and cfg.get("custom_imports"):
             import_modules_from_strings(**cfg.custom_imports)
         if not trust_checkpoint:
-            _refuse_code(cfg, checkpoint)
+            refuse_code(cfg, checkpoint)
     if meta.get("cfg") is not None and (config is not None or options):
         check_same_model(cfg, config_of_checkpoint(content, checkpoint), checkpoint)
     cfg.model = _without_files(cfg.get("model"))
@@ -113,6 +121,7 @@ def read_trained_run(
         weights,
         meta["dataset_meta"] if classes else {},
         read_scores(_validation(content)),
+        read_training_features(of_checkpoint(content), str(checkpoint)),
     )
 
 
@@ -167,7 +176,7 @@ def _without_files(node: Any) -> Any:
     return node
 
 
-def _refuse_code(cfg: Config, checkpoint: str | Path) -> None:
+def refuse_code(cfg: Config, checkpoint: str | Path) -> None:
     """Refuses names in the config of a checkpoint that mmengine would import and call.
 
     Where a registry does not have a ``type``, mmengine takes it for the path of any Python object,

@@ -34,7 +34,7 @@ COLUMNS = (
 RECORD = "sample_set.json"
 """File that says how the set was made and of which files it consists."""
 
-MIN_IMAGES, MIN_SIZE, MAX_SIZE = 3, 64, 2048
+MIN_IMAGES, MAX_IMAGES, MIN_SIZE, MAX_SIZE = 3, 100_000, 64, 2048
 
 _README = """\
 Sample set of mmseg_heritage
@@ -67,6 +67,8 @@ def _check_arguments(num_images: int, size: int, seed: int) -> None:
     if not problems:
         if num_images < MIN_IMAGES:
             problems.append(f"num_images: {num_images}, at least {MIN_IMAGES} (one for each part)")
+        elif num_images > MAX_IMAGES:
+            problems.append(f"num_images: {num_images}, at most {MAX_IMAGES}")
         if not MIN_SIZE <= size <= MAX_SIZE:
             problems.append(f"size: {size}, must be {MIN_SIZE} to {MAX_SIZE} pixels")
         if seed < 0:

@@ -13,7 +13,7 @@ import re
 import secrets
 import shutil
 import time
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -22,6 +22,7 @@ from mmseg_heritage.errors import InputError
 _TEMPORARY = re.compile(r"\..*\.partial-([0-9a-f]{8})-(\d+)-[0-9a-f]{8}")
 _OF_DISKS = {errno.ENOSPC, errno.EDQUOT, errno.EROFS, errno.EFBIG}
 _UNFINISHED = ".unfinished"
+_UNFINISHED_FILES = ".unfinished-files"
 _WEEK = 7 * 24 * 3600  # seconds
 _LONGEST_SUFFIX = 16  # of formats that libraries choose by it
 _cleared: set[tuple[Path, int]] = set()  # folders, and the process that looked into them
@@ -43,7 +44,7 @@ def replacing(path: str | Path) -> Iterator[Path]:
             yield temporary
         temporary.replace(path)
     finally:
-        temporary.unlink(missing_ok=True)
+        remove_surely(temporary)
 
 
 @contextlib.contextmanager
@@ -66,12 +67,31 @@ def making_folder(path: str | Path) -> Iterator[Path]:
     Missing parent folders are made. ``path`` may exist if it is empty. On an exception nothing
     stays; after a kill see :func:`replacing`.
     """
-    path = Path(path)
-    with staging_folder(path) as temporary:
-        yield temporary
-        if path.exists():
-            path.rmdir()  # empty; Windows does not rename onto a folder
-        temporary.rename(path)
+    with making_folders([path]) as (folder,):
+        yield folder
+
+
+@contextlib.contextmanager
+def making_folders(paths: Sequence[str | Path]) -> Iterator[list[Path]]:
+    """Does the same for folders that belong together.
+
+    After a kill between two of them, :func:`is_unfinished` holds for those that are there, and the
+    next call replaces these.
+    """
+    places = list(map(Path, paths))
+    with contextlib.ExitStack() as stack:
+        made = [stack.enter_context(staging_folder(place)) for place in places]
+        yield made
+        if len(made) > 1:
+            _mark(made, places[0])
+        for place, folder in zip(places, made, strict=True):
+            if len(made) > 1 and is_unfinished(place):
+                place.rename(stack.enter_context(staging_folder(place)) / "earlier")
+            elif place.exists():
+                place.rmdir()  # empty; Windows does not rename onto a folder
+            folder.rename(place)
+        for place in places if len(made) > 1 else []:
+            remove_surely(place / _UNFINISHED)
 
 
 @contextlib.contextmanager
@@ -87,7 +107,23 @@ def staging_folder(beside: str | Path) -> Iterator[Path]:
         with _naming(Path(beside).parent):
             yield temporary
     finally:  # also on Ctrl-C: whatever stops the run, no half folder stays behind
-        shutil.rmtree(temporary, ignore_errors=True)
+        remove_surely(temporary)
+
+
+def remove_surely(path: Path) -> None:
+    """Removes a file or folder that is temporary, also if a signal comes just then."""
+    try:
+        _remove(path)
+    except BaseException:
+        _remove(path)
+        raise
+
+
+def _remove(path: Path) -> None:
+    if path.is_dir() and not path.is_symlink():
+        shutil.rmtree(path, ignore_errors=True)
+    else:
+        path.unlink(missing_ok=True)
 
 
 def remove_temporaries(folder: Path, alone: bool = False) -> None:
@@ -101,10 +137,7 @@ def remove_temporaries(folder: Path, alone: bool = False) -> None:
     for path in list(folder.iterdir()) if folder.is_dir() else []:
         if (name := _TEMPORARY.match(path.name)) and (alone or _is_left(path, name)):
             with contextlib.suppress(OSError):
-                if path.is_dir() and not path.is_symlink():
-                    shutil.rmtree(path)
-                else:
-                    path.unlink()
+                _remove(path)
 
 
 def _is_left(path: Path, name: re.Match[str]) -> bool:
@@ -155,18 +188,94 @@ def unfinished(folders: Sequence[Path]) -> Iterator[None]:
 
     Args:
         folders: They are made where they are missing. A mark stays after a kill or an exception.
+            All are finished at once: the marks of the others name the first, and count no longer
+            than that one's.
     """
     for folder in folders:
         folder.mkdir(parents=True, exist_ok=True)
-        (folder / _UNFINISHED).touch()
+    _mark(folders, *folders[:1])
     yield
     for folder in folders:
-        (folder / _UNFINISHED).unlink(missing_ok=True)
+        remove_surely(folder / _UNFINISHED)
+
+
+def _mark(folders: Sequence[Path], *first: Path) -> None:
+    """Marks folders; all but the first name the place of the first."""
+    for number, folder in enumerate(folders):
+        text = str(first[0].absolute()) if number else ""
+        (folder / _UNFINISHED).write_bytes(os.fsencode(text))
 
 
 def is_unfinished(folder: Path) -> bool:
     """Whether a command that wrote into a folder was ended, so that it may write there again."""
-    return (folder / _UNFINISHED).exists()
+    mark = folder / _UNFINISHED
+    if not mark.is_file():
+        return False
+    first = os.fsdecode(mark.read_bytes())
+    if first and not (Path(first) / _UNFINISHED).exists():
+        mark.unlink(missing_ok=True)  # all was finished, and the command ended before it said so
+        return False
+    return True
+
+
+@contextlib.contextmanager
+def writing_together(folder: Path, files: Sequence[Path]) -> Iterator[None]:
+    """Notes the names of several files while they are written, for :func:`finished_files`.
+
+    Each of them is whole or not there, but only together are they what a command was asked for. The
+    note stays after a kill, and after an exception if one of the files was written.
+
+    Args:
+        folder: Where the note is; it is made where it is missing.
+        files: In it, or in folders below.
+    """
+    before, is_new = list(map(_number, files)), not folder.exists()
+    names = {os.fsencode(file.relative_to(folder)) for file in files}
+    with replacing(folder / _UNFINISHED_FILES) as temporary:
+        temporary.write_bytes(b"\0".join(sorted(names | _noted(folder))))
+    try:
+        yield
+    except BaseException:
+        if list(map(_number, files)) == before:
+            (folder / _UNFINISHED_FILES).unlink(missing_ok=True)
+            if is_new:
+                with contextlib.suppress(OSError):  # of one that is not empty
+                    folder.rmdir()
+        raise
+    (folder / _UNFINISHED_FILES).unlink(missing_ok=True)
+
+
+def finished_files(folder: Path, files: Iterable[Path]) -> list[Path]:
+    """Returns which files are there, but for those that an ended command had not finished.
+
+    Args:
+        folder: That of :func:`writing_together`; the note itself does not count.
+        files: In it, or in folders below.
+    """
+    noted = _noted(folder) | {os.fsencode(_UNFINISHED_FILES)}
+    there = (file for file in files if file.exists())
+    return [file for file in there if os.fsencode(file.relative_to(folder)) not in noted]
+
+
+def _noted(folder: Path) -> set[bytes]:
+    note = folder / _UNFINISHED_FILES
+    return set(note.read_bytes().split(b"\0")) if note.is_file() else set()
+
+
+def _number(file: Path) -> int:
+    """Returns what differs between a file and the one that it replaced; 0 of none."""
+    return file.stat().st_ino if file.exists() else 0
+
+
+def output_folder(path: str | Path) -> Path:
+    """Returns the absolute path of a folder to write to, which need not exist yet.
+
+    Raises:
+        InputError: If something else than a folder is in the way.
+    """
+    folder = Path(path).expanduser().resolve()
+    refuse_file(folder)
+    return folder
 
 
 def refuse_file(folder: Path) -> None:

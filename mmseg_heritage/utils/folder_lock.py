@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import IO
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.utils.files import refuse_file
+from mmseg_heritage.utils.files import refuse_file, remove_surely
 
 try:
     import fcntl
@@ -47,17 +47,19 @@ def locked_folder(folder: Path) -> Iterator[None]:
     if folder in _held:
         raise InputError(f"{folder}: this process is writing into this folder already")
     missing = [place for place in (folder, *folder.parents) if not place.exists()]
-    folder.mkdir(parents=True, exist_ok=True)
     file = None
     _held.add(folder)
     try:
-        file = _locked(folder / LOCK) if fcntl else None
+        if fcntl:
+            file = _locked(folder / LOCK)
+        else:
+            folder.mkdir(parents=True, exist_ok=True)
         yield
     finally:
         _held.discard(folder)
         if file:
             with contextlib.suppress(OSError):
-                (folder / LOCK).unlink()  # before others can lock it
+                remove_surely(folder / LOCK)  # before others can lock it
             file.close()
         with contextlib.suppress(OSError):  # of one that is not empty
             for place in missing:
@@ -72,7 +74,8 @@ def _locked(path: Path) -> IO[str] | None:
             # No link: the folder may come from a stranger.
             handle = os.open(path, os.O_RDWR | os.O_CREAT | os.O_NOFOLLOW, 0o666)
             file = os.fdopen(handle, "r+", encoding="utf-8")
-        except FileNotFoundError:  # the one who had made the folder has just removed it
+        # The one who had made the folder has just removed it: before mkdir looked at it, or after.
+        except (FileExistsError, FileNotFoundError):
             if attempt == _ATTEMPTS:
                 raise
             continue

@@ -25,10 +25,26 @@ def parse_json(
         OSError: If it cannot be read.
         ValueError: If it is no JSON in UTF-8, or larger or deeper than any that is written here.
     """
-    if (size := path.stat().st_size) > MAX_BYTES:
+    _check_size(path.stat().st_size)
+    return parse_json_text(path.read_bytes().decode("utf-8-sig"), object_pairs)
+
+
+def _check_size(size: int) -> None:
+    if size > MAX_BYTES:
         raise ValueError(f"it has {size} bytes, expected at most {MAX_BYTES}")
+
+
+def parse_json_text(
+    text: str, object_pairs: Callable[[list[tuple[str, Any]]], Any] | None = None
+) -> Any:
+    """Returns the content of JSON that another file holds, see :func:`parse_json`.
+
+    Raises:
+        ValueError: If it is no JSON, or larger or deeper than any that is written here.
+    """
+    _check_size(len(text))
     try:
-        return json.loads(path.read_bytes().decode("utf-8-sig"), object_pairs_hook=object_pairs)
+        return json.loads(text, object_pairs_hook=object_pairs)
     except RecursionError as error:
         raise ValueError("it is nested too deep") from error
 

@@ -18,13 +18,14 @@ def no_bar(title: str) -> AbstractContextManager[None]:
 
 
 @contextmanager
-def progress_bar(title: str) -> Iterator[Progress]:
+def progress_bar(title: str, stays: bool = True) -> Iterator[Progress]:
     """Shows a progress bar on standard error while the block runs.
 
     Where standard error is no terminal (a log file, a batch job) only the final state is printed.
 
     Args:
         title: What is being done.
+        stays: Whether its final state stays when the block is over.
 
     Yields:
         A function to call with (done, total).
@@ -38,6 +39,6 @@ def progress_bar(title: str) -> Iterator[Progress]:
         rp.MofNCompleteColumn(),
         rp.TimeRemainingColumn(),
     )
-    with rp.Progress(*columns, console=Console(stderr=True)) as bar:
+    with rp.Progress(*columns, console=Console(stderr=True), transient=not stays) as bar:
         task = bar.add_task(title, total=None)
         yield lambda done, total: bar.update(task, completed=done, total=total)

@@ -76,10 +76,19 @@ def test_the_map_is_that_of_the_whole_photograph(tiny_run, scan, tmp_path, monke
     with Image.open(tmp_path / "whole" / "scan_classes.png") as image:
         assert np.array_equal(class_map(tmp_path / "parts"), np.asarray(image))
     names = {path.name for path in (tmp_path / "parts").iterdir()}
-    ends = ("_classes.tif", "_overlay.jpg", "_panel.png", ".json")
-    assert names == {f"scan{end}" for end in ends}
+    ends = ("_classes.tif", "_overlay.png", "_panel.png", ".json", "_preview.jpg",
+            "_confidence.tif", "_regions.csv")  # fmt: skip
+    of_all = {"index.html", "areas.csv", "regions.csv", "run.json"}
+    assert names == {f"scan{end}" for end in ends} | of_all
     whole = json.loads((tmp_path / "whole" / "scan.json").read_text())
-    assert json.loads(written.read_text()) == whole | {"unread_parts": 0, "unread": []}
+    parts = json.loads(written.read_text())
+    assert parts["files"].keys() == whole["files"].keys()
+    assert parts == whole | {"unread_parts": 0, "unread": [], "files": parts["files"]}
+    regions = [(tmp_path / name / "scan_regions.csv").read_bytes() for name in ("whole", "parts")]
+    assert regions[0] == regions[1]
+    sure = tifffile.imread(tmp_path / "parts" / "scan_confidence.tif")
+    with Image.open(tmp_path / "whole" / "scan_confidence.png") as image:
+        assert np.array_equal(sure, np.asarray(image))
     with tifffile.TiffFile(tmp_path / "parts" / "scan_classes.tif") as tiff:
         assert tiff.pages[0].resolution == (300.0, 300.0)
 
@@ -191,3 +200,13 @@ def test_what_takes_the_whole_photograph_is_refused(tiny_run, scan, tmp_path, mo
         in_parts(
             tiny_run, scan, tmp_path / "out", monkeypatch, cfg_options={"inference.mode": "whole"}
         )
+
+
+@pytest.mark.slow
+def test_another_scale_measures_the_tiled_maps_again(tiny_run, scan, tmp_path, monkeypatch):
+    in_parts(tiny_run, scan, tmp_path / "out", monkeypatch)
+    in_parts(tiny_run, scan, tmp_path / "out", monkeypatch, dpi=100)
+    in_parts(tiny_run, scan, tmp_path / "anew", monkeypatch, dpi=100)
+    for name in ("scan.json", "areas.csv", "regions.csv"):
+        one, other = ((tmp_path / folder / name).read_bytes() for folder in ("out", "anew"))
+        assert one == other, name

@@ -41,6 +41,7 @@ def test_one_file_and_nothing_else(run, counts, tmp_path):
     assert out.read_text(encoding="utf-8").startswith("<!doctype html>")
 
 
+@pytest.mark.slow
 def test_a_report_is_only_replaced_when_asked_to(run, tmp_path):
     out = tmp_path / "report.html"
     out.write_text("mine")
@@ -78,6 +79,7 @@ def test_folders_that_are_no_run_or_of_an_older_version(run, tmp_path):
     assert not (tmp_path / "report.html").exists()
 
 
+@pytest.mark.slow
 def test_pictures_that_are_missing(run, counts, tmp_path):
     out = tmp_path / "report.html"
     some = _pictures(tmp_path / "some", counts.ids[:3])
@@ -118,6 +120,7 @@ def test_a_reference_needs_something_to_compare(run, tmp_path):
         report([str(run)], tmp_path / "report.html", reference="x")
 
 
+@pytest.mark.slow
 def test_folds_are_scored_together(tmp_path, counts, tested_run):
     for place, name in enumerate(("one", "two")):
         fold = counts.select(list(range(12 * place, 12 * place + 12)))

@@ -109,7 +109,7 @@ def test_a_score_can_be_traced(tested, tiny_run, test_ids):
     time = run["time"]
     assert time["images"] + time["warm_up_images"] == len(test_ids)
     assert 0 < time["model_ms"] < time["whole_ms"]
-    assert run["inference"]["scales"] == ["fit:256"]  # of the quickstart
+    assert run["inference"]["scales"] == ["fit:256"]
     assert time["images_per_second"] == pytest.approx(1000 / time["model_ms"])
     assert "synchronized" in time["protocol"]
     # Without a GPU there is nothing that torch could have measured.

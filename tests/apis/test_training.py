@@ -3,6 +3,7 @@
 import json
 import subprocess
 import sys
+from pathlib import Path
 
 import pytest
 import torch
@@ -62,9 +63,21 @@ def test_amp_on_request(wrapper, expected):
     assert cfg.optim_wrapper == expected
 
 
-def test_it_ends_with_how_good_the_model_is_and_what_to_do_next(tiny_config, tmp_path, capfd):
-    folder = train(tiny_config, work_dir=str(tmp_path / "run"), cfg_options={"max_iters": 2})
+def test_what_the_console_and_the_log_file_say(tiny_config, tmp_path, capfd):
+    options = {"max_iters": 4, "train_cfg.val_interval": 2}
+    folder = train(tiny_config, work_dir=str(tmp_path / "run"), cfg_options=options)
     said = capfd.readouterr().out
+    lines = [line for line in said.splitlines() if not line.startswith("warning: ")]
+    names = ["model", "data", "plan", "set", "log", "step", "2", "4"]
+    assert [line.split()[0] for line in lines[:8]] == names
+    assert "4 steps of 2 images, crops of 64 px, AdamW at up to 0.001" in lines[2]
+    assert "max_iters=4, train_cfg.val_interval=2" in lines[3]
+    assert len(lines) < 30
+    assert not set(said) & set("\x1b\r")
+    log = Path(lines[4].split()[1]).read_text()
+    assert "per class results" in log
+    assert "backbone=dict(" in log
+    # And at the end how good the model is, and what to do next.
     assert "all Clean" in said
     (best,) = folder.glob("best_*.pth")
     assert f"mmseg-heritage test {best}" in said

@@ -134,6 +134,7 @@ def test_scores_of_another_checkpoint_are_refused(draw, run, tmp_path):
     assert not (tmp_path / "out").exists()
 
 
+@pytest.mark.slow
 def test_a_folder_with_files_is_only_written_to_when_asked(draw, tmp_path):
     out = tmp_path / "out"
     out.mkdir()
@@ -157,6 +158,7 @@ def test_a_list_of_figures_names_no_files_elsewhere(draw, tmp_path):
     assert (tmp_path / "mine.png").read_bytes() == b"kept"
 
 
+@pytest.mark.slow
 def test_maps_that_were_not_scored_are_refused(draw, run, counts, tmp_path):
     maps = Path(shutil.copytree(run / "maps", tmp_path / "maps"))
     first = maps / f"{counts.ids[0]}.png"
@@ -205,6 +207,7 @@ def test_nothing_is_left_behind_by_a_failure(draw, run, monkeypatch, tmp_path):
     assert not list(tmp_path.iterdir())
 
 
+@pytest.mark.slow
 def test_an_activation_of_an_image_and_a_class(draw, counts, tmp_path):
     pytest.importorskip("captum")
     index = int(counts.confusion[0].sum(axis=1).argmax())

@@ -303,12 +303,12 @@ class TestBadCheckpoints:
         assert not (tmp_path / "run").exists()
 
     def test_a_missing_pretrained_file_says_what_to_do(self, tmp_path, capsys):
-        command = ["train", "quickstart_artefact", "--work-dir", str(tmp_path / "run"),
+        command = ["train", "segformer_mitb3_artefact", "--work-dir", str(tmp_path / "run"),
                    "--cfg-options", "pretrained=nowhere.pth"]  # fmt: skip
         assert main(command) == 2
         error = capsys.readouterr().err
         assert "nowhere.pth: no such file of pretrained weights" in error
-        assert "mit_b0_20220624-7e0fe6dd.pth" in error
+        assert "mit_b3_20220624-13b1141c.pth" in error
         assert "https://" in error
         assert "pretrained=None" in error
         assert not (tmp_path / "run").exists()

@@ -43,6 +43,8 @@ def test_a_table_and_files(runs, capsys):
         (["unet", "--reference", "x"], "no run is named 'x'; choose one of: unet"),
         (["unet", "--allow-different", "all"], "one of splits, parts, images, masks, classes"),
         (["unet", "--resamples", "50"], "use --resamples 640"),
+        (["unet", "--resamples", "9" * 20], "more than the 100000 allowed"),
+        (["unet", "--seed", "-1"], "seed: expected a number from 0 on, found -1"),
         (["segformer1,segformer2"], "several runs need a name"),
     ],
 )

@@ -60,7 +60,10 @@ def test_an_earlier_file_is_kept_unless_asked(found, tmp_path, capsys):
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        (["--timeout", "0"], "--timeout: expected seconds above 0, found 0.0"),
+        *(
+            (["--timeout", value], "--timeout: expected seconds above 0 and at most 86400, found")
+            for value in ("0", "-1", "nan", "inf", "1e9")
+        ),
         (["--json", "FILE/doctor.json"], "doctor.json: cannot be written"),
     ],
 )

@@ -89,7 +89,10 @@ def test_what_is_unusual_is_said(cracks, capsys):
     ("mapping", "message"),
     [
         ("cracks_1", "1 mask value not in the mapping, which names 0, 1"),
-        ("nowhere", "no such mapping file; with the package come artefact_colors, crackforest"),
+        (
+            "nowhere",
+            "no such mapping file; with the package come artefact_colors, coco, crackforest",
+        ),
     ],
 )
 def test_bad_input_ends_with_code_2_and_writes_nothing(mapping, message, cracks, capsys):

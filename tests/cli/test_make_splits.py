@@ -1,6 +1,7 @@
 """Splits and class weights from the command line, from making them to reading them."""
 
 import json
+import os
 
 import pytest
 
@@ -60,3 +61,13 @@ def test_bad_input_ends_with_code_2_and_writes_nothing(
     assert message in error
     assert "counting" not in error  # options are looked at before the data
     assert not list(tmp_path.iterdir())
+
+
+def test_names_of_older_encodings_are_escaped(copied_sample_set, capsys):
+    images = copied_sample_set / "images"
+    first = sorted(images.iterdir())[0]
+    first.rename(os.fsdecode(os.fsencode(images) + b"/caf\xe9.png"))
+    assert main(["make-splits", "--data-root", str(copied_sample_set)]) == 2
+    said = capsys.readouterr().err
+    assert said.count("error: ") == 1
+    assert r"caf\xe9.png" in said

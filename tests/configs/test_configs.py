@@ -55,6 +55,10 @@ def train_and_test(path, sample_set, folder, **options):
     assert all(value.isfinite().all() for value in state.values() if value.is_floating_point())
 
 
+DOMAINS = {
+    "batch_size": 4, "train_dataloader.sampler.domains_per_batch": 2,
+    "train_dataloader.sampler.images_per_domain": 2,
+}  # fmt: skip
 SMALL_MIT = {"model.backbone.embed_dims": 8, "model.backbone.num_layers": [1, 1, 1, 1]}
 SMALL_TIMM = {"model.backbone.model_name": "test_convnext"}
 SMALL_RESNET = {"model.backbone.model_name": "test_resnet"}
@@ -69,6 +73,8 @@ NARROW_UNET = {"model.decode_head.decoder_channels": [16, 8, 8, 8, 8]}
         *(
             pytest.param(name, small, marks=pytest.mark.slow)
             for name, small in (
+                ("segformer_mitb3_artefact-mixstyle", SMALL_MIT | NARROW | DOMAINS),
+                ("segformer_mitb3_artefact-fourier", SMALL_MIT | NARROW | DOMAINS),
                 ("unet_timm_artefact", SMALL_TIMM | NARROW_UNET),
                 ("upernet_convnext-tiny_artefact-aux", SMALL_TIMM | NARROW),
                 ("hierarchical_convnext-tiny_artefact-6gb", SMALL_TIMM | NARROW),
@@ -88,6 +94,8 @@ def test_each_decoder_trains_and_tests_with_a_small_backbone(
 def test_it_trains_and_tests(path, sample_set, tmp_path, switches_of_torch):
     """With the model at full width and depth."""
     split = {"split_file": ""} if path.stem == "quickstart_artefact" else {}
+    if load_config(path).train_dataloader.sampler.type == "DomainBatchSampler":
+        split = DOMAINS
     train_and_test(path, sample_set, tmp_path / "run", **split)
     shutil.rmtree(tmp_path / "run")  # half a gigabyte each
 

@@ -36,6 +36,12 @@ def test_ids_are_positions_and_colors_are_found_where_none_are_given(write):
     assert len({*classes.colors, BACKGROUND.color}) == 4
 
 
+def test_kinds_are_given_or_follow_from_the_names_of_artefact(write):
+    classes = read_classes(write("Clean", "cracks", {"name": "Joint", "kind": "line"}, "Puncture"))
+    assert classes.kinds == ("area", "line", "line", "count")
+    assert read_classes(write({"name": "Cracks", "kind": "area"})).kinds == ("area",)
+
+
 def test_levels_follow_from_clean_and_from_groups(write):
     classes = read_classes(
         write({"name": "Mold", "group": "Alive"}, "Clean", {"name": "Salt", "group": "Mineral"})
@@ -56,6 +62,11 @@ def test_levels_follow_from_clean_and_from_groups(write):
         ),
         ({"name": "B", "id": 255}, "class 1 'B': id: expected a mask value 0..254, found 255"),
         ({"name": "B", "id": True}, "id: expected a mask value 0..254, found True"),
+        (
+            {"name": "B", "kind": "lines"},
+            "class 1 'B': kind: expected area, line, count, found 'lines'; did you mean line",
+        ),
+        ({"name": "B", "kind": ["line"]}, "kind: expected area, line, count, found ['line']"),
         ({"name": "B", "id": 0}, "class 1 'B': has the id of class 0 'A'"),
         ({"name": "a"}, "class 1 'a': has the name of class 0 'A'"),
         ({"name": ""}, "class 1: name: expected a text"),

@@ -203,8 +203,8 @@ def test_the_folder_is_below_the_data_root_unless_another_is_given(copied_sample
 @pytest.mark.parametrize(
     ("kwargs", "message"),
     [
-        ({"cache": "memory"}, "cache must be one of none, ram, disk, found 'memory'"),
-        ({"cache": True}, "cache must be one of none, ram, disk, found True"),
+        ({"cache": "memory"}, "cache must be one of auto, none, ram, disk, found 'memory'"),
+        ({"cache": True}, "cache must be one of auto, none, ram, disk, found True"),
         ({"cache": "disk", "cache_dir": "{root}/images"}, "cannot be a folder of the data set"),
         (
             {"cache": "disk", "pipeline": LOAD[:1]},

@@ -35,6 +35,7 @@ def test_a_subset_keeps_its_mask_values_colors_and_levels():
     meta = chosen.metainfo()
     assert meta["mask_values"] == [0, 9]
     assert meta["palette"] == [[0, 0, 0], [0, 0, 166]]
+    assert meta["kinds"] == ["area", "line"]
     assert meta["levels"]["binary"]["fine_to_group"] == (0, 1)
     assert meta["levels"]["coarse"]["fine_to_group"] == (255, 0)
     assert meta["levels"]["coarse"]["classes"] == ("Structural", "Surface", "Colour", "Addition")

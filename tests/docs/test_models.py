@@ -18,6 +18,7 @@ CONFIGS = ROOT / "configs"
 MODELS = ROOT / "docs" / "reference" / "models.md"
 TEXT = MODELS.read_text(encoding="utf-8")
 HOW_TO = [ROOT / "docs" / "how-to" / f"{name}.md" for name in ("prepare-data", "write-config")]
+HOW_TO.append(ROOT / "docs" / "transfer.md")
 SNIPPETS = [
     snippet
     for path in (MODELS, *HOW_TO)

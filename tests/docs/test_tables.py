@@ -1,12 +1,13 @@
 """Tables of docs/reference and how-to pages: they list what the code has."""
 
+import argparse
 import json
 import re
 from pathlib import Path
 
 import pytest
 
-from mmseg_heritage.cli import COMMANDS
+from mmseg_heritage.cli import COMMANDS, convert
 from mmseg_heritage.dataprep.checks.faults import KINDS
 from mmseg_heritage.dataprep.importing.label_mapping import SHIPPED, load_mapping
 from mmseg_heritage.dataprep.splits.split import load_split
@@ -44,6 +45,27 @@ def test_the_commands():
         ]
         for module in COMMANDS
     ]
+
+
+def test_the_formats_of_other_programs():
+    from mmseg_heritage.exchange.writers import FORMATS
+
+    page = (DOCS / "how-to" / "other-programs.md").read_text(encoding="utf-8")
+    assert code(row[0] for row in rows(page, "`--to`")) == [
+        *(name for name in FORMATS if name not in LAST),
+        *(name for name in FORMATS if name in LAST),
+    ]
+    (help_text,) = (a.help for a in _convert_options() if a.dest == "to")
+    assert help_text.split() == list(FORMATS)
+
+
+LAST = ("annotations", "iiif", "dxf", "gpkg")
+
+
+def _convert_options():
+    parser = argparse.ArgumentParser()
+    convert.add_arguments(parser)
+    return parser._actions
 
 
 def test_the_variables():

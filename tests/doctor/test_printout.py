@@ -95,7 +95,7 @@ def test_optional_packages_are_those_of_the_requirements():
     folder = Path(__file__).resolve().parents[2] / "requirements"
     if not folder.is_dir():
         pytest.skip("runs from a source tree")
-    text = "\n".join((folder / f"{name}.txt").read_text() for name in ("optional", "hub"))
+    text = "\n".join((folder / f"{name}.txt").read_text() for name in ("optional", "hub", "record"))
     listed = {re.split(r"[<>=\[\s]", line)[0].replace("_", "-") for line in text.splitlines()}
     assert set(_EXTRAS) == listed - {"#", "", "future"}  # future: for tensorboard
 

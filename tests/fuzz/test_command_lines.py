@@ -89,7 +89,8 @@ def _stop(*_):
     raise TooLongError
 
 
-HARMLESS = ("doctor", "make-sample-data")  # which do something sensible without any argument
+# Which do something sensible without any argument, with a folder, or with a checkpoint alone.
+HARMLESS = ("calibrate", "doctor", "init", "make-sample-data")
 
 
 @pytest.mark.parametrize("seeds", [range(12), pytest.param(range(12, 330), marks=pytest.mark.slow)])

@@ -5,7 +5,7 @@ import pytest
 import tifffile
 from PIL import Image
 
-from mmseg_heritage.images.large_maps import sampled, write_large_class_map
+from mmseg_heritage.images.large_maps import write_large_class_map
 from mmseg_heritage.images.writing import stored_colors
 from mmseg_heritage.taxonomy import ARTEFACT
 
@@ -25,11 +25,3 @@ def test_pillow_and_tifffile_read_ids_and_colors(size, tmp_path):
         assert tiff.pages[0].is_tiled
         assert tiff.pages[0].resolution == (118.0, 118.0)
     assert list(tmp_path.iterdir()) == [path]
-
-
-def test_a_sample_keeps_the_proportions():
-    array = np.arange(200 * 1000).reshape(200, 1000)
-    assert sampled(array, 100).shape == (20, 100)
-    assert np.array_equal(sampled(array, 1000), array)
-    assert sampled(array[:1], 10).shape == (1, 10)
-    assert set(sampled(array, 100)[0] % 10) == {5}

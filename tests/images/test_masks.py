@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import ImageFault
-from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.images.masks import pair_counts, read_mask, value_counts
 from mmseg_heritage.taxonomy import DamageClass, named_classes, own_classes
 
 MASK = np.array([[0, 1, 15], [255, 9, 0]])
@@ -148,3 +148,16 @@ def test_illegal_pixels_are_counted_across_strips(tmp_path, saved):
         values, counts = np.unique(array, return_counts=True)
         illegal = {v: c for v, c in zip(values, counts, strict=True) if v not in (0, 3, 15, 255)}
         assert caught.value.values == illegal
+
+
+def test_pairs_of_values_are_counted():
+    generator = np.random.default_rng(0)
+    first, second = generator.integers(0, 256, (2, 70, 90), dtype=np.uint8)
+    both = first.astype(int) * 256 + second
+    expected = np.bincount(both.ravel(), minlength=1 << 16).reshape(256, 256)
+    assert np.array_equal(pair_counts(first, second, 256), expected)
+    assert np.array_equal(pair_counts(first, second, 7), expected[:7, :7])
+    assert np.array_equal(
+        value_counts(first, second[:5]),
+        np.bincount(np.concatenate([first.ravel(), second[:5].ravel()]), minlength=256),
+    )

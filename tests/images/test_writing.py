@@ -24,7 +24,7 @@ def test_a_class_map_keeps_ids_and_shows_colors(tmp_path):
     assert colors[10, 10].tolist() == list(PALETTE[class_map[10, 10]])
 
 
-@pytest.mark.parametrize("shape", [(20, 30, 3), (20, 30)])
+@pytest.mark.parametrize("shape", [(20, 30, 3), (20, 30, 4), (20, 30)])
 def test_an_image_is_written_as_it_is(shape, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     write_image(tmp_path / "a.png", pixels)

@@ -70,9 +70,12 @@ def test_the_map_is_the_largest_score_of_the_model_on_the_normalized_rgb_image(
 ):
     pixels = torch.from_numpy(np.asarray(Image.open(photograph)).astype(np.float32))
     normalized = ((pixels - 100) / 50).permute(2, 0, 1)[None]
+    # Up to whole steps of the coarsest feature map.
+    normalized = torch.nn.functional.pad(normalized, (0, 26, 0, 24), mode="replicate")
     with torch.no_grad():
         scores = predictor.model(normalized, mode="tensor")
     # A step for every four pixels, the last one reaching beyond the photograph.
+    scores = scores[..., :10, :18]
     scores = torch.nn.functional.interpolate(scores, (40, 72), mode="bilinear")[..., :70]
     expected = scores.argmax(dim=1)[0].numpy()
     assert len(np.unique(expected)) > 1
@@ -150,3 +153,27 @@ def test_a_device_that_is_not_there_is_named():
     assert find_device("cpu").type == "cpu"
     with pytest.raises(InputError, match="nonsense is not available here"):
         find_device("nonsense")
+
+
+def test_where_it_is_too_little_sure_it_chooses_no_class(photograph, tmp_path):
+    model = make_model()
+    plain = make_predictor(model)
+    plain.keep_confidence()
+    expected = plain(photograph)
+    limit = float(np.median(expected.confidence) + 0.5) / 255
+    model.window_inference = type(model.window_inference)(abstain_below=limit)
+    predictor = make_predictor(model)
+    found = predictor(photograph)
+    below = expected.confidence / 255 < limit
+    assert 0 < below.mean() < 1
+    assert (found.class_map[below] == 254).all()
+    assert np.array_equal(found.class_map[~below], expected.class_map[~below])
+    assert sum(found.shares().values()) == pytest.approx(1 - below.mean())
+    # Tests score every pixel.
+    sample = model.test_step(predictor.batch(found.image))[0]
+    assert np.array_equal(sample.pred_sem_seg.data[0].numpy(), expected.class_map)
+    for wrong in (-0.1, 1.5, True, "x"):
+        with pytest.raises(InputError, match="abstain_below"):
+            type(model.window_inference)(abstain_below=wrong)
+    with pytest.raises(InputError, match="mask value of a class"):
+        BasePredictor(model, [], FINE.classes, FINE.colors, mask_values=range(239, 255))

@@ -6,7 +6,9 @@ import torch
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.inference.run_network import raw_scores
-from mmseg_heritage.inference.window_inference import FLIPS, WindowInference, scale_of
+from mmseg_heritage.inference.window_engine import scale_of
+from mmseg_heritage.inference.window_inference import WindowInference
+from mmseg_heritage.scores.arrays import FLIPS
 
 SIZES = [(1, 1), (1, 300), (29, 31), (33, 65), (128, 96), (200, 2), (130, 257)]
 SETTINGS = [
@@ -129,9 +131,9 @@ def test_maps_of_another_size_than_the_image(color_segmentor):
 def test_tiles_and_bands_leave_no_trace(color_segmentor, tile, monkeypatch):
     image, model = blocks((100, 130), 7), color_segmentor(4)
     whole = WindowInference(crop=64)(model, image).ids["fine"]
-    monkeypatch.setattr("mmseg_heritage.inference.window_inference.TILE", tile)
+    monkeypatch.setattr("mmseg_heritage.inference.window_engine.TILE", tile)
     monkeypatch.setattr("mmseg_heritage.inference.enlarging.TILE", tile)
-    monkeypatch.setattr("mmseg_heritage.inference.window_inference._BAND", 3 * 130)
+    monkeypatch.setattr("mmseg_heritage.inference.window_engine._BAND", 3 * 130)
     assert torch.equal(WindowInference(crop=64)(model, image).ids["fine"], whole)
     assert torch.equal(WindowInference(crop=64, logits=True)(model, image).ids["fine"], whole)
 

@@ -12,6 +12,7 @@ import torch
 from mmengine.config import Config
 from torch.utils.data import DataLoader, Dataset
 
+from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs import loader_workers
 from mmseg_heritage.runs.loader_workers import explaining_lost_workers, fit_workers
@@ -42,7 +43,8 @@ def config(workers=2, batch=4, **options):
     return Config({"train_dataloader": loader})
 
 
-def fitted(monkeypatch, cfg, free=1 << 40, files=(1 << 20, 1 << 20)):
+def fitted(monkeypatch, cfg, free=1 << 40, files=(1 << 20, 1 << 20), memory=1 << 40):
+    monkeypatch.setattr(loader_workers, "available_memory", lambda: memory / 0.9 + 1)
     monkeypatch.setattr(
         loader_workers.shutil, "disk_usage", lambda _: SimpleNamespace(free=free / 0.9 + 1)
     )
@@ -72,6 +74,33 @@ def test_as_many_workers_as_their_batches_find_shared_memory(batches, workers, m
     assert ("shared memory" in said) == (workers < 4)
     DataLoader([0], num_workers=workers, timeout=loader.get("timeout", 0),
                persistent_workers=loader.persistent_workers)  # torch takes it  # fmt: skip
+
+
+@pytest.mark.parametrize("workers", [4, 3, 1, 0])
+def test_as_many_workers_as_find_memory(workers, monkeypatch):
+    own = loader_workers._WORKER_BYTES
+    memory = workers * own + 9 * 4 * SAMPLE + 1
+    loader, _, said = fitted(monkeypatch, config(workers=4), memory=memory)
+    assert loader.num_workers == workers
+    assert ("4 workers may need 0.8 GB of memory" in said) == (workers < 4)
+
+
+@pytest.mark.parametrize("workers", [0, 4])
+def test_a_batch_that_memory_cannot_hold_is_refused(workers, monkeypatch):
+    with pytest.raises(InputError, match=r"a batch takes 110000\.0 GB of memory, with batch_size="):
+        fitted(monkeypatch, config(workers=workers, batch=10**9))
+    cfg = config(batch=10**9, sampler={"type": "DefaultSampler"})  # each image once
+    assert loader_workers._images(cfg.train_dataloader, [range(5), range(3)]) == 8
+
+
+def test_a_cache_in_memory_leaves_less_for_workers(monkeypatch, sample_set):
+    dataset = ARTeFACTDataset(data_root=str(sample_set), cache="ram", pipeline=[], split="train")
+    cached = sum(item.nbytes for item in dataset.cache_items())
+    assert loader_workers._cached({"train": [dataset], "val": [dataset]}) == cached > 0
+    monkeypatch.setattr(loader_workers, "_cached", lambda _: 300_000_000)
+    loader, _, said = fitted(monkeypatch, config(workers=4), memory=710_000_000)
+    assert loader.num_workers == 2
+    assert "cache='disk'" in said
 
 
 def test_the_limit_of_open_files_is_raised_as_far_as_it_may_be(monkeypatch):

@@ -143,6 +143,7 @@ def test_the_auxiliary_head_and_the_memory_of_gradients_cost_nothing(convnext):
     assert without.parameters["auxiliary"] == 0
 
 
+@pytest.mark.slow
 def test_convolutions_grow_with_the_area(convnext):
     small, large = measure_model(convnext, 64), measure_model(convnext, [128, 192])
     assert large.size == (128, 192)
@@ -157,6 +158,7 @@ def test_padding_is_counted_because_it_is_computed(convnext):
     )
 
 
+@pytest.mark.slow
 def test_tiles_are_counted_each(convnext):
     options = {"model.backbone.model_name": "test_coatnet"}
     one, two = (measure_model(convnext, size, options) for size in ([160, 160], [160, 320]))

@@ -1,12 +1,18 @@
 """The checks before a run, and the folder of a run."""
 
+import numpy as np
 import pytest
 from mmengine.config import Config
+from mmseg.registry import DATASETS
+from PIL import Image
 
+from mmseg_heritage.dataprep.checks.folder_check import check_folder
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.runs import prepare as module
 from mmseg_heritage.runs.config.config_files import load_config
 from mmseg_heritage.runs.prepare import (
     build_datasets,
+    check_data,
     output_folder,
     prepare,
     work_dir_of,
@@ -75,3 +81,42 @@ def test_faults_of_data_and_model_are_one_list(tiny_config):
         prepare(cfg, ("train", "val"))
     assert len(caught.value.problems) == 4
     assert str(caught.value).count("several things") == 1
+
+
+@pytest.mark.parametrize(
+    ("values", "text"),
+    [
+        ((0, 255), "hold 255"),
+        ((0, 1), "1 means Material loss"),
+        ((1, 1), "1 means Material loss"),
+        ((0, 0), "calls everything Clean"),
+    ],
+)
+def test_what_masks_may_mean_is_said_before_a_run_and_by_the_check(
+    values, text, copied_sample_set, monkeypatch
+):
+    write_masks(copied_sample_set, values)
+    dataset = DATASETS.build({"type": "ARTeFACTDataset", "data_root": str(copied_sample_set)})
+    said = []
+    monkeypatch.setattr(module, "print_log", lambda line, *_: said.append(line))
+    check_data([dataset])
+    assert [line for line in said if text in line] == said != []
+    found = [f for f in check_folder(copied_sample_set).faults if f.kind == "mask values"]
+    assert any(text in fault.message for fault in found)
+
+
+def test_masks_of_255_alone_are_refused_before_a_run(copied_sample_set):
+    write_masks(copied_sample_set, (255, 255))
+    dataset = DATASETS.build({"type": "ARTeFACTDataset", "data_root": str(copied_sample_set)})
+    with pytest.raises(InputError, match="no labeled pixel") as caught:
+        check_data([dataset])
+    assert "every pixel of its" in caught.value.problems[0]
+
+
+def write_masks(root, values):
+    """Replaces all masks; the upper half has the first value."""
+    for path in (root / "annotations").iterdir():
+        with Image.open(path) as image:
+            mask = np.full(image.size[::-1], values[1], np.uint8)
+        mask[: len(mask) // 2] = values[0]
+        Image.fromarray(mask).save(path)

@@ -12,7 +12,12 @@ from mmengine.config import Config
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs import pretrained
-from mmseg_heritage.runs.pretrained import check_pretrained, fetch_pretrained, set_pretrained
+from mmseg_heritage.runs.pretrained import (
+    check_pretrained,
+    fetch_pretrained,
+    record_license,
+    set_pretrained,
+)
 
 NAME, URL = pretrained._FILES["mit_b3"]
 
@@ -172,3 +177,30 @@ def test_timm_reads_its_weights_by_itself(weights):
     assert started(str(weights), timm).model.backbone.checkpoint_path == str(weights)
     off = {"pretrained": False, "checkpoint_path": None}
     assert started(None, timm).model.backbone == {**timm, **off}
+
+
+@pytest.mark.parametrize(
+    ("name", "use_file", "stated", "expected"),
+    [
+        ("convnext_tiny.dinov3_lvd1689m", True, None, "dinov3-license"),
+        ("vit_small_patch14_dinov2.lvd142m", False, None, "apache-2.0"),
+        ("sam2_hiera_tiny.fb_r896", True, None, "apache-2.0"),
+        ("resnet10t", True, None, "not known"),
+        ("resnet10t", True, "CC-BY-4.0", "CC-BY-4.0"),
+    ],
+)
+def test_the_license_of_timm_s_weights_is_kept_in_the_config(
+    name, use_file, stated, expected, weights
+):
+    backbone = {"type": "TimmBackboneAdapter", "model_name": name}
+    cfg = started(str(weights) if use_file else "auto", backbone)
+    if stated:
+        cfg.pretrained_license = stated
+    record_license(cfg)
+    assert Config.fromstring(cfg.pretty_text, ".py").pretrained_license == expected
+
+
+def test_without_weights_there_is_no_license():
+    cfg = started(None, {"type": "TimmBackboneAdapter", "model_name": "resnet10t"})
+    record_license(cfg)
+    assert "pretrained_license" not in cfg

@@ -221,6 +221,8 @@ def test_all_bad_arguments_are_told_at_once(tmp_path: Path) -> None:
     with pytest.raises(InputError) as caught:
         make_sample_set(tmp_path / "set", num_images=2, size=32, seed=-1)
     assert [p.split(":")[0] for p in caught.value.problems] == ["num_images", "size", "seed"]
+    with pytest.raises(InputError, match=r"num_images: 1000000*, at most 100000"):
+        make_sample_set(tmp_path / "set", num_images=10**20)
     with pytest.raises(InputError, match="whole number"):
         make_sample_set(tmp_path / "set", num_images=3.5)  # type: ignore[arg-type]
     assert list(tmp_path.iterdir()) == []

@@ -98,6 +98,7 @@ def test_the_inferencer_gives_the_same_maps(tiny_run, photographs, tmp_path):
     assert len(list((tmp_path / "vis").iterdir())) == 2
 
 
+@pytest.mark.slow
 def test_the_runner_alone_trains_it(tiny_config, tmp_path):
     cfg = Config.fromfile(tiny_config)
     cfg.work_dir = str(tmp_path)

@@ -69,7 +69,7 @@ def test_without_arguments_they_say_how_they_are_used(path, recorded):
 def test_the_shipped_ones_are_there():
     assert {path.name for path in COMMANDS} == {
         "dist_train.sh", "dist_test.sh", "slurm_train.sh", "slurm_test.sh", "slurm_evaluate.sh",
-        "slurm_visualize.sh", "slurm_benchmark.sh",
+        "slurm_visualize.sh", "slurm_benchmark.sh", "slurm_benchmark_dg.sh",
     }  # fmt: skip
 
 
@@ -186,14 +186,47 @@ class TestBenchmark:
         assert not calls
 
 
+class TestBenchmarkOfDomains:
+    """slurm_benchmark_dg.sh."""
+
+    @pytest.fixture
+    def python(self, tmp_path):
+        """Stands for benchmark-dg --dry-run."""
+        program = tmp_path / "planned"
+        lines = ("   0  done   erm/a", "   1  to do  coral/a", "   2  to do  erm/b", "2 runs to do")
+        program.write_text("#!/bin/sh\n" + "".join(f"echo '{line}'\n" for line in lines))
+        program.chmod(0o755)
+        return program
+
+    def test_what_is_left_is_an_array(self, recorded, python):
+        done, calls = recorded(
+            "slurm_benchmark_dg.sh", "gpu", "dg", "plan.json", "--out", "a b",
+            PYTHON=str(python), MAX_TASKS="4",
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        assert {"--array=1,2%4", "--requeue", "--ntasks=1"} <= set(calls)
+        assert calls[-6:] == ["4", "benchmark_dg.py", "plan.json", "--", "--out", "a b"]
+
+    def test_nothing_left_is_said(self, recorded):
+        done, calls = recorded("slurm_benchmark_dg.sh", "gpu", "dg", "plan.json")
+        assert done.returncode == 2
+        assert "no run is left" in done.stderr
+        assert "sbatch" not in calls
+
+    def test_several_gpus_for_a_run_are_refused(self, recorded):
+        done, calls = recorded("slurm_benchmark_dg.sh", "gpu", "dg", "plan.json", GPUS="2")
+        assert done.returncode == 2
+        assert not calls
+
+
 @pytest.mark.parametrize(
-    ("task", "expected"), [("0", "a.py --fold 1"), ("4", "a.py --fold 5"), ("7", "b.py --fold 3")]
+    ("task", "expected"), [("0", "a.py --fold 1"), ("4", "a.py --fold 5"), ("7", "&.py --fold 3")]
 )
 def test_a_task_of_an_array_takes_its_config_and_fold(task, expected, tmp_path):
     (tmp_path / "srun").write_text('#!/bin/sh\necho "$@"\n')
     (tmp_path / "srun").chmod(0o755)
     done = subprocess.run(
-        [str(TOOLS / "slurm_job.sh"), "tools", "python", "5", "train.py", "a.py", "b.py", "--",
+        [str(TOOLS / "slurm_job.sh"), "tools", "python", "5", "train.py", "a.py", "&.py", "--",
          "--work-dir", "runs/{config}"],
         env={"PATH": f"{tmp_path}:{os.environ['PATH']}", "SLURM_ARRAY_TASK_ID": task},
         capture_output=True,

@@ -13,13 +13,16 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils import files
 from mmseg_heritage.utils.files import (
     check_empty,
+    finished_files,
     is_unfinished,
     making_folder,
+    making_folders,
     remove_temporaries,
     replacing,
     staging_folder,
     unfinished,
     write_json,
+    writing_together,
 )
 
 
@@ -174,3 +177,75 @@ def test_what_the_system_refuses_names_the_file(tmp_path, raised, expected):
         raise raised
     name = caught.value.filename
     assert (caught.value.errno, name and Path(name).name) == expected
+
+
+def test_files_that_belong_together_may_be_written_again_until_all_are_there(tmp_path):
+    files = [tmp_path / "new" / name for name in ("a.json", "deep/b.png", "c\nd.txt")]
+    with writing_together(tmp_path / "new", files):
+        write_json(files[0], 1)
+        assert finished_files(tmp_path / "new", files) == []
+    assert finished_files(tmp_path / "new", files) == files[:1]
+    with pytest.raises(KeyboardInterrupt), writing_together(tmp_path / "new", files):
+        write_json(files[0], 2)
+        raise KeyboardInterrupt
+    assert finished_files(tmp_path / "new", [*files, *(tmp_path / "new").iterdir()]) == []
+    with writing_together(tmp_path / "new", files[1:]):  # another command
+        write_json(files[1], 3)
+    assert [path.name for path in (tmp_path / "new").iterdir() if path.is_file()] == ["a.json"]
+
+
+def test_where_nothing_was_written_nothing_is_noted(tmp_path):
+    (tmp_path / "a").touch()
+    with pytest.raises(ValueError, match="bad"), writing_together(tmp_path, [tmp_path / "a"]):
+        raise ValueError("bad")
+    with (
+        pytest.raises(ValueError, match="bad"),
+        writing_together(tmp_path / "n", [tmp_path / "n/a"]),
+    ):
+        raise ValueError("bad")
+    assert [path.name for path in tmp_path.iterdir()] == ["a"]
+    assert finished_files(tmp_path, tmp_path.iterdir()) == [tmp_path / "a"]
+
+
+def test_folders_that_belong_together_are_finished_at_once(tmp_path, monkeypatch):
+    one, two = tmp_path / "one", tmp_path / "two"
+    real = files.remove_surely
+
+    def stop(path):  # after both have their names
+        if path.name == ".unfinished" and (one / "x").exists():
+            raise KeyboardInterrupt
+        real(path)
+
+    def make(text):
+        with making_folders([one, two]) as folders:
+            for folder in folders:
+                (folder / "x").write_text(text)
+
+    monkeypatch.setattr(files, "remove_surely", stop)
+    with pytest.raises(KeyboardInterrupt):
+        make("first")
+    assert is_unfinished(one)
+    assert is_unfinished(two)
+    monkeypatch.setattr(files, "remove_surely", real)
+    make("second")
+    assert {p.relative_to(tmp_path).as_posix() for p in tmp_path.rglob("*")} == {
+        "one", "two", "one/x", "two/x"}  # fmt: skip
+    assert (two / "x").read_text() == "second"
+    with unfinished([one, two]):
+        (one / ".unfinished").unlink()  # a kill after the first mark was removed
+        assert not is_unfinished(two)
+        assert not (two / ".unfinished").exists()
+
+
+def test_a_signal_while_a_temporary_file_is_removed_leaves_none(tmp_path, monkeypatch):
+    real, stops = files._remove, [KeyboardInterrupt]
+
+    def stop(path):
+        if stops:
+            raise stops.pop()
+        real(path)
+
+    monkeypatch.setattr(files, "_remove", stop)
+    with pytest.raises(KeyboardInterrupt), staging_folder(tmp_path / "out") as folder:
+        (folder / "a").touch()
+    assert not list(tmp_path.iterdir())

@@ -5,7 +5,7 @@
 # one would have seen.
 __meta_keys = ('img_path', 'seg_map_path', 'ori_shape', 'img_shape', 'pad_shape', 'scale_factor',
                'flip', 'flip_direction', 'reduce_zero_label', 'sample_id', 'group', 'material',
-               'content')
+               'content', 'domain')
 # mmcv's own loading step with a reader for photographs of every kind, under the type that mmseg's
 # inferencers look for. Nothing is resized here: model.inference says at which sizes the network
 # looks at a photograph. A photograph that is predicted has no labels.
@@ -21,14 +21,15 @@ train_dataloader = dict(
     persistent_workers=True,
     worker_init_fn=dict(type='ignore_preemption_signals'),
     sampler=dict(type='NumberedSampler', shuffle=True),
+    collate_fn=dict(type='stacked_collate'),  # a batch goes to the device as two tensors of bytes
     dataset=dict(
         type='ARTeFACTDataset',
         data_root='data/artefact',
         ann_file='',  # split manifest (JSON) below data_root; '' is the default split by source object
         split='train',
         level='fine',  # or 'coarse' or 'binary', with as many classes in the heads
-        cache='none',  # decoded images: 'none', 'ram' (once per machine) or 'disk'
-        cache_dir='',  # folder of cache='disk'; '' is data_root/cache
+        cache='auto',  # decoded images: 'ram' (once per machine), 'disk', 'none', or where there is room
+        cache_dir='',  # folder of a cache on disk; '' is data_root/cache
         pipeline=[
             dict(type='LoadHeritageImage'),
             dict(type='LoadARTeFACTAnnotations'),
@@ -45,7 +46,7 @@ val_dataloader = dict(
     sampler=dict(type='DefaultSampler', shuffle=False),
     dataset=dict(
         type='ARTeFACTDataset', data_root='data/artefact', ann_file='', split='val', level='fine',
-        cache='none', cache_dir='', test_mode=True,
+        cache='auto', cache_dir='', test_mode=True,
         # Validation is cheaper than the test: it sees photographs shrunk. Labels are loaded after
         # that, so that its scores are of original pixels too.
         pipeline=[dict(type='LoadHeritageImage'),

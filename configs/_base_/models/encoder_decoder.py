@@ -3,7 +3,8 @@
 model = dict(
     type='HeritageEncoderDecoder',
     data_preprocessor=dict(
-        type='SegDataPreProcessor', bgr_to_rgb=True, pad_val=0, seg_pad_val=255, size_divisor=32),
+        type='HeritageDataPreProcessor', bgr_to_rgb=True, pad_val=0, seg_pad_val=255,
+        size_divisor=32),
     decode_head=dict(
         in_channels='auto',  # as many as the backbone gives
         num_classes=16,

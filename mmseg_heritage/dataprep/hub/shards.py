@@ -17,6 +17,9 @@ REQUIRED_COLUMNS = ("id", *IMAGE_COLUMNS, "material", "content")
 _NUMBERED = re.compile(r"(?P<name>.*)-(?P<number>\d+)-of-(?P<total>\d+)")
 _COMMIT = re.compile(r"[0-9a-f]{40}")
 _CACHED = "datasets--*--damaged-media"  # folder of the data set, or a copy, in the cache
+# How Arrow stores texts and bytes; each also as a dictionary.
+_TEXTS = ("string", "large_string", "string_view")
+_BYTES = ("binary", "large_binary", "binary_view", "fixed_size_binary")
 _BUFFER = 1 << 20  # bytes; without one, pyarrow reads a whole column of a row group at once
 
 
@@ -191,8 +194,6 @@ def read_rows(shards: Sequence[Path]) -> list[Row]:
 
 def _rows_of(shard: Path) -> list[Row]:
     """Reads the rows of one shard without their images."""
-    import pyarrow
-
     with _opened(shard) as file:
         schema = file.schema_arrow
         missing = [name for name in REQUIRED_COLUMNS if name not in schema.names]
@@ -201,11 +202,7 @@ def _rows_of(shard: Path) -> list[Row]:
                 f"{shard}: no column {', '.join(map(repr, missing))}; "
                 f"it has {', '.join(schema.names)}"
             )
-        texts = [
-            field.name
-            for field in schema
-            if pyarrow.types.is_string(field.type) or pyarrow.types.is_large_string(field.type)
-        ]
+        texts = [field.name for field in schema if _is_one_of(_TEXTS, field.type)]
         wrong = [name for name in ("id", "material", "content") if name not in texts]
         wrong += [name for name in IMAGE_COLUMNS if _bytes_column(schema, name) is None]
         if wrong:
@@ -221,17 +218,22 @@ def _rows_of(shard: Path) -> list[Row]:
 
 def _bytes_column(schema: Any, name: str) -> str | None:
     """Returns the path of the column that holds the bytes of an image, or None."""
+    kind = schema.field(name).type
+    if _is_one_of(_BYTES, kind):
+        return name
+    if _is_one_of(("struct",), kind) and kind.get_field_index("bytes") >= 0:
+        return f"{name}.bytes" if _is_one_of(_BYTES, kind.field("bytes").type) else None
+    return None
+
+
+def _is_one_of(names: Sequence[str], kind: Any) -> bool:
+    """Whether a type, or that of the values of a dictionary, is one of these of Arrow."""
     import pyarrow
 
-    def holds_bytes(kind: Any) -> bool:
-        return pyarrow.types.is_binary(kind) or pyarrow.types.is_large_binary(kind)
-
-    kind = schema.field(name).type
-    if holds_bytes(kind):
-        return name
-    if pyarrow.types.is_struct(kind) and kind.get_field_index("bytes") >= 0:
-        return f"{name}.bytes" if holds_bytes(kind.field("bytes").type) else None
-    return None
+    if pyarrow.types.is_dictionary(kind):
+        kind = kind.value_type
+    tests = (getattr(pyarrow.types, f"is_{name}", None) for name in names)  # views are new
+    return any(test(kind) for test in tests if test)
 
 
 def read_images(

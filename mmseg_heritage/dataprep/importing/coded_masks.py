@@ -11,6 +11,7 @@ from numpy.typing import NDArray
 from mmseg_heritage.dataprep.importing.label_mapping import LabelMapping
 from mmseg_heritage.dataprep.importing.mat_files import read_mat
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.color import color_numbers
 from mmseg_heritage.images.image_files import ImageHeader
 from mmseg_heritage.images.masks import check_mask_size, read_labels
 
@@ -64,8 +65,7 @@ class Coder:
     def _single(self, values: np.ndarray) -> np.ndarray:
         """Returns one number for each pixel."""
         if self.mapping.in_color:
-            red, green, blue = np.moveaxis(values.astype(np.int32), -1, 0)
-            return red << 16 | green << 8 | blue
+            return color_numbers(values)
         if values.ndim == 2:
             return values
         if (values != values[..., :1]).any():

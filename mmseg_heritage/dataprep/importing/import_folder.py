@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from collections import Counter
 from collections.abc import Mapping, Sequence
@@ -44,6 +45,7 @@ class Imported:
         pixels: int64 (codes,), pixels of each code of the mapping.
         masks: int64 (codes,), masks that have it.
         left_out: Id -> what is wrong, of samples left out with ``skip_faulty``.
+        notes: Id -> what the person should know of a mask that was drawn.
         num_orphans: Copies by the rule ``source_id`` whose photograph is not here.
     """
 
@@ -53,6 +55,7 @@ class Imported:
     pixels: NDArray[np.int64]
     masks: NDArray[np.int64]
     left_out: dict[str, list[str]]
+    notes: dict[str, list[str]]
     num_orphans: int
 
 
@@ -64,6 +67,7 @@ class _Result:
     coder: Coder
     problems: list[str] = field(default_factory=list)
     record: dict[str, Any] = field(default_factory=dict)
+    notes: list[str] = field(default_factory=list)
 
 
 def import_data(
@@ -88,7 +92,7 @@ def import_data(
     Args:
         mapping: As :func:`mmseg_heritage.dataprep.importing.label_mapping.load_mapping` takes it.
         images: Folder of photographs; folders in it are not read.
-        masks: Folder of masks, which may be the same one.
+        masks: Folder of masks, which may be the same one; or the file of a format that holds many.
         out: Folder to make: absent or empty.
         table: CSV with the columns that the mapping names.
         skip_faulty: Leaves out samples that lack a mask or a row, or cannot be decoded, and lists
@@ -163,28 +167,65 @@ def _convert(sample_id: str, sources: Sources, mapping: LabelMapping, folder: Pa
         problems.append(str(error))
     except OSError as error:  # a link that leads nowhere, a file of somebody else
         problems.append(f"{image}: cannot be read ({error.strerror})")
+    notes = list[str]()
     try:
-        ids = read_coded_mask(mask, size, coder)
+        if mapping.format:
+            ids, notes = _drawn_ids(sample_id, sources, coder, size)
+        else:
+            ids = read_coded_mask(mask, size, coder)
     except InputError as error:
-        problems.append(_naming(mask, str(error)))
+        several = [f"{mask}: {problem}" for problem in error.problems]
+        problems += several or [_naming(mask, str(error))]
+    except OSError as error:
+        problems.append(f"{mask}: cannot be read ({error.strerror})")
     if problems or coder.unmapped:
         return _Result(sample_id, coder, problems)
     annotation = encode_png(Image.fromarray(ids))
     file = f"annotations/{sample_id}.png"
     (folder / written.file).write_bytes(content)
     (folder / file).write_bytes(annotation)
-    record = {
+    record: dict[str, Any] = {
         "id": sample_id,
         "size": written.size,
         "image": {"source": image.name, "file": written.file, "sha256": written.sha256},
         "annotation": {
             "source": mask.name,
-            "source_sha256": sha256(mask),
+            "source_sha256": _digest(mask),
             "file": file,
             "sha256": hashlib.sha256(annotation).hexdigest(),
         },
     }
-    return _Result(sample_id, coder, [], record)
+    if notes:
+        record["annotation"]["notes"] = notes
+    return _Result(sample_id, coder, [], record, notes)
+
+
+def _drawn_ids(
+    sample_id: str, sources: Sources, coder: Coder, size: tuple[int, int] | None
+) -> tuple[NDArray[np.uint8], list[str]]:
+    """Reads a mask that was drawn with another program; counts in the coder, and says notes."""
+    if size is None:  # of a photograph that cannot be read, which is said already
+        return np.zeros((1, 1), np.uint8), []
+    from mmseg_heritage.exchange.damage_map import Legend
+
+    mapping = coder.mapping
+    legend = Legend(mapping.classes, mapping.legend, mapping.rest or None)
+    reading = sources.drawn[sample_id](size, legend)
+    return coder(reading.class_map), reading.notes
+
+
+def _digest(path: Path) -> str:
+    """Returns the SHA-256 of a file; of a folder, that of the names and hashes of its files."""
+    if not path.is_dir():
+        stat = path.stat()
+        return _file_digest(path, stat.st_mtime_ns, stat.st_size)
+    lines = [f"{file.name} {sha256(file)}\n" for file in sorted(path.iterdir()) if file.is_file()]
+    return hashlib.sha256("".join(lines).encode()).hexdigest()
+
+
+@functools.lru_cache(maxsize=64)  # one archive holds the masks of many photographs
+def _file_digest(path: Path, changed: int, size: int) -> str:
+    return sha256(path)
 
 
 def _naming(path: Path, message: str) -> str:
@@ -229,6 +270,7 @@ def _summary(
         pixels=counts.sum(axis=0),
         masks=np.count_nonzero(counts, axis=0),
         left_out=sources.left_out,
+        notes={result.id: result.notes for result in done if result.notes},
         num_orphans=sum(bool(source) and source not in ids for source in links),
     )
 

@@ -4,16 +4,21 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Collection, Mapping, Sequence
-from dataclasses import dataclass
-from pathlib import Path
+from dataclasses import dataclass, field
+from pathlib import Path, PurePosixPath
+from typing import TYPE_CHECKING
 
 from mmseg_heritage.dataprep.checks.faults import Fault
 from mmseg_heritage.dataprep.ids import id_problems
 from mmseg_heritage.dataprep.importing.label_mapping import LabelMapping
+from mmseg_heritage.dataprep.importing.name_rules import groups_of
 from mmseg_heritage.dataprep.layout import files_by_id, list_images
 from mmseg_heritage.dataprep.metadata_table import read_metadata, without_endings
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES
+
+if TYPE_CHECKING:
+    from mmseg_heritage.exchange.readers import Reader
 
 
 @dataclass(frozen=True)
@@ -25,12 +30,14 @@ class Sources:
         masks: Id -> mask.
         metadata: Id -> row of metadata.csv, for every photograph.
         left_out: Id -> what is missing, of samples that are not whole.
+        drawn: Id -> what reads a mask that was drawn with another program.
     """
 
     images: dict[str, Path]
     masks: dict[str, Path]
     metadata: dict[str, dict[str, str]]
     left_out: dict[str, list[str]]
+    drawn: dict[str, Reader] = field(default_factory=dict)
 
     @property
     def ids(self) -> list[str]:
@@ -41,7 +48,9 @@ class Sources:
 def _check_arguments(
     mapping: LabelMapping, images: Path, masks: Path, table: str | Path | None
 ) -> None:
-    problems = [f"{path}: no such folder" for path in (images, masks) if not path.is_dir()]
+    # What was drawn on many photographs may be in one file.
+    folders = (images,) if mapping.format and masks.is_file() else (images, masks)
+    problems = [f"{path}: no such folder" for path in folders if not path.is_dir()]
     if table is not None and not Path(table).is_file():
         problems.append(f"{table}: no such file")
     if table is None and mapping.columns:
@@ -67,13 +76,17 @@ def find_sources(
         InputError: If an argument does not fit the mapping, or files and rows cannot be told apart.
     """
     _check_arguments(mapping, images, masks, table)
-    mask_files = _mask_files(mapping, masks)
+    drawn = _drawn_masks(mapping, masks)
+    mask_files = list(drawn) if mapping.format else _mask_files(mapping, masks)
     is_shared = images.resolve() == masks.resolve()
-    taken = {path.name for path in mask_files} if is_shared else set()
+    taken = {path.name for path in mask_files} if is_shared and not mapping.format else set()
     image_files = [path for path in list_images(images) if path.name not in taken]
     faults: list[Fault] = []
     images_by_id = files_by_id(image_files, faults)
     masks_by_id = files_by_id(mask_files, faults, mapping.suffix)
+    readers = {i: drawn[path][1] for i, path in masks_by_id.items()} if mapping.format else {}
+    if mapping.format:
+        masks_by_id = {i: drawn[path][0] for i, path in masks_by_id.items()}
     rows = None if table is None else _read_table(Path(table), mapping, images_by_id, faults)
     places = [(str(path), sample_id) for sample_id, path in images_by_id.items()]
     problems = [*map(str, faults), *id_problems(places)]
@@ -96,7 +109,26 @@ def find_sources(
         for i in sorted(images_by_id.keys() - rows.keys()):
             left_out[i].append(f"{table}: no row for the image '{i}'")
     metadata = _metadata(mapping, sorted(images_by_id), rows or {})
-    return Sources(images_by_id, masks_by_id, metadata, dict(left_out))
+    return Sources(images_by_id, masks_by_id, metadata, dict(left_out), readers)
+
+
+def _drawn_masks(mapping: LabelMapping, masks: Path) -> dict[Path, tuple[Path, Reader]]:
+    """Returns masks that were drawn with another program, by the names of their photographs."""
+    if not mapping.format:
+        return {}
+    from mmseg_heritage.exchange.readers import find_readers
+
+    found: dict[Path, tuple[Path, Reader]] = {}
+    problems = []
+    for name, mask in find_readers(mapping.format, masks).items():
+        file = PurePosixPath(name.replace("\\", "/")).name
+        path = Path(file if file.lower().endswith(IMAGE_SUFFIXES) else f"{file}.png")
+        if path in found:
+            problems.append(f"{masks}: holds two photographs named {file}; keep one")
+        found[path] = mask
+    if problems:
+        raise InputError(f"{mapping.name}: the files cannot be imported", problems)
+    return found
 
 
 def _mask_endings(mapping: LabelMapping) -> tuple[str, ...]:
@@ -159,7 +191,7 @@ def _metadata(
     for key, rule in (("source_id", mapping.source_id), ("group_id", mapping.group_id)):
         if rule is None:
             continue
-        found = {i: match[1] for i in ids if (match := rule.fullmatch(i))}
+        found = groups_of(rule, ids, f"{mapping.name}: {key}")
         if not found:
             problems.append(
                 f"{key}: '{rule.pattern}' matches none of {len(ids)} ids: {ids[0]}, ..."
@@ -168,7 +200,7 @@ def _metadata(
             f"{key}: the group is empty for '{i}'" for i, name in found.items() if not name
         ]
         for i in ids:
-            metadata[i][key] = found.get(i, "")
+            metadata[i][key] = found.get(i) or ""
     if problems:
         raise InputError(
             f"{mapping.name}: rules of the mapping do not fit the names of the images", problems

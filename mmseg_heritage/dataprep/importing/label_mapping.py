@@ -24,7 +24,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.class_file import IGNORE, parse_classes
-from mmseg_heritage.dataprep.json_files import read_json, unknown_keys
+from mmseg_heritage.dataprep.json_files import read_own_or_shipped, unknown_keys
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList
 from mmseg_heritage.utils.files import sha256
@@ -36,7 +36,17 @@ SHIPPED = Path(__file__).with_name("mappings")
 
 MAX_GRAY = 65535
 _TEXT_KEYS = ("name", "about", "source_id", "group_id")
-_KEYS = ("schema", *_TEXT_KEYS, "classes", "values", "masks", "metadata")
+_KEYS = (
+    "schema",
+    *_TEXT_KEYS,
+    "classes",
+    "values",
+    "masks",
+    "metadata",
+    "format",
+    "legend",
+    "rest",
+)
 _MASK_KEYS = ("suffix", "extension", "mat_variable")
 _METADATA_KEYS = ("constants", "id_column", "columns")
 _CONSTANTS = ("material", "content", "type")
@@ -85,6 +95,11 @@ class LabelMapping:
         columns: Column of metadata.csv -> column of the user's table.
         source_id: Group 1 of what it matches is the photograph that a copy was made from.
         group_id: Group 1 of what it matches is shared by what shows one object.
+        format: In which masks were drawn with another program, of
+            :data:`mmseg_heritage.exchange.readers.KINDS`; empty for images of values.
+        legend: Of such files: name in them -> class, "ignore", or None for what is not read.
+        rest: Of such files: what pixels are on which nothing is drawn, a class or "ignore"; empty
+            where the files say it.
     """
 
     name: str
@@ -102,6 +117,9 @@ class LabelMapping:
     columns: dict[str, str] = field(default_factory=dict)
     source_id: re.Pattern[str] | None = None
     group_id: re.Pattern[str] | None = None
+    format: str = ""
+    legend: dict[str, str | None] = field(default_factory=dict)
+    rest: str = ""
 
     @cached_property
     def table(self) -> NDArray[np.uint16]:
@@ -130,16 +148,7 @@ def load_mapping(source: str | Path) -> LabelMapping:
     Raises:
         InputError: If there is no such file, or with all that is wrong in it.
     """
-    path = Path(source)
-    shipped = {file.stem: file for file in sorted(SHIPPED.glob("*.json"))}
-    if not path.exists() and str(source) in shipped:
-        path = shipped[str(source)]
-    try:
-        content = read_json(path, SCHEMA, "a mapping")
-    except FileNotFoundError as error:
-        raise InputError(
-            f"{path}: no such mapping file; with the package come {', '.join(shipped)}"
-        ) from error
+    path, content = read_own_or_shipped(source, SHIPPED, SCHEMA, "a mapping")
     reader = _Reader(content)
     mapping = reader.mapping(path.stem, sha256(path))
     if reader.problems:
@@ -173,7 +182,12 @@ class _Reader:
         masks = {key: self._text(masks, key, f"masks.{key}") for key in _MASK_KEYS}
         self._check_masks(masks)
         classes = self._classes()
-        codes, in_color = self._codes(self.content.get("values"), classes)
+        drawn = self._drawn(classes, masks)
+        if drawn:
+            codes = [Code(n, i, i, n, i) for n, i in _class_ids(classes).items()]
+            in_color = False
+        else:
+            codes, in_color = self._codes(self.content.get("values"), classes)
         if in_color and masks["mat_variable"]:
             self.problems.append("values: .mat files hold numbers, not colors")
         return LabelMapping(
@@ -190,6 +204,7 @@ class _Reader:
             source_id=self._rule("source_id", texts["source_id"]),
             group_id=self._rule("group_id", texts["group_id"]),
             **masks,
+            **drawn,
         )
 
     def _known(self, found: dict[str, Any], known: Sequence[str], where: str) -> None:
@@ -245,12 +260,43 @@ class _Reader:
         self.problems += problems
         return classes
 
+    def _drawn(self, classes: ClassList, masks: dict[str, str]) -> dict[str, Any]:
+        """Returns the format of masks that were drawn with another program, and what it needs."""
+        name = self._text(self.content, "format", "format")
+        if not name:
+            self.problems += [
+                f"{key}: is for masks of a 'format'"
+                for key in ("legend", "rest")
+                if key in self.content
+            ]
+            return {}
+        from mmseg_heritage.exchange.readers import KINDS  # it needs more than other mappings do
+
+        if name not in KINDS:
+            near = did_you_mean(name, KINDS) or f"; expected one of {', '.join(KINDS)}"
+            self.problems.append(f"format: '{name}' is none that is read{near}")
+        if "values" in self.content or masks["extension"] or masks["mat_variable"]:
+            self.problems.append(
+                "format: files with names of classes have no values, nor extension"
+            )
+        legend = self.content.get("legend", {})
+        if not isinstance(legend, dict):
+            self.problems.append('legend: expected names, as in {"Grietas": "Cracks"}')
+            legend = {}
+        rest = self._text(self.content, "rest", "rest")
+        known = _class_ids(classes)
+        for key, meaning in (*legend.items(), *([("rest", rest)] if rest else ())):
+            if meaning is not None and meaning not in known:
+                near = did_you_mean(str(meaning), known) or f"; expected one of {', '.join(known)}"
+                self.problems.append(f"'{key}' means {meaning!r}, which is no class{near}")
+        return {"format": name, "legend": legend, "rest": rest}
+
     def _codes(self, values: Any, classes: ClassList) -> tuple[list[Code], bool]:
         """Reads what the mask values mean, and whether they are colors."""
         if not isinstance(values, dict) or not values:
             self.problems.append('values: expected mask values, as in {"0": "Clean"}')
             return [], False
-        class_ids = {**dict(zip(classes.names, classes.ids, strict=True)), IGNORE: IGNORE_INDEX}
+        class_ids = _class_ids(classes)
         codes = []
         for text, meaning in values.items():
             limits = _value_range(text)
@@ -282,6 +328,11 @@ class _Reader:
                     f"values: '{before.text}' and '{after.text}' both name "
                     f"{max(before.first, after.first)}"
                 )
+
+
+def _class_ids(classes: ClassList) -> dict[str, int]:
+    """Returns what values can mean -> its id."""
+    return {**dict(zip(classes.names, classes.ids, strict=True)), IGNORE: IGNORE_INDEX}
 
 
 def _value_range(text: str) -> tuple[int, int] | None:

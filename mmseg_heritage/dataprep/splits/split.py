@@ -184,7 +184,7 @@ def _no_such_manifest(path: Path) -> InputError:
     """Returns the error for a manifest that is missing, which names those that are there."""
     folder = path.parent / "splits"  # a manifest of the data root was asked for
     folder = folder if folder.is_dir() else path.parent
-    files = sorted([*folder.glob("*.json"), *folder.glob("*/*.json")])
+    files = sorted([*folder.glob("[!.]*.json"), *folder.glob("*/[!.]*.json")])
     there = [str(file) for file in files if SCHEMA in _text(file)]
     what = f"{path}: expected a split manifest, but there is no such file"
     if there:

@@ -36,7 +36,7 @@ def check_split_files(
         InputError: With everything that is wrong with any of them.
     """
     folder = Path(root) / "splits" if folder is None else Path(folder)
-    paths = sorted(folder.rglob("*.json"))
+    paths = sorted(folder.rglob("[!.]*.json"))
     if not paths:
         raise InputError(f"{folder}: no split manifests here; make them with make_splits.py")
     samples = read_folder(root)

@@ -118,7 +118,7 @@ def _write(folder: Path, made: Mapping[str, Split], overwrite: bool) -> list[Pat
     problems += [
         f"{path}: is no fold of this family; move it away"
         for family in sorted(families)
-        for path in sorted(family.glob("*.json"))
+        for path in sorted(family.glob("[!.]*.json"))
         if path not in paths
     ]
     if problems:

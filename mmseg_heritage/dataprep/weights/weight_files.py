@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -14,6 +14,7 @@ from mmseg_heritage.dataprep.splits.split import Split, check_split, default_spl
 from mmseg_heritage.dataprep.statistics import group_pixels, sample_pixels
 from mmseg_heritage.dataprep.weights.weight_formulas import class_weights, save_class_weights
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.files import finished_files, writing_together
 from mmseg_heritage.utils.progress import Bar, no_bar
 
 FOLDER = "class_weights"
@@ -29,6 +30,7 @@ def make_weight_files(
     level: str = "fine",
     overwrite: bool = False,
     bar: Bar = no_bar,
+    draw: Callable[[Path, dict[str, Any]], object] | None = None,
 ) -> dict[Path, dict[str, Any]]:
     """Counts the pixels of the training part of a split, and writes class weights from them.
 
@@ -46,6 +48,7 @@ def make_weight_files(
         level: Level of the data set's classes that is trained.
         overwrite: Replace files that are already there.
         bar: Shows progress.
+        draw: Called with the place for a bar chart, and what it shows.
 
     Returns:
         File -> what :func:`mmseg_heritage.dataprep.weights.weight_formulas.save_class_weights`
@@ -63,13 +66,10 @@ def make_weight_files(
         raise InputError(f"level must be one of {', '.join(levels)}, found '{level}'")
     splits = _splits(Path(root), split_file, samples)
     targets = _targets(Path(root), split_file, out, splits)
-    in_the_way = [
-        str(path)
-        for target in targets.values()
-        for path in (target, chart_of(target))
-        if path.exists() and not overwrite
-    ]
-    if in_the_way:
+    files = [path for target in targets.values() for path in (target, chart_of(target))]
+    folder = files[0].parent
+    in_the_way = list(map(str, finished_files(folder, files)))
+    if in_the_way and not overwrite:
         raise InputError(
             "class weights are already there; name another place with --out, or replace them with "
             "--overwrite",
@@ -78,10 +78,15 @@ def make_weight_files(
     trained = {i for split in splits.values() for i in split.part("train")}
     with bar("counting classes") as report:
         pixels = sample_pixels([s for s in samples if s.id in trained], report)
-    return {
-        targets[path]: _save(targets[path], path, split, samples, pixels, formula, max_ratio, level)
-        for path, split in splits.items()
-    }
+    written = {}
+    with writing_together(folder, files):
+        for path, split in splits.items():
+            target = targets[path]
+            content = _save(target, path, split, samples, pixels, formula, max_ratio, level)
+            written[target] = content
+            if draw is not None:
+                draw(chart_of(target), content)
+    return written
 
 
 def chart_of(path: Path) -> Path:
@@ -95,7 +100,7 @@ def _splits(root: Path, split_file: str, samples: Sequence[Sample]) -> dict[Path
         split = default_split(samples)
         return {Path(f"{split.name}.json"): split}
     place = root / split_file
-    paths = sorted(place.glob("*.json")) if place.is_dir() else [place]
+    paths = sorted(place.glob("[!.]*.json")) if place.is_dir() else [place]
     if not paths:
         raise InputError(f"{place}: no split manifests here; make them with make_splits.py")
     splits = {path: load_split(path) for path in paths}

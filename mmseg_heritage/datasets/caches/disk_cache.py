@@ -52,7 +52,7 @@ def fill_disk(
     """
     folder = Path(folder)
     files = cache_files(items, folder)
-    missing = [item for item in items if _stored(files[item.path], item) is None]
+    missing = missing_items(items, folder)
     places: dict[str, Place] = {}
 
     def keep(item: CacheItem) -> None:
@@ -80,6 +80,12 @@ def fill_disk(
             "start goes on from it; another folder is given with cache_dir"
         ) from error
     return PixelCache(places)
+
+
+def missing_items(items: Sequence[CacheItem], folder: Path) -> list[CacheItem]:
+    """Returns what is not yet in a folder, or not any more as it is now."""
+    files = cache_files(items, folder)
+    return [item for item in items if _stored(files[item.path], item) is None]
 
 
 def _check_disk(missing: Sequence[CacheItem], folder: Path) -> None:

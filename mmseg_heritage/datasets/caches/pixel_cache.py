@@ -28,7 +28,7 @@ from mmseg_heritage.utils.progress import Progress
 from mmseg_heritage.utils.text import readable_size
 from mmseg_heritage.utils.threads import DEFAULT_WORKERS, run_in_threads
 
-CACHES = ("none", "ram", "disk")
+CACHES = ("auto", "none", "ram", "disk")
 _DECODING_BYTES = 14  # bytes a pixel while a photograph is decoded, turned and copied
 _USABLE = 0.9  # share of the available memory; the rest is for the training itself
 _ALIGNMENT = 4096  # arrays begin at pages of their own
@@ -127,6 +127,13 @@ def plan_cache(
     return list(items.values())
 
 
+def needed_memory(items: Sequence[CacheItem]) -> int:
+    """Returns the bytes that a cache in memory takes at most, while it is filled."""
+    largest = sorted((int(np.prod(item.shape[:2])) for item in items), reverse=True)
+    decoding = _DECODING_BYTES * sum(largest[:DEFAULT_WORKERS])
+    return sum(item.nbytes for item in items) + decoding
+
+
 def check_memory(items: Sequence[CacheItem]) -> None:
     """Refuses a cache in memory that the machine, the job or the container cannot hold.
 
@@ -135,11 +142,9 @@ def check_memory(items: Sequence[CacheItem]) -> None:
     """
     if sys.platform != "linux":
         raise InputError("cache='ram' needs Linux; use cache='disk', which is about as fast")
-    pixels = sum(item.nbytes for item in items)
-    largest = sorted((int(np.prod(item.shape[:2])) for item in items), reverse=True)
-    needed = pixels + _DECODING_BYTES * sum(largest[:DEFAULT_WORKERS])
-    available = available_memory()
+    needed, available = needed_memory(items), available_memory()
     if needed > _USABLE * available:
+        pixels = sum(item.nbytes for item in items)
         raise InputError(
             f"cache='ram' needs {readable_size(needed)} of memory: {readable_size(pixels)} for the "
             f"pixels of {len(items)} photographs and masks, the rest while they are decoded. "

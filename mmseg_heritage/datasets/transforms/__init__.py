@@ -1,6 +1,7 @@
 """Transforms registered for data pipelines."""
 
 from mmseg_heritage.datasets.transforms.augmentation import HeritageAugmentation
+from mmseg_heritage.datasets.transforms.fourier_mix import RandomFourierMix
 from mmseg_heritage.datasets.transforms.geometry import LimitLongEdge, RandomSquareCrop
 from mmseg_heritage.datasets.transforms.loading import LoadARTeFACTAnnotations, LoadHeritageImage
 from mmseg_heritage.datasets.transforms.painted_damage import RandomPaintedDamage
@@ -21,6 +22,7 @@ __all__ = [
     "LoadARTeFACTAnnotations",
     "LoadHeritageImage",
     "RandomBlur",
+    "RandomFourierMix",
     "RandomGrain",
     "RandomJPEG",
     "RandomPaintedDamage",

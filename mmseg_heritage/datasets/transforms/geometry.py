@@ -11,18 +11,11 @@ from mmcv.transforms.utils import cache_randomness
 from mmseg.registry import TRANSFORMS
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.resizing import fitted_size, interpolation
 from mmseg_heritage.taxonomy import IGNORE_INDEX
 
 Box = tuple[int, int, int]
 """A square: top, left and side in pixels."""
-
-
-def interpolation(old_edge: int, new_edge: int) -> int:
-    """Returns OpenCV's way to resize a side from one length to another.
-
-    Area averaging when shrinking, which keeps hair-thin damage from aliasing away.
-    """
-    return cv2.INTER_AREA if new_edge < old_edge else cv2.INTER_LINEAR
 
 
 @TRANSFORMS.register_module()
@@ -162,10 +155,9 @@ class LimitLongEdge(BaseTransform):
     def transform(self, results: dict[str, Any]) -> dict[str, Any]:
         """Resizes the image where it is too large."""
         height, width = results["img"].shape[:2]
-        scale = self.max_edge / max(height, width)
-        if scale < 1:
-            shape = (max(1, round(width * scale)), max(1, round(height * scale)))
-            results["img"] = cv2.resize(results["img"], shape, interpolation=cv2.INTER_AREA)
+        size = fitted_size(width, height, self.max_edge)
+        if size != (width, height):
+            results["img"] = cv2.resize(results["img"], size, interpolation=cv2.INTER_AREA)
             results["img_shape"] = results["img"].shape[:2]
         return results
 

@@ -12,6 +12,8 @@ from mmengine.hooks import Hook
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from mmseg_heritage.engine.innermost_model import innermost_model
+
 WARM_UP = 5
 PROTOCOL = (
     "model: from the photograph as it was read (of other segmentors than ours: from the normalized "
@@ -46,9 +48,7 @@ class InferenceTimeHook(Hook):
 
     def before_test(self, runner: Runner) -> None:
         """Starts to listen to the model."""
-        model = runner.model
-        while hasattr(model, "module"):  # of distributed tests, and of test-time augmentation
-            model = model.module
+        model = innermost_model(runner.model)
         self._device = next(model.parameters()).device
         if self._device.type == "cuda":
             torch.cuda.reset_peak_memory_stats(self._device)

@@ -17,6 +17,7 @@ from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.images.writing import Palette, write_class_map, write_image
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import class_ids
 from mmseg_heritage.taxonomy import IGNORE_INDEX
+from mmseg_heritage.visualization.figures.display_colors import display_palette
 from mmseg_heritage.visualization.figures.panels import panel
 
 
@@ -85,7 +86,8 @@ class PredictionHook(Hook):
             # Where the truth is ignored nothing is scored, and nothing is shown.
             shown = np.where(truth == IGNORE_INDEX, truth, prediction)
             maps = [("Ground truth", truth), ("Prediction", shown)]
-            write_image(self.show_dir / name, panel(image, maps, classes, palette))
+            colors = display_palette(classes, palette)
+            write_image(self.show_dir / name, panel(image, maps, classes, colors))
 
 
 def _photograph(data_batch: Any, index: int, sample: Any) -> np.ndarray:

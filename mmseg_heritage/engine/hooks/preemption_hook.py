@@ -118,7 +118,7 @@ class PreemptionHook(Hook):
         name = signal.Signals(int(received.item())).name
         saver = next(hook for hook in runner.hooks if isinstance(hook, WholeCheckpointHook))
         saver.save_now(runner, runner.epoch, iteration)
-        runner.logger.info(
+        runner.logger.warning(
             f"{name}: saved {saver.last_ckpt} after iteration {iteration} and leave with exit code "
             f"{EXIT_PREEMPTED}; --resume goes on from there"
         )

@@ -43,6 +43,8 @@ DEFINITIONS = {
     "other objects; neither is it in p",
 }
 
+_MAX_RESAMPLES = 100_000
+
 
 @dataclass(frozen=True, eq=False)
 class _Scores:
@@ -85,6 +87,8 @@ def compare_entries(
     base = entries[0] if reference is None else by_label.get(reference)
     if base is None:
         raise InputError(f"no run is named '{reference}'; choose one of: {', '.join(by_label)}")
+    if seed < 0:
+        raise InputError(f"seed: expected a number from 0 on, found {seed}")
     _require_resamples(resamples, max(len(base.counts.classes), len(entries) - 1))
     allowed = require_comparable(base, entries, may_differ)
     drawn = {e.label: resample_groups(e.counts.groups, resamples, seed) for e in entries}
@@ -108,6 +112,8 @@ def compare_entries(
 def _require_resamples(resamples: int, questions: int) -> None:
     """Refuses so few resamples that the smallest p, corrected, would never be below the level."""
     needed = math.ceil(2 * questions / ALPHA)
+    if resamples > _MAX_RESAMPLES:
+        raise InputError(f"{resamples} resamples are more than the {_MAX_RESAMPLES} allowed")
     if resamples < needed:
         raise InputError(
             f"expected {needed} resamples or more, found {resamples}: fewer cannot tell "

@@ -46,35 +46,65 @@ def component_counts(
 def _components(
     label: np.ndarray, prediction: np.ndarray, index: int
 ) -> tuple[np.ndarray, np.ndarray]:
-    """Returns the pixels of each component of a class, and how many of these are predicted as it.
-
-    Strips of rows are labeled one by one; components that touch across a seam are then joined.
-    """
+    """Returns the pixels of each component of a class, and how many are predicted as it."""
     rows = max(_STRIP // max(label.shape[1], 1), 1)
     sizes, hits = [np.zeros(0, dtype=np.int64)], [np.zeros(0, dtype=np.int64)]
-    links: list[np.ndarray] = []
-    last_row = np.zeros(label.shape[1], dtype=np.int64)  # component above each pixel, from 1
-    found = 0
+    components = StripComponents(label.shape[1])
     for start in range(0, len(label), rows):
         mask = label[start : start + rows] == index
-        if not mask.any():
-            last_row = np.zeros_like(last_row)
-            continue
-        number, ids, statistics, _ = cv2.connectedComponentsWithStats(
-            mask.view(np.uint8), connectivity=8
-        )
+        ids, statistics, _ = components.add(mask)
         right = mask & (prediction[start : start + rows] == index)
-        sizes.append(statistics[1:, cv2.CC_STAT_AREA].astype(np.int64))
-        hits.append(np.bincount(ids[right], minlength=number)[1:])
-        first_row, above = _numbered(ids[0], found), last_row
-        links += _touching(above, first_row)
-        last_row = _numbered(ids[-1], found)
-        found += number - 1
-    root = _joined(found, links)
+        sizes.append(statistics[:, cv2.CC_STAT_AREA].astype(np.int64))
+        hits.append(np.bincount(ids[right], minlength=len(statistics) + 1)[1:])
+    root = components.roots()
     return (
         _sums(np.concatenate(sizes), root),
         _sums(np.concatenate(hits), root),
     )
+
+
+class StripComponents:
+    """Components of a mask that is labeled strip by strip, and joined where they touch at a seam.
+
+    Args:
+        width: Of the mask.
+
+    Attributes:
+        found: Number of components so far, each strip's counted for itself.
+    """
+
+    def __init__(self, width: int) -> None:
+        self.found = 0
+        self._links: list[np.ndarray] = []
+        self._last_row = np.zeros(width, dtype=np.int64)  # component above each pixel, from 1
+
+    def add(self, mask: np.ndarray) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
+        """Labels the next strip.
+
+        Args:
+            mask: bool (rows, W).
+
+        Returns:
+            Number of the component of each pixel within the strip, int32 (rows, W), from 1, 0 for
+            none; OpenCV's statistics of each component, int32 (n, 5); and their centers of gravity,
+            float64 (n, 2) as x, y.
+        """
+        if not mask.any():
+            self._last_row = np.zeros_like(self._last_row)
+            nothing = np.zeros((0, 5), np.int32), np.zeros((0, 2))
+            return np.zeros(mask.shape, np.int32), *nothing
+        number, ids, statistics, centers = cv2.connectedComponentsWithStats(
+            mask.view(np.uint8), connectivity=8
+        )
+        first_row, above = _numbered(ids[0], self.found), self._last_row
+        self._links += _touching(above, first_row)
+        self._last_row = _numbered(ids[-1], self.found)
+        self.found += number - 1
+        return ids, statistics[1:], centers[1:]
+
+    def roots(self) -> np.ndarray:
+        """Returns, for each component counted from 0, one that stands for all it is joined with."""
+        return _joined(self.found, self._links)
 
 
 def _numbered(row: np.ndarray, found: int) -> np.ndarray:

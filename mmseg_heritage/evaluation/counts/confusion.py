@@ -1,4 +1,4 @@
-"""Confusion counts and the scores derived from them. Exact in int64; needs numpy only.
+"""Confusion counts and the scores derived from them. Exact in int64; needs NumPy and OpenCV only.
 
 What derives scores takes one matrix or a stack of them, of shape (..., C, C): the counts of a test,
 of each image, of each resample of a bootstrap. Stacks of whole numbers in float64 are as good.
@@ -10,10 +10,8 @@ from collections.abc import Sequence
 
 import numpy as np
 
+from mmseg_heritage.images.masks import pair_counts
 from mmseg_heritage.taxonomy import IGNORE_INDEX
-
-# Pixels counted at a time: the work arrays stay in cache and memory stays constant.
-_CHUNK = 1 << 16
 
 
 def confusion_counts(label: np.ndarray, prediction: np.ndarray, num_classes: int) -> np.ndarray:
@@ -32,21 +30,30 @@ def confusion_counts(label: np.ndarray, prediction: np.ndarray, num_classes: int
     """
     if label.shape != prediction.shape:
         raise ValueError(f"label has shape {label.shape}, prediction {prediction.shape}")
-    label, prediction = label.ravel(), prediction.ravel()
-    counts = np.zeros(num_classes * num_classes, dtype=np.int64)
-    for start in range(0, label.size, _CHUNK):
-        true = label[start : start + _CHUNK]
-        predicted = prediction[start : start + _CHUNK]
-        valid = true != IGNORE_INDEX
-        true, predicted = true[valid].astype(np.int64), predicted[valid].astype(np.int64)
-        if true.size == 0:
-            continue
-        low = min(true.min(), predicted.min())
-        high = max(true.max(), predicted.max())
-        if low < 0 or high >= num_classes:
-            raise ValueError(f"expected class ids in 0..{num_classes - 1}, found {low}..{high}")
-        counts += np.bincount(true * num_classes + predicted, minlength=counts.size)
-    return counts.reshape(num_classes, num_classes)
+    if label.dtype != np.uint8 or prediction.dtype != np.uint8:
+        label, prediction = _as_bytes(label, prediction, num_classes)
+    counts = pair_counts(label, prediction, num_classes)
+    if counts.sum() != label.size - np.count_nonzero(label == IGNORE_INDEX):
+        raise _out_of_range(label, prediction, num_classes)
+    return counts
+
+
+def _as_bytes(
+    label: np.ndarray, prediction: np.ndarray, num_classes: int
+) -> tuple[np.ndarray, np.ndarray]:
+    """Returns both as uint8, with 255 wherever the label is, or raises for what does not fit."""
+    ignored = label == IGNORE_INDEX
+    both = [np.where(ignored, IGNORE_INDEX, ids) for ids in (label, prediction)]
+    if any((ids < 0).any() or (ids > IGNORE_INDEX).any() for ids in both):
+        raise _out_of_range(label, prediction, num_classes)
+    return both[0].astype(np.uint8), both[1].astype(np.uint8)
+
+
+def _out_of_range(label: np.ndarray, prediction: np.ndarray, num_classes: int) -> ValueError:
+    """Returns the error that names the ids of pixels that count."""
+    valid = label != IGNORE_INDEX
+    ids = np.concatenate([label[valid], prediction[valid]])
+    return ValueError(f"expected class ids in 0..{num_classes - 1}, found {ids.min()}..{ids.max()}")
 
 
 def merge_classes(counts: np.ndarray, groups: Sequence[int], num_groups: int) -> np.ndarray:

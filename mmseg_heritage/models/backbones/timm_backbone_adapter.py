@@ -69,7 +69,7 @@ class TimmBackboneAdapter(BaseModule):
         model_name: As in ``timm.list_models()``, also with a tag ('resnet50.a1_in1k').
         out_indices: Levels to return, ascending, negative ones from the end. None: all of stride 4
             and more, also where the network has a level of stride 2 (MaxViT, ResNet). 'all': that
-            too, for U-Net.
+            too, for U-Net. [-1] of a plain vision transformer, for a ``SimpleFeaturePyramid``.
         img_size: Image size to build for, one number or (H, W). None: that of timm's weights.
             Networks for which it has no meaning, such as ResNet, refuse it.
         in_channels: Channels of the image.
@@ -91,6 +91,8 @@ class TimmBackboneAdapter(BaseModule):
         out_indices, out_channels, out_strides: Of the levels that are returned.
         img_size: (H, W) that the network is built for.
         input_sizes: Which sizes the network itself takes.
+        pads_by_size: Whether steps lie elsewhere over an image of odd size: 'same' padding of
+            TensorFlow adds a pixel before the image there, and none where the size is even.
         pixel_mean, pixel_std: Mean and standard deviation of R, G and B, in 0..255, that timm's
             weights expect the image to be normalized with.
 
@@ -133,6 +135,9 @@ class TimmBackboneAdapter(BaseModule):
         info = self._create_first().feature_info.info
         self._choose_levels(out_indices, info)
         self.timm_model = self._create(out_indices=self.out_indices)
+        # Conv2dSame, MaxPool2dSame, StdConv2dSame, ...
+        kinds = {type(module).__name__ for module in self.timm_model.modules()}
+        self.pads_by_size = any(kind.endswith("Same") for kind in kinds)
         cfg = self.timm_model.pretrained_cfg
         height, width = self._arguments.get("img_size", cfg["input_size"][1:])
         self.img_size = (height, width)
@@ -327,11 +332,12 @@ class TimmBackboneAdapter(BaseModule):
     ) -> None:
         """Sets which levels are returned, with their channels and strides."""
         strides = [level["reduction"] for level in info]
-        if len(set(strides)) < 2:
+        if len(set(strides)) < 2 and out_indices in (None, ALL):
             raise InputError(
                 f"{self.model_name} has no feature pyramid: its features are all of stride "
                 f"{strides[0]}. Choose a model with several strides, such as "
-                "convnext_tiny, swin_tiny_patch4_window7_224 or resnet50"
+                "convnext_tiny, swin_tiny_patch4_window7_224 or resnet50; or take its last map, "
+                "out_indices=[-1], and a neck of type SimpleFeaturePyramid"
             )
         self._stages = tuple(i for i, stride in enumerate(strides) if stride >= _FIRST_STRIDE)
         indices: tuple[Any, ...] = self._stages if out_indices is None else tuple(out_indices)

@@ -16,8 +16,9 @@ from torch import Tensor, nn
 from mmseg_heritage.dataprep.class_file import parse_classes
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.hierarchy import Groups, read_levels
-from mmseg_heritage.models.decode_heads.hierarchy_scores import MODES, HierarchyScores
+from mmseg_heritage.models.decode_heads.hierarchy_scores import HierarchyScores
 from mmseg_heritage.models.losses.masked_loss import FACTOR, is_factor
+from mmseg_heritage.scores.level_channels import MODES
 from mmseg_heritage.taxonomy import (
     ARTEFACT,
     FINE_LEVEL,
@@ -50,7 +51,7 @@ class HierarchicalUPerHead(UPerHead):
         level_weights: Weight of each level's loss, with "fine" for the classes, from 0 upwards.
             Default: 0.2 for "binary", 0.3 for "coarse", 1 for "fine".
         level_losses: Level name -> ``loss_decode`` of that level. A level that is not named here
-            takes that of the classes, without its ``class_weight``.
+            takes that of the classes, without its ``class_weight`` and a list of ``alpha``.
         consistency_weight: Weight of the divergence between levels, for the mode 'independent'.
         classes: The classes, for data sets other than ARTeFACT: names, or entries as in
             classes.json, whose groups are the level "coarse".
@@ -281,8 +282,12 @@ def _entries(config: LossConfig) -> Sequence[Mapping[str, Any]]:
 
 
 def _unweighted(config: LossConfig) -> LossConfig:
-    """Returns a loss config without class weights, which are for another number of classes."""
+    """Returns a loss config without what is for each class, of which there is another number."""
     return [
-        {key: value for key, value in entry.items() if key != "class_weight"}
+        {
+            key: value
+            for key, value in entry.items()
+            if key != "class_weight" and not (key == "alpha" and isinstance(value, Sequence))
+        }
         for entry in _entries(config)
     ]

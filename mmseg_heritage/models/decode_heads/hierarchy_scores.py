@@ -9,12 +9,11 @@ import torch
 from torch import Tensor, nn
 
 from mmseg_heritage.hierarchy import parents
-from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX, Level
+from mmseg_heritage.scores.level_channels import LevelChannels
+from mmseg_heritage.taxonomy import FINE_LEVEL, Level
 
-MODES = ("independent", "marginal", "conditional")
 
-
-class HierarchyScores(nn.Module):
+class HierarchyScores(LevelChannels, nn.Module):
     r"""Turns raw scores into log-probabilities of every level of a tree of classes.
 
     The channels of the scores are the classes, followed by the groups of each level in order; in
@@ -39,15 +38,8 @@ class HierarchyScores(nn.Module):
     """
 
     def __init__(self, levels: Mapping[str, Level], num_classes: int, mode: str) -> None:
-        super().__init__()
-        self.levels = dict(levels)
-        self.mode = mode
-        self.slices = {FINE_LEVEL: slice(0, num_classes)}
-        start = num_classes
-        for name, level in self.levels.items():
-            self.slices[name] = slice(start, start + len(level.classes))
-            start += len(level.classes)
-        self.num_scores = num_classes if mode == "marginal" else start
+        nn.Module.__init__(self)
+        LevelChannels.__init__(self, levels, num_classes, mode)
         for name, level in self.levels.items():
             # Labels that are no class stay as they are, for the losses to find.
             self.register_buffer(f"_labels_{name}", torch.tensor(level.lookup()), persistent=False)
@@ -134,41 +126,6 @@ class HierarchyScores(nn.Module):
         if self.mode == "independent":
             return {name: values.softmax(dim=1) for name, values in logits.items()}
         return {name: values.exp() for name, values in logits.items()}
-
-    def is_partial(self, level: str) -> bool:
-        """Whether a level leaves classes out."""
-        return level != FINE_LEVEL and IGNORE_INDEX in self.levels[level].fine_to_group
-
-    def restricted(self, maps: Mapping[str, Tensor]) -> dict[str, Tensor]:
-        """Returns the maps of all levels with 255 where a level does not apply.
-
-        At a level that leaves classes out (Clean, at the level "coarse") that is where the map of
-        the next coarser level, or where there is none the map of the classes, chooses one that has
-        no part in it.
-
-        Args:
-            maps: Level name, and "fine" -> ids of the most probable group or class, any shape.
-        """
-        maps = dict(maps)
-        coarser: str | None = None
-        for name, level in self.levels.items():
-            if self.is_partial(name):
-                chosen = maps[FINE_LEVEL if coarser is None else coarser]
-                applies = self._applies(level, coarser).to(chosen.device)
-                maps[name] = torch.where(applies[chosen.long()], maps[name], IGNORE_INDEX)
-            else:
-                coarser = name
-        return maps
-
-    def _applies(self, level: Level, coarser: str | None) -> Tensor:
-        """Returns, for each class or group of the coarser level, whether a level has part in it."""
-        of_class = (
-            self.levels[coarser].fine_to_group
-            if coarser is not None
-            else range(len(level.fine_to_group))
-        )
-        inside = {of_class[i] for i in level.members()}
-        return torch.tensor([group in inside for group in range(max(of_class) + 1)])
 
     def consistency(self, scores: Tensor, labels: Tensor) -> Tensor:
         r"""Measures how far the levels of the mode 'independent' contradict the classes.

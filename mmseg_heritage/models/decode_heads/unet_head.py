@@ -78,8 +78,12 @@ class UNetHead(BaseDecodeHead):
     convolutions computes it from the image, so that a comparison of backbones does not become one
     of decoders.
 
+    **Stride 1.** No backbone has a map there. U-Net itself has a skip of full size, and damage of
+    one or two pixels is drawn better with one: ``image_skip_channels`` computes it from the image
+    by one convolution. Off by default, as in segmentation_models_pytorch.
+
     **The image** follows the feature maps as the last input, which
-    :class:`~mmseg_heritage.models.segmentors.HeritageEncoderDecoder` sees to: for the stem, and so
+    :class:`~mmseg_heritage.models.segmentors.HeritageEncoderDecoder` sees to: for these, and so
     that the prediction has the size of the image where that is odd.
 
     Args:
@@ -89,7 +93,8 @@ class UNetHead(BaseDecodeHead):
             the deepest map to ``out_stride``.
         out_stride: Stride of the prediction, 1 or 2.
         stem_channels: Width of the stem where there is no map of stride 2; 0 leaves that skip out.
-        image_channels: Channels of the image, for the stem.
+        image_skip_channels: Width of the skip at stride 1; 0 leaves it out.
+        image_channels: Channels of the image, for the stem and for that skip.
         upsample: How each block doubles the size, 'nearest' or 'bilinear'.
         in_index: Which feature maps to take, negative ones from the deepest; None takes all.
         **kwargs: See :class:`mmseg.models.decode_heads.decode_head.BaseDecodeHead`.
@@ -111,6 +116,7 @@ class UNetHead(BaseDecodeHead):
         decoder_channels: Sequence[int] = (256, 128, 64, 32, 16),
         out_stride: int = 1,
         stem_channels: int = 64,
+        image_skip_channels: int = 0,
         image_channels: int = 3,
         upsample: str = "nearest",
         in_index: Sequence[int] | None = None,
@@ -121,6 +127,10 @@ class UNetHead(BaseDecodeHead):
         )
         if stem_channels < 0:
             problems.append(f"stem_channels={stem_channels}, expected 0 or more")
+        if image_skip_channels < 0 or (image_skip_channels and out_stride != 1):
+            problems.append(
+                f"image_skip_channels={image_skip_channels}, expected 0, or more with out_stride=1"
+            )
         if upsample not in ("nearest", "bilinear"):
             problems.append(f"upsample='{upsample}', expected nearest or bilinear")
         if "channels" in kwargs:
@@ -144,6 +154,12 @@ class UNetHead(BaseDecodeHead):
                 ConvModule(stem_channels, stem_channels, 3, padding=1, **layers),
             )
             skips[2] = stem_channels
+        self.image_skip: nn.Module | None = None
+        if image_skip_channels > 0:
+            self.image_skip = ConvModule(
+                image_channels, image_skip_channels, 3, padding=1, **layers
+            )
+            skips[1] = image_skip_channels
         self.in_strides = tuple(in_strides)
         self.image_channels = image_channels
         self.targets = tuple(targets)
@@ -164,7 +180,7 @@ class UNetHead(BaseDecodeHead):
             (N, num_classes, ceil(H / out_stride), ceil(W / out_stride)).
 
         Raises:
-            InputError: If the image is missing or has other channels than the stem takes, or a map
+            InputError: If the image is missing or has other channels than it is to have, or a map
                 has another size.
         """
         scores: Tensor = self.cls_seg(self._forward_feature(inputs))
@@ -176,6 +192,8 @@ class UNetHead(BaseDecodeHead):
         x = skips[self.in_strides[-1]]
         if self.stem is not None:
             skips[2] = self.stem(image)
+        if self.image_skip is not None:
+            skips[1] = self.image_skip(image)
         for block, stride in zip(self.blocks, self.targets, strict=True):
             x = block(x, skips.get(stride), _size_at(stride, image))
         return x
@@ -188,9 +206,10 @@ class UNetHead(BaseDecodeHead):
                 f"UNetHead expects feature maps {self.in_index} and, last, the image; found "
                 f"{len(inputs)} inputs; use HeritageEncoderDecoder"
             )
-        if self.stem is not None and image.shape[1] != self.image_channels:
+        reads_image = self.stem is not None or self.image_skip is not None
+        if reads_image and image.shape[1] != self.image_channels:
             raise InputError(
-                f"UNetHead's stem expects an image of {self.image_channels} channels as its last "
+                f"UNetHead expects an image of {self.image_channels} channels as its last "
                 f"input, found {image.shape[1]}; set image_channels, and use HeritageEncoderDecoder"
             )
         skips = dict(zip(self.in_strides, self._transform_inputs(maps), strict=True))

@@ -27,7 +27,8 @@ class Pyramid:
     Attributes:
         channels: Channels of each feature map.
         strides: Pixels of the image for each step in it.
-        rounds_up: Whether a side of L pixels becomes ceil(L / stride) steps.
+        rounds_up: Whether a side of any L pixels becomes ceil(L / stride) steps, which begin at
+            multiples of the stride.
     """
 
     channels: tuple[int, ...]

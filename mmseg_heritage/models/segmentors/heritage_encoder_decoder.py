@@ -5,7 +5,7 @@ from __future__ import annotations
 import copy
 import math
 from collections.abc import Mapping, Sequence
-from functools import cached_property
+from functools import cached_property, partial
 from importlib import import_module
 from typing import Any
 
@@ -22,7 +22,7 @@ from torch import Tensor, nn
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones import TimmBackboneAdapter
-from mmseg_heritage.models.decode_heads.head_scores import HeadScores
+from mmseg_heritage.models.backbones.attention import without_attention_weights
 from mmseg_heritage.models.segmentors.connecting import (
     AUTO,
     PROBE,
@@ -34,6 +34,11 @@ from mmseg_heritage.models.segmentors.connecting import (
     image_channels,
     maps_read,
 )
+from mmseg_heritage.models.segmentors.head_losses import head_losses
+from mmseg_heritage.models.segmentors.tuning import rest, tune_backbone
+from mmseg_heritage.scores.arrays import FLIPS
+from mmseg_heritage.scores.class_calibration import ClassCalibration
+from mmseg_heritage.scores.head_scores import HeadScores
 from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX
 
 _ODD_PROBE = PROBE + 1
@@ -69,11 +74,17 @@ class HeritageEncoderDecoder(EncoderDecoder):
         inference: Arguments of :class:`~mmseg_heritage.inference.window_inference.WindowInference`.
         test_cfg: Nothing, or ``dict(mode='whole')``, which mmsegmentation's configs hold:
             ``inference`` takes its place.
+        calibration: Arguments of
+            :class:`~mmseg_heritage.scores.class_calibration.ClassCalibration`, which
+            the command ``calibrate`` finds. Training does not use it.
+        acc_seg: Whether training logs the accuracy of each head's scores, as mmsegmentation does.
         **kwargs: See :class:`mmseg.models.segmentors.EncoderDecoder`.
 
     Raises:
         InputError: If a head, a loss or the normalization does not fit, naming both sides.
     """
+
+    tune = "all"
 
     def __init__(
         self,
@@ -82,6 +93,11 @@ class HeritageEncoderDecoder(EncoderDecoder):
         data_preprocessor: Mapping[str, Any] | nn.Module | None = None,
         inference: Mapping[str, Any] | None = None,
         test_cfg: Mapping[str, Any] | None = None,
+        dg: Sequence[Mapping[str, Any]] = (),
+        tune: str = "all",
+        adapter_rank: int = 8,
+        calibration: Mapping[str, Any] | None = None,
+        acc_seg: bool = False,
         **kwargs: Any,
     ) -> None:
         if dict(test_cfg or {}) not in ({}, {"mode": "whole"}):
@@ -101,14 +117,24 @@ class HeritageEncoderDecoder(EncoderDecoder):
             **kwargs,
         )
         # Registers WindowInference, whose room stands on this one.
-        import_module("mmseg_heritage.inference")
+        import_module("mmseg_heritage.inference.window_inference")
         self.window_inference = TASK_UTILS.build({"type": "WindowInference", **(inference or {})})
+        self.acc_seg = acc_seg
+        without_attention_weights(self.backbone)
         self._check_maps()
         if automatic:
             complete = {**given, **{name: self._expected(name) for name in automatic}}
             self.data_preprocessor = MODELS.build(complete)
         self._check_normalization()
         self._freeze_unread()
+        tune_backbone(self.backbone, tune, adapter_rank, lambda: self._try((PROBE,)))
+        self.tune = tune
+        self._calibrate(calibration)
+        self.penalties = None
+        if dg:
+            import_module("mmseg_heritage.domains")  # registers them; it stands on this room
+            arguments = {"type": "DomainPenalties", "penalties": dg, "head": self.decode_head}
+            self.penalties = TASK_UTILS.build(arguments)
 
     def _check_maps(self) -> None:
         """Verifies that the decoder's maps can be enlarged exactly, and hold a byte for a pixel."""
@@ -123,6 +149,17 @@ class HeritageEncoderDecoder(EncoderDecoder):
             problems.append(f"model.decode_head has {self.num_classes} classes; at most 254 can be")
         if problems:
             raise InputError("maps of this model would not be right", problems)
+
+    def _calibrate(self, calibration: Mapping[str, Any] | None) -> None:
+        """Lets all that reads the head's scores calibrate them."""
+        if calibration:
+            found = ClassCalibration(max(self.num_classes, 2), **calibration)
+            if not found.keeps_classes and self.out_channels == 1:
+                raise InputError(
+                    "model.calibration: a head with one channel has a threshold for its class; "
+                    "give a temperature"
+                )
+            self.decode_head.calibration = found
 
     def _expected(self, name: str) -> list[float]:
         """Returns the mean or std that the weights of the backbone expect."""
@@ -199,18 +236,9 @@ class HeritageEncoderDecoder(EncoderDecoder):
         channels = getattr(self.backbone, "out_channels", None)
         strides = getattr(self.backbone, "out_strides", None)
         if not self.with_neck and channels is not None and strides is not None:
-            return Pyramid(tuple(channels), tuple(strides))
-        in_channels = image_channels(self.backbone)
-        was_training = self.training
-        self.eval()
-        with torch.no_grad():
-            features, odd = (
-                super(HeritageEncoderDecoder, self).extract_feat(
-                    torch.zeros(1, in_channels, side, side)
-                )
-                for side in (PROBE, _ODD_PROBE)
-            )
-        self.train(was_training)
+            by_size = getattr(self.backbone, "pads_by_size", False)
+            return Pyramid(tuple(channels), tuple(strides), rounds_up=not by_size)
+        features, odd = self._try((PROBE, _ODD_PROBE))
         steps = [feature.shape[-1] for feature in features]
         if any(PROBE % number for number in steps):
             raise InputError(
@@ -225,6 +253,23 @@ class HeritageEncoderDecoder(EncoderDecoder):
             strides,
             tuple(feature.shape[-1] for feature in odd) == sides,
         )
+
+    def _try(self, sides: Sequence[int]) -> list[Sequence[Tensor]]:
+        """Returns the feature maps of empty images of some sides in pixels."""
+        channels, was_training = image_channels(self.backbone), self.training
+        self.eval()
+        with torch.no_grad():
+            found = [super(HeritageEncoderDecoder, self).extract_feat(
+                         torch.zeros(1, channels, side, side)) for side in sides]  # fmt: skip
+        self.train(was_training)
+        return found
+
+    def train(self, mode: bool = True) -> HeritageEncoderDecoder:
+        """Switches to training mode, but for what is frozen."""
+        super().train(mode)
+        if mode:
+            rest(self.backbone, self.tune)
+        return self
 
     @property
     def stride(self) -> int:
@@ -246,8 +291,9 @@ class HeritageEncoderDecoder(EncoderDecoder):
         A backbone gives ceil(L / s) steps of stride s for a side of L pixels. They are filled up to
         whole steps of the coarsest map: then each map has exactly as many steps as its stride says,
         and no part of any head stretches one over another. The backbone itself sees no padding, but
-        where an image is smaller than a step of the coarsest map, or where it leaves out the last
-        pixels that do not fill a step (mmpretrain's ConvNeXt).
+        where an image is smaller than a step of the coarsest map, where it leaves out the last
+        pixels that do not fill a step (mmpretrain's ConvNeXt), or where its steps would lie
+        elsewhere ('same' padding, as in timm's ``tf_efficientnet``).
 
         Args:
             inputs: (N, C, H, W).
@@ -276,18 +322,49 @@ class HeritageEncoderDecoder(EncoderDecoder):
 
         Args:
             inputs: (N, C, H, W).
-            data_samples: With ``gt_sem_seg``, int64 (1, H, W).
+            data_samples: With ``gt_sem_seg``, uint8 or int64 (1, H, W).
         """
         size = self.whole_size(inputs)
-        if size != tuple(inputs.shape[2:]):
-            data_samples = [copy.copy(sample) for sample in data_samples]
-            for sample in data_samples:
-                label = sample.gt_sem_seg.data
-                margin = (0, size[1] - label.shape[2], 0, size[0] - label.shape[1])
-                ignored = self.decode_head.ignore_index
-                sample.gt_sem_seg = PixelData(data=F.pad(label, margin, value=ignored))
-        found: dict[str, Tensor] = super().loss(inputs, data_samples)
+        margin = (0, size[1] - inputs.shape[3], 0, size[0] - inputs.shape[2])
+        data_samples = [copy.copy(sample) for sample in data_samples]
+        for sample in data_samples:
+            label = sample.gt_sem_seg.data.long()
+            if any(margin):
+                label = F.pad(label, margin, value=self.decode_head.ignore_index)
+            sample.gt_sem_seg = PixelData(data=label)
+        compute = partial(super().loss, inputs, data_samples)
+        if self.penalties is None:
+            return compute()
+        found: dict[str, Tensor] = self.penalties.add_to(compute, data_samples)
         return found
+
+    def _decode_head_forward_train(
+        self, inputs: Sequence[Tensor], data_samples: Sequence[Any]
+    ) -> dict[str, Tensor]:
+        """Computes the losses of the decoder."""
+        return self._losses_of({"decode": self.decode_head}, inputs, data_samples)
+
+    def _auxiliary_head_forward_train(
+        self, inputs: Sequence[Tensor], data_samples: Sequence[Any]
+    ) -> dict[str, Tensor]:
+        """Computes the losses of the auxiliary heads."""
+        several = isinstance(self.auxiliary_head, nn.ModuleList)
+        heads = {
+            f"aux_{i}" if several else "aux": head for i, head in enumerate(self._auxiliary_heads())
+        }
+        return self._losses_of(heads, inputs, data_samples)
+
+    def _losses_of(
+        self, heads: Mapping[str, nn.Module], inputs: Sequence[Tensor], samples: Sequence[Any]
+    ) -> dict[str, Tensor]:
+        """Returns the losses of heads, ``<prefix>.<name>`` -> value."""
+        return {
+            f"{prefix}.{name}": value
+            for prefix, head in heads.items()
+            for name, value in head_losses(
+                head, inputs, samples, self.train_cfg, self.acc_seg
+            ).items()
+        }
 
     def encode_decode(self, inputs: Tensor, batch_img_metas: list[dict[str, Any]]) -> Tensor:
         """Returns the decoder's scores of every pixel, (N, K, H, W), of images (N, C, H, W)."""
@@ -393,10 +470,6 @@ def filled(image: Tensor, size: tuple[int, int]) -> Tensor:
 def map_field(level: str) -> str:
     """Returns the field of a sample that holds the map of a level."""
     return "pred_sem_seg" if level == FINE_LEVEL else f"pred_sem_seg_{level}"
-
-
-FLIPS = {"horizontal": (-1,), "vertical": (-2,), "diagonal": (-2, -1)}
-"""Mirror images, by mmcv's names, and the dimensions that they turn around."""
 
 
 def _without_padding(image: Tensor, sample: Any) -> Tensor:

@@ -10,11 +10,11 @@ from mmengine.structures import PixelData
 from mmseg.models.segmentors import SegTTAModel
 from mmseg.registry import MODELS
 
-from mmseg_heritage.models.decode_heads.head_scores import HeadScores
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
     HeritageEncoderDecoder,
     map_field,
 )
+from mmseg_heritage.scores.head_scores import HeadScores
 from mmseg_heritage.taxonomy import FINE_LEVEL
 
 

@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Sequence
+import math
+from collections.abc import Iterator, Mapping, Sequence
 from typing import Any
 
 from mmseg_heritage.errors import InputError
@@ -16,7 +17,8 @@ _SOME: Any = ([{}], {}, None)
 _LOADER: Any = ({"dataset": {}, "sampler": _ONE, "batch_sampler": _ONE}, None)
 _FORM = {
     "model": {"backbone": _ONE, "decode_head": _SOME, "auxiliary_head": _SOME, "neck": _SOME,
-              "data_preprocessor": _ONE, "train_cfg": _ONE, "test_cfg": _ONE, "inference": _ONE},
+              "data_preprocessor": _ONE, "train_cfg": _ONE, "test_cfg": _ONE, "inference": _ONE,
+              "calibration": _ONE},
     "optim_wrapper": ({"optimizer": _ONE, "paramwise_cfg": _ONE, "clip_grad": _ONE}, None),
     "env_cfg": ({"dist_cfg": _ONE, "mp_cfg": _ONE}, None),
     **dict.fromkeys(("train_dataloader", "val_dataloader", "test_dataloader"), _LOADER),
@@ -50,7 +52,53 @@ def contradictions(cfg: Any) -> list[str]:
     Returns:
         One line each, naming the fields and what to do.
     """
-    return [*_wrong_values(cfg), *_wrong_schedules(cfg)]
+    return [
+        *_wrong_values(cfg), *_wrong_schedules(cfg), *_wrong_domain_batches(cfg),
+        *_wrong_batches(cfg),
+    ]  # fmt: skip
+
+
+_STOCK_SEGMENTORS = ("EncoderDecoder", "CascadeEncoderDecoder")
+
+
+def _wrong_batches(cfg: Any) -> Iterator[str]:
+    """Yields a way to hand over batches that the segmentor cannot take."""
+    segmentor = str((cfg.get("model") or {}).get("type")).rpartition(".")[2]
+    collate = (cfg.get("train_dataloader") or {}).get("collate_fn") or {}
+    is_stacked = isinstance(collate, Mapping) and collate.get("type") == "stacked_collate"
+    if is_stacked and segmentor in _STOCK_SEGMENTORS:
+        yield (
+            f"train_dataloader.collate_fn hands labels over as bytes, which mmseg's {segmentor} "
+            "does not take; set collate_fn=dict(type='pseudo_collate')"
+        )
+
+
+def _wrong_domain_batches(cfg: Any) -> Iterator[str]:
+    """Yields what does not fit to batches of several domains, and to penalties on them."""
+    hooks = [hook.get("type") for hook in as_list(cfg.get("custom_hooks"))]
+    if (cfg.get("model") or {}).get("dg") and "DomainPenaltyHook" not in hooks:
+        yield (
+            "model.dg has penalties, whose weights nobody sets; add dict(type='DomainPenaltyHook') "
+            "to custom_hooks"
+        )
+    loader = cfg.get("train_dataloader") or {}
+    sampler = loader.get("sampler") or {}
+    if sampler.get("type") != "DomainBatchSampler":
+        return
+    numbers: list[Any] = [sampler.get(name) for name in ("domains_per_batch", "images_per_domain")]
+    if all(isinstance(number, int) for number in numbers):  # else the sampler says what is wrong
+        expected = math.prod(numbers)
+        if loader.get("batch_size") != expected:
+            yield (
+                f"train_dataloader.batch_size is {loader.get('batch_size')}, but its sampler gives "
+                f"domains_per_batch={numbers[0]} x images_per_domain={numbers[1]} = {expected} "
+                "images to a process; set all three together"
+            )
+    if "max_iters" not in (cfg.get("train_cfg") or {}):
+        yield (
+            "a DomainBatchSampler gives batches without end; set max_iters, the iterations of the "
+            "training"
+        )
 
 
 def _wrong_values(cfg: Any) -> Iterator[str]:

@@ -4,8 +4,6 @@ from __future__ import annotations
 
 from typing import Any
 
-from mmengine.config import ConfigDict
-
 _LOOPS = {"EpochBasedTrainLoop": "IterBasedTrainLoop", "ResumableEpochLoop": "ResumableIterLoop"}
 _SAMPLERS = {"DefaultSampler": "InfiniteSampler", "NumberedSampler": "NumberedInfiniteSampler"}
 
@@ -18,8 +16,10 @@ def count_iterations(cfg: Any, max_iters: int) -> None:
         max_iters: Iterations.
     """
     interval = max(1, max_iters // 10)
-    max_epochs = cfg.train_cfg.get("max_epochs")
+    max_epochs, before = cfg.train_cfg.get("max_epochs"), cfg.train_cfg.get("max_iters")
     loop = cfg.train_cfg.get("type", "EpochBasedTrainLoop")
+    from mmengine.config import ConfigDict  # options of predict are read without it
+
     cfg.train_cfg = ConfigDict(
         type=_LOOPS.get(loop, loop), max_iters=max_iters, val_interval=interval
     )
@@ -35,6 +35,9 @@ def count_iterations(cfg: Any, max_iters: int) -> None:
         for bound in ("total_steps", "begin", "end", "T_max"):
             if schedule.get(bound):
                 schedule[bound] = max(1, round(schedule[bound] * max_iters / max_epochs))
+    for hook in as_list(cfg.get("custom_hooks")):
+        if before and hook.get("begin_iter"):  # averaging of weights, after a share of the training
+            hook.begin_iter = round(hook.begin_iter * max_iters / before)
     cfg.default_hooks.checkpoint.by_epoch = False
     cfg.default_hooks.checkpoint.interval = interval
     cfg.default_hooks.logger.log_metric_by_epoch = False

@@ -160,9 +160,12 @@ def _warm_up(cfg: Config) -> list[Place]:
     return [(schedule, keys[schedule["type"]]) for schedule in schedules]
 
 
-def _inference(cfg: Config) -> list[Place]:
-    is_own = (cfg.get("model") or {}).get("type") == "HeritageEncoderDecoder"
-    return _at("model", "inference")(cfg) if is_own else []
+def _in_own_model(key: str) -> Callable[[Config], list[Place]]:
+    return lambda cfg: (
+        _at("model", key)(cfg)
+        if (cfg.get("model") or {}).get("type") == "HeritageEncoderDecoder"
+        else []
+    )
 
 
 def _max_epochs(cfg: Config) -> list[Place]:
@@ -270,12 +273,12 @@ VARIABLES: dict[str, Variable] = {
         apply=_set_num_workers,
     ),
     "cache": Variable(
-        "decoded images of training and validation: none, ram (once per machine) or disk",
+        "decoded images of training and validation: auto, ram (once per machine), disk or none",
         _in_datasets("cache", "train_dataloader", "val_dataloader"),
         "train_dataloader = val_dataloader = dict(dataset=dict(cache=...))",
     ),
     "cache_dir": Variable(
-        "folder of cache=disk; empty for the folder cache below the data root",
+        "folder of a cache on disk; empty for the folder cache below the data root",
         _in_datasets("cache_dir", "train_dataloader", "val_dataloader"),
         "train_dataloader = val_dataloader = dict(dataset=dict(cache_dir=...))", is_text=True,
     ),
@@ -285,6 +288,10 @@ VARIABLES: dict[str, Variable] = {
         "model = dict(backbone=dict(init_cfg=dict(type='Pretrained', checkpoint=...))), or "
         "checkpoint_path=... for a TimmBackboneAdapter",
         needs="model.backbone", apply=_set_pretrained, is_text=True,
+    ),
+    "tune": Variable(
+        "what of the backbone is trained: all, norm, adapters or frozen",
+        _in_own_model("tune"), "model = dict(tune=...)", needs="a HeritageEncoderDecoder",
     ),
     "class_weights": Variable(
         "weights of the classes in the losses: a file of class_weights.py, a list, or none",
@@ -325,7 +332,8 @@ VARIABLES: dict[str, Variable] = {
     ),
     "inference": Variable(
         "how the network is applied to photographs, such as inference.scales=fit:1024",
-        _inference, "model = dict(inference=dict(...))", needs="a HeritageEncoderDecoder",
+        _in_own_model("inference"), "model = dict(inference=dict(...))",
+        needs="a HeritageEncoderDecoder",
         allows=lambda value: isinstance(value, Mapping), expected="dict(...)",
     ),
     "vis_backends": Variable(

@@ -14,6 +14,7 @@ import torch
 from mmengine.runner.checkpoint import CheckpointLoader
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.taxonomy import KINDS
 from mmseg_heritage.utils.checkpoints.safe_builders import Refused
 from mmseg_heritage.utils.checkpoints.torch_files import MapLocation, read_torch_file
 from mmseg_heritage.utils.files import replacing
@@ -35,7 +36,7 @@ def missing_checkpoint(path: str | Path) -> InputError:
     file = Path(path).expanduser()
     is_folder = os.path.isdir(file)  # noqa: PTH112  Path.is_dir raises for names too long
     folder = file if is_folder else file.parent
-    names = ", ".join(sorted(other.name for other in folder.glob("*.pth"))[:10])
+    names = ", ".join(sorted(other.name for other in folder.glob("[!.]*.pth"))[:10])
     what = "a folder; expected a checkpoint file" if is_folder else "no such checkpoint"
     return InputError(f"{path}: {what}" + (f". In {folder}: {names}" if names else ""))
 
@@ -252,7 +253,12 @@ def classes_of(checkpoint: Any, path: str | Path) -> tuple[list[str], list[list[
         problems.append(f"{len(palette)} colors for {len(classes)} classes")
     values = found.get("mask_values") if isinstance(found, dict) else None
     if values is not None and not (_is_mask_values(values) and len(values) == len(classes or ())):
-        problems.append("mask_values: expected a number from 0 to 254 for each class, each once")
+        problems.append("mask_values: expected a number from 0 to 255 for each class, each once")
+    kinds = found.get("kinds") if isinstance(found, dict) else None
+    if kinds is not None and not (
+        _is_list(kinds) and len(kinds) == len(classes or ()) and all(k in KINDS for k in kinds)
+    ):
+        problems.append(f"kinds: expected one of {', '.join(KINDS)} for each class")
     if problems:
         raise InputError(f"{path}: 'dataset_meta' cannot be used, {_ELSEWHERE}", problems)
     return list(classes), [list(color) for color in palette]
@@ -296,7 +302,7 @@ def _is_list(value: Any) -> bool:
 
 
 def _is_mask_values(value: Any) -> bool:
-    numbers = _is_list(value) and all(type(v) is int and 0 <= v < 255 for v in value)
+    numbers = _is_list(value) and all(type(v) is int and 0 <= v <= 255 for v in value)
     return numbers and len(set(value)) == len(value)
 
 

@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 import re
 from collections import Counter, OrderedDict, defaultdict
-from collections.abc import Callable
+from collections.abc import Callable, Iterable
 from dataclasses import dataclass
 from typing import Any, Protocol
 
@@ -21,6 +21,8 @@ from mmengine.optim.scheduler.param_scheduler import OneCycleParamScheduler
 
 _MAX_INDEX = 1 << 62  # sizes, strides and offsets below this do not overflow in torch
 _MAX_DIMS = 64
+_MAX_KEY = 100  # parts of a tuple that is a key
+_MAX_KEY_BITS = 60
 _PLAIN_DTYPE = re.compile(r"[biufc]\d{1,2}|[SU]\d{1,5}")
 """Names of numpy dtypes whose elements are bytes, not references to objects."""
 
@@ -85,6 +87,29 @@ def as_index(value: Any) -> int:
     return value
 
 
+def check_keys(values: Iterable[Any]) -> None:
+    """Verifies that keys of a dict, or elements of a set, have hashes that take no time.
+
+    The hash of a tuple walks all that is in it, and tuples that hold one another twice are walked
+    2^n times; integers apart by a multiple of 2^61 - 1 have one hash, and a dict of them is slow.
+    """
+    for value in values:
+        if type(value) is str:
+            continue
+        left, seen = [value], 0
+        while left:
+            part = left.pop()
+            seen += 1
+            if isinstance(part, (tuple, frozenset)):
+                if len(part) + seen > _MAX_KEY:
+                    raise Malformed(f"a key of more than {_MAX_KEY} parts")
+                left += part
+            elif type(part) is int and part.bit_length() > _MAX_KEY_BITS:
+                raise Malformed(f"a key that is an integer of {part.bit_length()} bits")
+            if seen > _MAX_KEY:
+                raise Malformed(f"a key of more than {_MAX_KEY} parts")
+
+
 def _indices(values: Any) -> tuple[int, ...]:
     """Returns a shape or strides, if they are."""
     if type(values) not in (tuple, list, torch.Size) or len(values) > _MAX_DIMS:
@@ -100,8 +125,8 @@ def _tensor_v3(
     if not isinstance(storage, Storage) or type(requires_grad) is not bool:
         raise Malformed("a tensor without a storage")
     dtype = storage.dtype if dtype is None else dtype
-    if dtype not in _DTYPES or metadata:
-        raise Refused(f"a tensor of dtype {dtype} with {metadata}")
+    if not isinstance(dtype, torch.dtype) or dtype not in _DTYPES or metadata:
+        raise Refused(f"a tensor of {dtype if isinstance(dtype, torch.dtype) else shown(dtype)}")
     offset, shape, strides = as_index(offset), _indices(shape), _indices(strides)
     elements = math.prod(shape)
     needed = offset
@@ -187,6 +212,12 @@ def _container(kind: Callable[..., Any], *known: type) -> Callable[..., Any]:
             raise Malformed(f"a {kind} of something else than items")
         for argument in arguments:
             u.copying(2 * len(argument))
+            if kind is not OrderedDict:
+                check_keys(argument)
+            elif all(type(pair) in (list, tuple) and len(pair) == 2 for pair in argument):
+                check_keys(pair[0] for pair in argument)
+            else:
+                raise Malformed("an OrderedDict of something else than pairs")
         return kind(*arguments)
 
     return build

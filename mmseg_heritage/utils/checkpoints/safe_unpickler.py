@@ -32,6 +32,7 @@ from mmseg_heritage.utils.checkpoints.safe_builders import (
     Storage,
     StorageType,
     as_index,
+    check_keys,
     is_array_state,
     is_dtype_state,
     is_history,
@@ -50,7 +51,7 @@ _HARMLESS = (
     pickle.BINUNICODE, pickle.SHORT_BINUNICODE, pickle.BINUNICODE8, pickle.BINBYTES,
     pickle.SHORT_BINBYTES, pickle.BINBYTES8, pickle.EMPTY_LIST, pickle.EMPTY_DICT,
     pickle.EMPTY_SET, pickle.EMPTY_TUPLE, pickle.TUPLE, pickle.TUPLE1, pickle.TUPLE2,
-    pickle.TUPLE3, pickle.FROZENSET, pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.BINPERSID,
+    pickle.TUPLE3, pickle.GLOBAL, pickle.STACK_GLOBAL, pickle.BINPERSID,
     pickle.BINPUT, pickle.LONG_BINPUT, pickle.BINGET, pickle.LONG_BINGET, pickle.MEMOIZE,
 )  # fmt: skip
 """Instructions that read values and move them; the others are written again below or refused."""
@@ -161,6 +162,7 @@ class SafeUnpickler(pickle._Unpickler):
         """Fills the dict under the mark."""
         items = self._items()
         target = self._top(*_DICTS)
+        check_keys(items[::2])
         for key, value in zip(items[::2], items[1::2], strict=True):
             target[key] = value
 
@@ -168,12 +170,20 @@ class SafeUnpickler(pickle._Unpickler):
         """Sets one key of the dict under key and value."""
         stack: list[Any] = vars(self)["stack"]
         value, key = stack.pop(), stack.pop()
+        check_keys([key])
         self._top(*_DICTS)[key] = value
 
     def load_additems(self) -> None:
         """Fills the set under the mark."""
         items = self._items()
+        check_keys(items)
         self._top(set).update(items)
+
+    def load_frozenset(self) -> None:
+        """Makes a frozenset of what is above the mark."""
+        items = self._items()
+        check_keys(items)
+        vars(self)["stack"].append(frozenset(items))
 
     def _items(self) -> list[Any]:
         """Returns what lies above the mark, and takes it and the mark away."""
@@ -196,6 +206,7 @@ class SafeUnpickler(pickle._Unpickler):
         pickle.SETITEM[0]: load_setitem,
         pickle.SETITEMS[0]: load_setitems,
         pickle.ADDITEMS[0]: load_additems,
+        pickle.FROZENSET[0]: load_frozenset,
     })  # fmt: skip
 
 

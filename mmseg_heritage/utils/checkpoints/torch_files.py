@@ -209,7 +209,8 @@ def _read_legacy(stream: _BoundedReader, map_location: MapLocation) -> Any:
     storages = _LegacyStorages(stream.size)
     unpickled(storages)
     keys = unpickled()
-    if type(keys) is not list or set(keys) != set(storages.found) or len(keys) != len(set(keys)):
+    known = type(keys) is list and all(type(key) is str for key in keys)
+    if not known or len(keys) != len(set(keys)) or set(keys) != set(storages.found):
         raise Malformed("the list of storages is not that of the tensors")
     filled = {}
     for key in keys:

@@ -1,7 +1,7 @@
 """Pictures of images beside each other, with titles, a legend, and the rule they were chosen by.
 
-All are drawn from copies shrunk to :data:`mmseg_heritage.visualization.figures.panels.PANEL_EDGE`,
-so that a sheet of many large photographs needs little memory.
+All are drawn from copies shrunk to :data:`SHOWN_EDGE`, so that a sheet of many large photographs
+needs little memory.
 """
 
 from __future__ import annotations
@@ -17,7 +17,8 @@ from matplotlib.figure import Figure
 
 from mmseg_heritage.images.masks import value_counts
 from mmseg_heritage.images.writing import Palette, color_table
-from mmseg_heritage.taxonomy import BACKGROUND, FINE_LEVEL, IGNORE_INDEX, Level, clean_id
+from mmseg_heritage.taxonomy import BACKGROUND, FINE_LEVEL, IGNORE_INDEX, Level, clean_id, hex_color
+from mmseg_heritage.visualization.figures.display_colors import display_palette
 from mmseg_heritage.visualization.figures.outcomes import (
     CLASS_COLORS,
     ERROR_COLORS,
@@ -26,16 +27,17 @@ from mmseg_heritage.visualization.figures.outcomes import (
     error_map,
     error_picture,
 )
-from mmseg_heritage.visualization.figures.panels import PANEL_EDGE, overlay, shrink
+from mmseg_heritage.visualization.figures.panels import overlay, shrink
 from mmseg_heritage.visualization.figures.style import (
     GRAY,
     PERCENT,
-    hex_color,
     legend_below,
     new_figure,
     save_figure,
 )
 
+SHOWN_EDGE = 640
+"""Long edge in pixels of what is shown of an image."""
 OUTSIDE = "outside (ignored)"
 _NO_GROUP = (242, 242, 242)
 _TILE = 2.9  # inches
@@ -75,7 +77,7 @@ def shrunk(
 
     Maps are sampled, not averaged: every color in a picture is a class that is there.
     """
-    small = shrink(image, PANEL_EDGE)
+    small = shrink(image, SHOWN_EDGE)
 
     def sampled(class_map: np.ndarray) -> np.ndarray:
         size = small.shape[1::-1]
@@ -103,6 +105,7 @@ def plot_grid(
         palette: One RGB color for each class.
         rule: By which the images were chosen, for below the picture.
     """
+    palette = display_palette(classes, palette)
     table = color_table(palette)
     clean = clean_id(classes)
     pictures = []
@@ -174,9 +177,7 @@ def plot_levels(
     """
     pictures, labels = [], []
     legend: dict[str, str] = {}
-    lowest = Level(
-        tuple(classes), tuple((r, g, b) for r, g, b in palette), tuple(range(len(classes)))
-    )
+    lowest = Level(tuple(classes), display_palette(classes, palette), tuple(range(len(classes))))
     found = {**shown.levels, FINE_LEVEL: shown.prediction}
     for name, level in {**levels, FINE_LEVEL: lowest}.items():
         truth = np.array(level.lookup(), dtype=np.uint8)[shown.truth]

@@ -10,7 +10,7 @@ from __future__ import annotations
 
 import re
 import textwrap
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Literal
 
@@ -21,14 +21,8 @@ from matplotlib.figure import Figure
 from matplotlib.patches import Patch
 
 from mmseg_heritage.evaluation.comparing.bootstrap import MIN_GROUPS
-from mmseg_heritage.taxonomy import GROUP_COLORS
+from mmseg_heritage.taxonomy import GROUP_COLORS, hex_color
 from mmseg_heritage.utils.files import replacing
-
-
-def hex_color(color: Sequence[int]) -> str:
-    """Returns an sRGB color in 0..255 as matplotlib takes it."""
-    return "#{:02x}{:02x}{:02x}".format(*color)
-
 
 RED, GREEN, PURPLE, BLUE, ORANGE, SKY, YELLOW = map(hex_color, GROUP_COLORS)
 GRAY, PALE, BLACK = "#767676", "#e4e4e4", "#000000"

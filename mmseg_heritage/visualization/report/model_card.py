@@ -228,12 +228,14 @@ def _class_weights(config: Mapping[str, Any]) -> str:
 
 
 def _pretrained(config: Mapping[str, Any]) -> str:
-    """Says which weights the backbone began with."""
+    """Says which weights the backbone began with, and their license where it is recorded."""
     backbone = _at(config, "model", "backbone")
     file = _at(backbone, "init_cfg", "checkpoint") or _at(backbone, "checkpoint_path")
-    if file:
-        return Path(str(file)).name
-    return "those of timm" if _at(backbone, "pretrained") else "none"
+    if not file and not _at(backbone, "pretrained"):
+        return "none"
+    found = Path(str(file)).name if file else "those of timm"
+    license_name = config.get("pretrained_license")
+    return f"{found}, license: {license_name}" if license_name else found
 
 
 def _at(content: Any, *keys: str) -> Any:

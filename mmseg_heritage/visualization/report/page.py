@@ -21,8 +21,9 @@ from mmseg_heritage.evaluation.comparing.comparison_tables import comparison_tab
 from mmseg_heritage.evaluation.score_tables import Cell, Estimate, Table
 from mmseg_heritage.evaluation.store import Counts
 from mmseg_heritage.evaluation.tested_runs import Entry, Run
-from mmseg_heritage.taxonomy import ARTEFACT, FINE_LEVEL, are_artefact
+from mmseg_heritage.taxonomy import ARTEFACT, FINE_LEVEL, are_artefact, hex_color
 from mmseg_heritage.version import __version__
+from mmseg_heritage.visualization.figures.display_colors import display_palette
 from mmseg_heritage.visualization.report.model_card import Facts, model_card
 from mmseg_heritage.visualization.report.report_figures import (
     Picture,
@@ -187,23 +188,34 @@ def comparison_page(
     )
 
 
-def render(page: Page) -> str:
-    """Returns a page as HTML."""
-    environment = Environment(
+def environment() -> Environment:
+    """Returns what makes HTML of the templates of this folder; all text is escaped."""
+    made = Environment(
         loader=PackageLoader("mmseg_heritage.visualization.report"),
         autoescape=True,
         undefined=StrictUndefined,
         trim_blocks=True,
         lstrip_blocks=True,
     )
-    environment.filters |= {"sort_key": _sort_key, "share": _share}
-    script = environment.get_template("report.js").render()
+    made.filters |= {"sort_key": _sort_key, "share": _share, "hex": hex_color}
+    return made
+
+
+def render(page: Page) -> str:
+    """Returns a page as HTML."""
+    opened = {name: place for place, name in enumerate(page.views)}
+    return render_template("report.html", page=page, opened=opened)
+
+
+def render_template(name: str, script_file: str = "report.js", **values: Any) -> str:
+    """Returns a template of this folder with values, the page's script, version and date."""
+    templates = environment()
+    script = templates.get_template(script_file).render()
     digest = base64.b64encode(hashlib.sha256(script.encode()).digest()).decode("ascii")
-    return environment.get_template("report.html").render(
-        page=page,
+    return templates.get_template(name).render(
+        **values,
         script=script,
         script_hash=f"sha256-{digest}",
-        opened={name: place for place, name in enumerate(page.views)},
         version=__version__,
         date=date.today().isoformat(),
     )
@@ -268,8 +280,9 @@ def _swatches(counts: Sequence[Counts]) -> dict[str, str]:
     for of_run in counts:
         for level in of_run.levels.values():
             colors |= dict(zip(level.classes, level.colors, strict=True))
-        colors |= dict(zip(of_run.classes, of_run.palette.tolist(), strict=True))
-    return {name: "#{:02x}{:02x}{:02x}".format(*map(int, rgb)) for name, rgb in colors.items()}
+        shown = display_palette(of_run.classes, of_run.palette.tolist())
+        colors |= dict(zip(of_run.classes, shown, strict=True))
+    return {name: hex_color(rgb) for name, rgb in colors.items()}
 
 
 def _sort_key(cell: Cell) -> str | float:

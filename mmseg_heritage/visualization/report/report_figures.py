@@ -11,10 +11,12 @@ import json
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
 from pathlib import Path
-from tempfile import TemporaryDirectory
+from tempfile import gettempdir
 from typing import Any
 
 from mmseg_heritage.evaluation.tested_runs import EVALUATION_FOLDER, FIGURES_FOLDER, Run
+from mmseg_heritage.utils.files import staging_folder
+from mmseg_heritage.visualization.figures.calibration_figure import plot_risk_coverage
 from mmseg_heritage.visualization.figures.comparison_figures import draw_comparison
 from mmseg_heritage.visualization.figures.curves import has_log, plot_training_curves, read_scalars
 from mmseg_heritage.visualization.figures.score_figures import (
@@ -90,6 +92,14 @@ def run_figures(run: Run, content: Mapping[str, Any]) -> list[Picture]:
                 lambda path: plot_reliability(path, content),
             )
         )
+        drawings.append(
+            (
+                "Risk and coverage",
+                "How many pixels are wrong if only the surest are accepted; mmseg-heritage "
+                "calibrate makes confidences fit.",
+                lambda path: plot_risk_coverage(path, content),
+            )
+        )
     if len(run.stamps) == 1 and has_log(run.folder):
         drawings.append(
             (
@@ -99,9 +109,9 @@ def run_figures(run: Run, content: Mapping[str, Any]) -> list[Picture]:
             )
         )
     pictures: list[Picture] = []
-    with TemporaryDirectory() as folder:
+    with staging_folder(Path(gettempdir()) / "figures") as folder:
         for title, text, draw in drawings:
-            path = Path(folder) / f"{len(pictures)}.svg"  # sharp in print, at any size
+            path = folder / f"{len(pictures)}.svg"  # sharp in print, at any size
             draw(path)
             pictures.append(Picture(title, text, figure_uri(path), title == _WIDE))
     if len(run.stamps) == 1:
@@ -160,8 +170,8 @@ def comparison_figures(content: Mapping[str, Any]) -> list[Picture]:
         content: What :func:`mmseg_heritage.evaluation.comparing.comparison.compare_entries`
             returns.
     """
-    with TemporaryDirectory() as folder:
+    with staging_folder(Path(gettempdir()) / "figures") as folder:
         return [
             Picture(*_COMPARED[path.name], figure_uri(path))
-            for path in draw_comparison(Path(folder), content)
+            for path in draw_comparison(folder, content)
         ]

@@ -27,7 +27,7 @@ _TYPES = {".png": "png", ".svg": "svg+xml"}
 
 def figure_uri(path: Path) -> str:
     """Returns a drawn figure, PNG or SVG, as a data URI, unchanged."""
-    return _uri(path.read_bytes(), _TYPES[path.suffix])
+    return data_uri(path.read_bytes(), _TYPES[path.suffix])
 
 
 def panel_uri(path: str | Path, max_bytes: int = MAX_PANEL_BYTES) -> str:
@@ -50,7 +50,7 @@ def panel_uri(path: str | Path, max_bytes: int = MAX_PANEL_BYTES) -> str:
         # Without chroma subsampling: thin colored damage would bleed.
         small.save(buffer, "JPEG", quality=_QUALITY, subsampling=0)
         if buffer.tell() <= max_bytes or edge * _SHRINK < _SMALLEST_EDGE:
-            return _uri(buffer.getvalue(), "jpeg")
+            return data_uri(buffer.getvalue(), "jpeg")
         edge *= _SHRINK
 
 
@@ -115,5 +115,6 @@ def inline_panels(
     return inlined
 
 
-def _uri(content: bytes, kind: str) -> str:
+def data_uri(content: bytes, kind: str) -> str:
+    """Returns an address that holds a picture: the content of a file, of 'png', 'jpeg', ..."""
     return f"data:image/{kind};base64,{base64.b64encode(content).decode('ascii')}"

@@ -158,6 +158,30 @@ class TestImages:
         assert len(read_rows([shard])) == 2
         assert list(read_images(shard, "image", {0, 1})) == [(0, b"first"), (1, b"second")]
 
+    @pytest.mark.parametrize("text", ["dictionary", "large_string", "string_view"])
+    @pytest.mark.parametrize("binary", ["binary", "large_binary", "binary_view"])
+    def test_columns_of_every_text_and_binary_type_are_read(self, text, binary, row, shards_of):
+        rows = [row(0), row(1)]
+        (shard,) = find_shards([shards_of(rows)])
+        table = parquet.read_table(shard)
+        kind = pyarrow.dictionary(pyarrow.int32(), pyarrow.string())
+        kind = kind if text == "dictionary" else getattr(pyarrow, text)()
+        image = pyarrow.struct([("bytes", getattr(pyarrow, binary)()), ("path", pyarrow.string())])
+        for number, name in enumerate(table.column_names):
+            if name in ("image", "annotation"):
+                values = [table[name][i].as_py() for i in range(2)]
+                table = table.set_column(number, name, pyarrow.array(values, image))
+            elif name != "annotation_rgb":
+                column = table[name]
+                column = column.dictionary_encode() if text == "dictionary" else column.cast(kind)
+                table = table.set_column(number, name, column)
+        parquet.write_table(table, shard, store_schema=True)
+        read = read_rows([shard])
+        assert [found.id for found in read] == [r["id"] for r in rows]
+        assert list(read_images(shard, "annotation", {0, 1})) == [
+            (i, r["annotation"]["bytes"]) for i, r in enumerate(rows)
+        ]
+
     def test_damaged_files_give_one_clear_message(self, hub_folder, tmp_path):
         whole = (hub_folder / "train-00000-of-00002.parquet").read_bytes()
         path = tmp_path / "damaged.parquet"

@@ -10,6 +10,7 @@ import pytest
 from PIL import Image
 
 from mmseg_heritage.dataprep.checks.folder_check import check_folder
+from mmseg_heritage.dataprep.importing import name_rules
 from mmseg_heritage.dataprep.importing.import_folder import import_data
 from mmseg_heritage.dataprep.importing.label_mapping import SCHEMA
 from mmseg_heritage.dataprep.layout import read_folder
@@ -171,6 +172,13 @@ class TestNames:
         ]
         parts = default_split(samples).parts.values()
         assert any({"c_tile1", "c_tile2"} <= set(part) for part in parts)
+
+    def test_a_rule_that_takes_for_ever_is_refused(self, foreign, monkeypatch):
+        monkeypatch.setattr(name_rules, "_LIMIT", 1.0)
+        foreign.save("c" * 60, foreign.values["a"])
+        shutil.copy(foreign.images / "a.png", foreign.images / f"{'c' * 60}.png")
+        foreign.content["source_id"] = "((?:c|cc)+)!"
+        assert "takes more than 1 s for 5 names" in str(foreign.refused())
 
     @pytest.mark.parametrize("rule", ["(.*)_crop", "(.*)_tile", "x(.*)"])
     def test_a_rule_that_never_applies_is_refused(self, rule, foreign):
@@ -376,3 +384,14 @@ def test_crackforest_as_published(shared_data, tmp_path):
     for sample in read_folder(out):
         wanted = np.array(Image.open(source / "annotations" / f"{sample.id}.png"))
         assert np.array_equal(read_mask(sample.annotation), wanted)
+
+
+def test_names_with_spaces_and_accents(foreign):
+    for old, new in zip(IDS, ("Gem\u00e4lde 1 (a)", "b [1]", "\u58c1\u753b", "e=f"), strict=True):
+        for folder in (foreign.images, foreign.masks):
+            for path in folder.glob(f"{old}.*"):
+                path.rename(path.with_name(new + path.suffix))
+    imported = foreign.run()
+    assert imported.num_samples == 4
+    assert {s.id for s in read_folder(foreign.out)} == {
+        "Gem\u00e4lde 1 (a)", "b [1]", "\u58c1\u753b", "e=f"}  # fmt: skip

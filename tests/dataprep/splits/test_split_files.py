@@ -11,6 +11,7 @@ from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.dataprep.splits.split import load_split
 from mmseg_heritage.dataprep.splits.split_check import check_split_files
 from mmseg_heritage.dataprep.splits.split_files import KINDS, make_split_files
+from mmseg_heritage.dataprep.weights.weight_files import make_weight_files
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.photographs import read_image
 
@@ -131,3 +132,12 @@ def test_groups_of_the_metadata_are_taken_instead_of_hashes(copied_sample_set, t
 def test_unknown_kinds_are_named(sample_set, tmp_path):
     with pytest.raises(InputError, match=f"{', '.join(KINDS)}; found 'k-fold'"):
         make_split_files(sample_set, tmp_path, ("holdout", "k-fold"))
+
+
+def test_what_a_killed_command_left_is_no_fold(sample_set, tmp_path):
+    make_split_files(sample_set, tmp_path, ["kfold"], folds=2)
+    for name in (".fold-2.partial-5b5c3da8-1-00000000.json", "._fold-1.json"):
+        (tmp_path / "kfold-2" / name).write_text("{")
+    make_split_files(sample_set, tmp_path, ["kfold"], folds=2)
+    assert len(check_split_files(sample_set, tmp_path)) == 2
+    assert len(make_weight_files(sample_set, str(tmp_path / "kfold-2"), tmp_path / "weights")) == 2

@@ -6,6 +6,7 @@ import socket
 import subprocess
 import sys
 from pathlib import Path
+from types import SimpleNamespace
 
 import numpy as np
 import pytest
@@ -14,8 +15,13 @@ pytest.importorskip("mmseg")
 
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.datasets.caches import shared_cache as module
-from mmseg_heritage.datasets.caches.pixel_cache import PixelCache, decode_image, plan_cache
-from mmseg_heritage.datasets.caches.shared_cache import shared_cache
+from mmseg_heritage.datasets.caches.pixel_cache import (
+    CacheItem,
+    PixelCache,
+    decode_image,
+    plan_cache,
+)
+from mmseg_heritage.datasets.caches.shared_cache import chosen_cache, shared_cache
 from mmseg_heritage.errors import InputError
 
 linux_only = pytest.mark.skipif(sys.platform != "linux", reason="memory is shared by memfd")
@@ -114,7 +120,7 @@ def test_one_process_fills_and_says_beforehand_what_it_takes(
     said = []
     monkeypatch.setattr(module, "print_log", lambda message, logger: said.append(message))
     items = _items(sample_set)
-    found = shared_cache(items, None if cache == "ram" else tmp_path)
+    found = shared_cache(items, cache, tmp_path)
     assert isinstance(found, PixelCache)
     assert np.array_equal(found.array(items[0].path), decode_image(items[0].path))
     [line] = said
@@ -125,11 +131,11 @@ def test_one_process_fills_and_says_beforehand_what_it_takes(
 
 def test_files_of_earlier_states_are_told(copied_sample_set, tmp_path, monkeypatch):
     items = _items(copied_sample_set)
-    shared_cache(items, tmp_path)
+    shared_cache(items, "disk", tmp_path)
     os.utime(items[0].path, (1, 1))
     said = []
     monkeypatch.setattr(module, "print_log", lambda message, logger: said.append(message))
-    shared_cache(items, tmp_path)
+    shared_cache(items, "disk", tmp_path)
     assert "1 files (0.0 MB) are of photographs and masks as they were earlier" in said[-1]
 
 
@@ -151,7 +157,7 @@ def test_every_machine_fills_its_own(sample_set, tmp_path, monkeypatch):
     elsewhere = (None, {}, "/proc/1/fd/999999")  # must not be opened here
     _pretend(monkeypatch, ["a", "a", None, "b"], [elsewhere, nothing, None, nothing], rank=2)
     monkeypatch.setattr(module, "_machine", lambda: "b")
-    assert set(shared_cache(items, tmp_path).places) == {item.path for item in items}
+    assert set(shared_cache(items, "disk", tmp_path).places) == {item.path for item in items}
 
 
 def test_a_failure_on_another_machine_stops_this_one(sample_set, tmp_path, monkeypatch):
@@ -159,4 +165,45 @@ def test_a_failure_on_another_machine_stops_this_one(sample_set, tmp_path, monke
     _pretend(monkeypatch, ["a", None], [failed, None], rank=1)
     monkeypatch.setattr(module, "_machine", lambda: "b")
     with pytest.raises(InputError, match="no room there"):
-        shared_cache(_items(sample_set), tmp_path)
+        shared_cache(_items(sample_set), "disk", tmp_path)
+
+
+def _disk(free, total=10**12):
+    return SimpleNamespace(free=free, total=total)
+
+
+@pytest.mark.parametrize(
+    ("memory", "disk", "cache"),
+    [
+        pytest.param(10**9, _disk(10**12), "ram", marks=linux_only),
+        (1000, _disk(10**12), "disk"),
+        (1000, _disk(9 * 10**10), "none"),  # a tenth of the disk is to stay free
+        (1000, _disk(1000, 1000), "none"),
+    ],
+)
+def test_auto_takes_the_place_that_has_room(sample_set, tmp_path, monkeypatch, memory, disk, cache):
+    monkeypatch.setattr(module, "available_memory", lambda: memory)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: disk)
+    said = []
+    monkeypatch.setattr(module, "print_log", lambda message, logger: said.append(message))
+    items = _items(sample_set)
+    assert chosen_cache(items, tmp_path / "not" / "there") == cache
+    found = shared_cache(items, "auto", tmp_path)
+    assert (found is None) == (cache == "none")
+    assert said[-1].startswith(f"cache='{cache}': " if found else "cache='auto' keeps nothing")
+
+
+def test_auto_fills_no_more_of_a_disk_than_others_wait_for(tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "available_memory", lambda: 1000)
+    monkeypatch.setattr(module.shutil, "disk_usage", lambda path: _disk(10**14, 10**14))
+    monkeypatch.setattr(module, "missing_items", lambda items, folder: items)
+    images = [CacheItem(str(tmp_path / f"{i}.png"), (4000, 6000, 3)) for i in range(1400)]
+    assert chosen_cache(images[:1300], tmp_path) == "disk"
+    assert chosen_cache(images, tmp_path) == "none"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_auto_writes_into_no_folder_that_is_read_only(sample_set, tmp_path, monkeypatch):
+    monkeypatch.setattr(module, "available_memory", lambda: 1000)
+    tmp_path.chmod(0o500)
+    assert chosen_cache(_items(sample_set), tmp_path / "cache") == "none"

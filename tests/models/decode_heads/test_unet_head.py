@@ -122,6 +122,22 @@ def test_the_stem_takes_other_images_than_rgb():
     assert head(make_inputs((4, 8, 16, 32), image_channels=5)).shape == (2, 5, 64, 96)
 
 
+@pytest.mark.parametrize("strides", [(2, 4, 8, 16, 32), (4, 8, 16, 32)], ids=["5", "4"])
+def test_the_image_is_a_skip_of_full_size_where_that_is_asked_for(strides):
+    head = make_head(strides, image_skip_channels=7, image_channels=4).eval()
+    last = head.blocks[-1].conv1.conv
+    assert last.in_channels == make_head(strides).blocks[-1].conv1.conv.in_channels + 7
+    inputs = make_inputs(strides, 61, 43, image_channels=4)
+    before = head(inputs)
+    assert before.shape == (2, 5, 61, 43)
+    inputs[-1][:, :, 30, 20] += 10  # one pixel changes its surroundings: three convolutions
+    rows, columns = torch.where((head(inputs) - before).abs().amax(dim=(0, 1)) > 1e-5)
+    if 4 not in strides[:1]:  # the stem sees the image too, at stride 2
+        assert (rows.min(), rows.max(), columns.min(), columns.max()) == (27, 33, 17, 23)
+    with pytest.raises(InputError, match="image of 4 channels as its last input, found 3"):
+        head(make_inputs(strides))
+
+
 def test_another_normalization():
     head = make_head((4, 8, 16, 32), norm_cfg={"type": "GN", "num_groups": 2})
     assert not any(isinstance(m, torch.nn.BatchNorm2d) for m in head.modules())
@@ -143,6 +159,11 @@ def test_another_normalization():
         ({"in_channels": [14], "in_strides": (2,), "decoder_channels": [8]}, "to reach 4"),
         ({"in_index": [0, 1, 2]}, "3 in_index, but 4 in_channels"),
         ({"stem_channels": -1}, "stem_channels=-1"),
+        ({"image_skip_channels": -1}, "image_skip_channels=-1, expected 0, or more with"),
+        (
+            {"image_skip_channels": 8, "out_stride": 2, "decoder_channels": (8, 8, 8, 8)},
+            "image_skip_channels=8, expected 0, or more with out_stride=1",
+        ),
         ({"upsample": "cubic"}, "upsample='cubic', expected nearest or bilinear"),
         ({"channels": 16}, "channels is the last of decoder_channels"),
     ],

@@ -228,7 +228,7 @@ def test_deeplabs_second_map_is_connected(backbone):
         build({**DEEPLAB, "c1_in_channels": 999}, backbone)
 
 
-@pytest.mark.parametrize("c1", [0, "auto"])
+@pytest.mark.parametrize("c1", [pytest.param(0, marks=pytest.mark.slow), "auto"])
 def test_what_no_head_reads_is_not_trained(c1):
     """Distributed training would wait for gradients that never come."""
     backbone = {"type": "TimmBackboneAdapter", "model_name": "hrnet_w18_small"}

@@ -17,7 +17,13 @@ def parsed(text: Any) -> Config:
     return config_of_checkpoint({"meta": {"cfg": text}}, "run/last.pth")
 
 
-@pytest.mark.parametrize("path", CONFIGS, ids=[path.stem for path in CONFIGS])
+@pytest.mark.parametrize(
+    "path",
+    [
+        pytest.param(path, id=path.stem, marks=() if number % 5 == 0 else pytest.mark.slow)
+        for number, path in enumerate(CONFIGS)
+    ],
+)
 def test_every_shipped_config_comes_back_as_it_was(path):
     cfg = Config.fromfile(path)
     found = parsed(cfg.pretty_text)

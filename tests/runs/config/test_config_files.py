@@ -128,9 +128,9 @@ def test_names_that_an_inheriting_file_reads_are_not_refused(child, tmp_path):
         ("param_scheduler = [dict(type='OneCycleLR', eta_max=0.001, total_steps=50)]\n"
          "train_cfg = dict(max_epochs=4)", "total_steps is 50, train_cfg.max_epochs 4"),
         ("param_scheduler = [dict(type='OneCycleLR', eta_max=0.5, total_steps=50)]",
-         "eta_max is 0.5, optim_wrapper.optimizer.lr 0.001"),
+         "eta_max is 0.5, optim_wrapper.optimizer.lr 0.002"),
         ("param_scheduler = [dict(type='LinearLR', end=60), dict(type='CosineAnnealingLR', "
-         "begin=60)]", "begin is 60, but the training has max_epochs=50"),
+         "begin=60)]", "begin is 60, but the training has max_epochs=28"),
         ("train_cfg = dict(max_epochs=1, max_iters=4)", "max_epochs=1 and max_iters=4"),
         ("train_cfg = dict(max_epochs=1, max_iters=4)\nlr = 3", "lr is for --cfg-options"),
     ],
@@ -162,3 +162,12 @@ def test_a_bare_name_is_a_shipped_config_unless_a_file_is_called_so(tmp_path, mo
     for wrong in ("there/quickstart_artefakt.py", "there/quickstart_artefact"):
         with pytest.raises(InputError, match=r"; did you mean quickstart_artefact\.py\?$"):
             find_config(wrong)
+
+
+def test_a_byte_order_mark_is_named(tmp_path):
+    path = tmp_path / "windows.py"
+    path.write_text("a = 1\n", encoding="utf-8-sig")
+    (tmp_path / "child.py").write_text("_base_ = ['./windows.py']\n")
+    for config in (path, tmp_path / "child.py"):
+        with pytest.raises(InputError, match=r"byte order mark.* save it as UTF-8"):
+            load_config(config)

@@ -19,6 +19,7 @@ VALUES = {
     "global_batch_size": 97, "class_weights": [2.0] * 16, "lr": 0.123, "decay_rate": 0.123,
     "max_epochs": 97, "warmup_epochs": 7, "seed": 97, "vis_backends": [{"type": "A"}],
     "mode": "independent", "level_weights": {"fine": 0.5}, "inference": {"crop": 64},
+    "tune": "norm",
 }  # fmt: skip
 
 
@@ -26,7 +27,8 @@ VALUES = {
 def test_each_variable_given_as_an_option_is_in_all_its_fields(path):
     loaded = load_config(path)
     names = names_of(loaded)
-    assert {"data_root", "batch_size", "crop_size", "lr", "max_epochs", "seed"} <= set(names)
+    length = "max_epochs" if "max_epochs" in loaded.train_cfg else "max_iters"
+    assert {"data_root", "batch_size", "crop_size", "lr", length, "seed"} <= set(names)
     for name in set(names) - {"pretrained", "max_iters"}:
         cfg = copy.deepcopy(loaded)
         set_variable(cfg, name, VALUES[name])

@@ -17,7 +17,9 @@ from mmengine.optim import scheduler as schedulers
 from mmengine.runner import load_checkpoint
 from mmengine.runner.checkpoint import CheckpointLoader
 
+from mmseg_heritage.datasets.trained_classes import all_classes, classes_of_level
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.utils.checkpoints.checkpoint import (
     check_fits,
     check_resumable,
@@ -380,12 +382,22 @@ class TestWhatACheckpointSays:
             ({"classes": ["a"], "palette": [(-1, 0, 0)]}, "palette: expected"),
             ({"classes": ["a"], "palette": [(0.5, 0, 0)]}, "palette: expected"),
             ({"classes": ["a"], "palette": [(0, 0)]}, "palette: expected"),
+            ({"classes": ["a"], "palette": [RED], "mask_values": [256]}, "mask_values: expected"),
+            ({"classes": ["a"], "palette": [RED], "kinds": ["lines"]}, "kinds: expected one of"),
+            ({"classes": ["a"], "palette": [RED], "kinds": [["line"]]}, "kinds: expected one of"),
+            ({"classes": ["a"], "palette": [RED], "kinds": []}, "kinds: expected one of"),
         ],
     )
     def test_odd_classes(self, found, problem):
         with pytest.raises(InputError, match=r"^c\.pth: 'dataset_meta' cannot be used") as caught:
             classes_of({"meta": {"dataset_meta": found}}, "c.pth")
         assert any(problem in line for line in caught.value.problems)
+
+    def test_those_of_every_data_set_can_be_used(self):
+        for trained in (all_classes(ARTEFACT), classes_of_level(ARTEFACT, "fine", True),
+                        classes_of_level(ARTEFACT, "binary", False)):  # fmt: skip
+            meta = {"dataset_meta": trained.metainfo()}
+            assert classes_of({"meta": meta}, "c.pth")[0] == list(trained.trained.names)
 
     def test_a_run_can_be_resumed(self, tiny_run):
         check_resumable(load_checkpoint_file(tiny_run.checkpoint), "c.pth")

@@ -1,9 +1,14 @@
 """Crafted pickles: none runs, none builds what it should not, each ends in one InputError."""
 
+import os
 import pickle
 import random
+import resource
+import struct
+import time
 from collections import Counter, OrderedDict, defaultdict
 from collections.abc import Iterator
+from pathlib import Path
 
 import numpy as np
 import pytest
@@ -57,6 +62,18 @@ CALLABLES = {
     "types FunctionType": "x",
     "ctypes string_at": "x",
     "shutil rmtree": "{marker}",
+    "runpy run_path": "{marker}",
+    "operator attrgetter": "x",
+    "copyreg _reconstructor": "x",
+    "torch.utils._foreach_utils _device_has_foreach_support": "x",
+    "torch._utils _rebuild_sparse_tensor": "x",
+    "torch._utils _rebuild_meta_tensor_no_storage": "x",
+    "torch._utils _rebuild_qtensor": "x",
+    "torch._utils _rebuild_device_tensor_from_numpy": "x",
+    "torch._utils _import_dotted_name": "os",
+    "torch.storage UntypedStorage._new_shared": "x",
+    "torch.storage UntypedStorage.from_file": "{marker}",
+    "torch.multiprocessing.reductions rebuild_storage_filename": "{marker}",
 }
 # What stands in for these names takes no such argument.
 NAMED = ["torch UntypedStorage", "torch FloatStorage", "torch.storage UntypedStorage",
@@ -99,6 +116,85 @@ def calls(name: str, argument: bytes) -> list[bytes]:
     ]
 
 
+def other_ways(name: str, argument: bytes) -> list[bytes]:
+    """Returns pickles that put a call into a container, or hide it from a reader."""
+    module, _, attribute = name.partition(" ")
+    stack_global = text(module) + text(attribute) + b"\x93"
+    return [
+        b"\x80\x02" + named(name) + b"(" + argument + b"e.",  # APPENDS
+        b"\x80\x02" + named(name) + b"(" + text("x") + argument + b"u.",  # SETITEMS
+        b"\x80\x04" + named(name) + b"(" + argument + b"\x90.",  # ADDITEMS
+        b"\x80\x04(" + named(name) + argument + b"\x85R\x91.",  # FROZENSET of a call
+        b"\x80\x04\x8f(" + named(name) + argument + b"\x81\x90.",  # set of a new object
+        b"\x80\x02" + named(name) + argument + b"\x85Q.",  # BINPERSID of (class, argument)
+        b"\x80\x02P" + name.encode() + b"\n.",  # PERSID
+        b"\x80\x02\x82\x01" + argument + b"\x85R.",  # EXT1: codes of the registry of copyreg
+        b"\x80\x02\x83\x01\x00" + argument + b"\x85R.",  # EXT2
+        b"\x80\x02\x84\x01\x00\x00\x00" + argument + b"\x85R.",  # EXT4
+        b"\x80\x02}" + text("state_dict") + named(name) + argument + b"\x85Rs.",  # in a dict
+        b"\x80\x04\x95" + b"\xff" * 7 + b"\x7f" + stack_global + argument + b"\x85R.",  # FRAME
+    ]
+
+
+def demands() -> Iterator[bytes]:
+    """Yields pickles that state sizes, places and depths that they do not have."""
+    huge = (1 << 31) - 1, (1 << 40), (1 << 62), (1 << 63) - 1
+    for size in huge:
+        whole = b"\x8a\x08" + size.to_bytes(8, "little")
+        for kind in ("Float", "Untyped", "Bool", "ComplexDouble"):
+            held = (b"(" + text("storage") + named(f"torch {kind}Storage") + text("0")
+                    + text("cpu"))  # fmt: skip
+            yield b"\x80\x02" + held + whole + b"tQ."
+            small = held + b"K\x02tQ"
+            for place in (whole + b"K\x01\x85K\x01\x85", b"K\x00" + whole + b"\x85K\x01\x85",
+                          b"K\x00K\x02\x85" + whole + b"\x85",
+                          b"K\x00" + whole * 2 + b"\x86K\x00K\x00\x86",
+                          b"J\xff\xff\xff\xffK\x01\x85K\x01\x85",
+                          b"K\x00K\x01\x85J\xff\xff\xff\xff\x85",
+                          b"K\x00J\xff\xff\xff\xff\x85K\x01\x85",
+                          b"K\x00K\x01\x85)", b"K\x00)K\x01\x85"):  # fmt: skip
+                yield (b"\x80\x02" + named("torch._utils _rebuild_tensor_v2") + b"(" + small + place
+                       + b"\x89" + named("collections OrderedDict") + b")RtR.")  # fmt: skip
+        for code in b"\x8d\x8e\x95\x96":  # BINUNICODE8, BINBYTES8, FRAME, BYTEARRAY8
+            yield b"\x80\x04" + bytes([code]) + size.to_bytes(8, "little") + b"x."
+        for name in ("builtins bytearray", "builtins bytes", "builtins set", "torch Size",
+                     "torch UntypedStorage", "collections Counter",
+                     "collections OrderedDict"):  # fmt: skip
+            yield b"\x80\x02" + named(name) + whole + b"\x85R."
+    for code in b"BTX":  # BINBYTES, BINSTRING, BINUNICODE
+        yield b"\x80\x04" + bytes([code]) + struct.pack("<I", (1 << 31) - 1) + b"x."
+    for number in (1 << 31) - 1, -1, -(1 << 31):
+        yield b"\x80\x04\x8b" + struct.pack("<i", number) + b"x."  # LONG4
+    for index in (1 << 32) - 1, 10**6:
+        yield b"\x80\x04]r" + struct.pack("<I", index) + b"j" + struct.pack("<I", index ^ 1) + b"."
+    yield b"\x80\x04](" + b"K\x01\x94" * 200_000 + b"\x8a\x01"  # MEMOIZE, and no end
+    yield b"\x80\x04" + b"(" * 100_000 + b"."  # marks
+    yield b"\x80\x04N" + b"2" * 100_000 + b"."  # DUP
+    for code in b"]})(":  # nothing in them to take
+        yield b"\x80\x02" + bytes([code]) + b"R."
+    doubled = b")q\x00"
+    for n in range(60):
+        doubled += b"(h%ch%ctq%c" % (n, n, n + 1)
+    for use in (
+        b"",
+        b"(h\x3c\x91",
+        b"\x8f(h\x3c\x90",
+        b"}h\x3cNs",
+        b"}(h\x3cNu",
+        *(named(name) + b"]h\x3ca\x85R" for name in ("builtins set", "builtins frozenset")),
+        named("collections OrderedDict") + b"]h\x3cN\x86a\x85R",
+    ):
+        yield b"\x80\x04" + doubled + use + b"."  # 2^60 empty tuples, which a hash would walk
+    equal = b"".join(
+        b"\x8a\x1f" + (n * ((1 << 61) - 1)).to_bytes(31, "little") + b"N" for n in range(50_000)
+    )
+    yield b"\x80\x02}(" + equal + b"u."  # keys of one hash
+    for dtype in ("O", "O8", "|O", "V8", "M8", "S999999999", "f8,O", "<f9999999999"):
+        yield b"\x80\x02" + named("numpy dtype") + text(dtype) + b"\x85R."
+        yield (b"\x80\x02" + named("numpy.core.multiarray scalar") + named("numpy dtype")
+               + text(dtype) + b"\x85RC\x08" + bytes(8) + b"\x86R.")  # fmt: skip
+
+
 @FORMATS
 @pytest.mark.parametrize("name", [*CALLABLES, *NAMED])
 def test_no_way_to_call_something_works(name, as_zip, write_file, tmp_path):
@@ -121,6 +217,51 @@ def test_other_instructions_do_not_exist(as_zip, write_file):
         path = write_file(b"\x80\x02]]" + bytes([code]) + b"1\n\x00\x00\x00\x00.", as_zip)
         with pytest.raises(InputError, match="instruction"):
             load_checkpoint_file(path)
+
+
+@pytest.mark.parametrize("every", [16, pytest.param(1, marks=pytest.mark.slow)])
+def test_none_of_them_takes_time_or_memory_or_ends_the_process(every, write_file, tmp_path):
+    """In a child with limits: every call and demand, zip and legacy."""
+    marker = tmp_path / "ran"
+    pickles = list(demands())
+    for name in (*CALLABLES, *NAMED):
+        argument = text(CALLABLES.get(name, "{marker}").format(marker=str(marker)))
+        pickles += calls(name, argument) + other_ways(name, argument)
+    files = [(pickled, as_zip) for as_zip in (True, False) for pickled in pickles][::every]
+    assert len(files) * every > 3000
+    report = tmp_path / "report"
+    child = os.fork()
+    if child == 0:
+        try:
+            report.write_text("\n".join(_wrong(files, write_file)))
+        finally:
+            os._exit(not report.exists())
+    status = os.waitpid(child, 0)[1]
+    assert status == 0, f"ended by signal or error: {status}"
+    assert report.read_text() == ""
+    assert not marker.exists()
+
+
+def _wrong(files: list[tuple[bytes, bool]], write_file) -> Iterator[str]:
+    """Yields what was neither refused with one line nor read as plain values, or took long."""
+    taken = int(Path("/proc/self/statm").read_text().split()[0]) * resource.getpagesize()
+    resource.setrlimit(resource.RLIMIT_AS, (taken + (1 << 29),) * 2)
+    resource.setrlimit(resource.RLIMIT_CPU, (120, 120))
+    resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
+    for pickled, as_zip in files:
+        path = write_file(pickled, as_zip, {"0": bytes(8)} if as_zip else {})
+        start = time.process_time()
+        try:
+            found = load_checkpoint_file(path)
+            if not isinstance(found, PLAIN):
+                yield f"{pickled[:200]!r}: {type(found)}"
+        except InputError as error:
+            if "\n" in str(error):
+                yield f"{pickled[:200]!r}: {error}"
+        except BaseException as error:
+            yield f"{pickled[:200]!r}: {error!r}"
+        if time.process_time() - start > 1:
+            yield f"{pickled[:200]!r}: {time.process_time() - start:.1f} s"
 
 
 VALUES = [

@@ -10,8 +10,8 @@ from mmseg_heritage.evaluation.counts.levels import derived_levels
 from mmseg_heritage.images.writing import color_table
 from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.visualization.figures import sheets as module
+from mmseg_heritage.visualization.figures.display_colors import DISPLAY_COLORS
 from mmseg_heritage.visualization.figures.outcomes import ERROR_COLORS
-from mmseg_heritage.visualization.figures.panels import PANEL_EDGE
 
 FINE = ARTEFACT.levels["fine"]
 
@@ -41,10 +41,10 @@ def _legend(figure):
     return [text.get_text() for text in figure.legends[0].get_texts()]
 
 
-def test_the_grid_shows_maps_in_their_palette(tmp_path, figures):
+def test_the_grid_shows_maps_in_colors_that_can_be_seen(tmp_path, figures):
     rows = [_shown(seed=i) for i in range(2)]
     module.plot_grid(tmp_path / "grid.png", rows, FINE.classes, FINE.colors, "By a rule.")
-    table = color_table(FINE.colors)
+    table = color_table([FINE.colors[0], *DISPLAY_COLORS.values()])
     tiles = _tiles(figures["grid.png"])
     assert len(tiles) == 8
     for shown, (image, truth, prediction, _) in zip(rows, (tiles[:4], tiles[4:]), strict=True):
@@ -111,6 +111,6 @@ def test_a_large_image_is_kept_small():
     shown = module.shrunk("a", "", image, maps[0], maps[1])
     _, peak = tracemalloc.get_traced_memory()
     tracemalloc.stop()
-    assert max(shown.image.shape) == PANEL_EDGE
+    assert max(shown.image.shape) == module.SHOWN_EDGE
     assert shown.truth.shape == shown.prediction.shape == shown.image.shape[:2]
     assert peak < 10e6

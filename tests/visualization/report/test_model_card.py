@@ -73,6 +73,13 @@ def test_facts_of_a_run(folder):
     assert not [value for value in facts.values() if "/home" in value or "/somewhere" in value]
 
 
+def test_the_license_of_the_weights_stands_beside_them(folder):
+    config = CONFIG.replace("'maxvit'", "'maxvit', checkpoint_path='/home/someone/w.pth'")
+    (folder / "mine.py").write_text(config + "pretrained_license = 'apache-2.0'\n")
+    facts = _facts(read_run(folder))
+    assert facts["Training: pretrained weights"] == "w.pth, license: apache-2.0"
+
+
 def test_sizes_are_said_of_the_tested_split_only(folder):
     name = "Data and split: sizes of the parts"
     assert "no split.json" in _facts(read_run(folder))[name]

@@ -229,6 +229,7 @@ def test_parts_that_were_not_counted_are_left_out(tmp_path, random_counts, teste
     assert "Confusion matrix" in titles
 
 
+@pytest.mark.slow
 def test_pictures_are_inlined_small_and_only_once_seen_twice(tmp_path, random_counts, tested_run):
     counts = random_counts(images=24)
     folder = tested_run(tmp_path / "run", counts)

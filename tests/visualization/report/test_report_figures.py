@@ -75,6 +75,7 @@ def test_scores_are_drawn_as_far_as_they_were_counted(tmp_path, random_counts, t
         "Confusion matrix",
         "Damages found, by size",
         "Reliability",
+        "Risk and coverage",
     ]
     empty = np.zeros((0, 0, 0, 2), dtype=np.int64)
     few = random_counts(components=empty, calibration=np.zeros((0, 0, 3)))

@@ -1,0 +1,1 @@
+"""What is compared; each function makes the inputs of one comparison."""

@@ -1,0 +1,100 @@
+"""Windows of ours beside the sliding windows of mmsegmentation."""
+
+from __future__ import annotations
+
+import numpy as np
+import torch
+from paired import Part
+
+from parts.training import HEAD, MIT_B0, PREPROCESSOR
+
+WINDOW, STRIDE = 512, 384
+
+
+def windows_1500(small: bool) -> Part:
+    """The same network and windows on an image of 1500 px."""
+    return _part(600 if small else 1500, 1.5, None)
+
+
+def windows_8000(small: bool) -> Part:
+    """Memory at 8000 px; mmsegmentation takes many minutes for it."""
+    return _part(900 if small else 8000, None, 10)
+
+
+def accumulation_3000(small: bool) -> Part:
+    """The same with a network that does next to nothing."""
+    return _part(900 if small else 3000, None, None, is_bare=True)
+
+
+def _part(
+    side: int, time_goal: float | None, memory_goal: float | None, is_bare: bool = False
+) -> Part:
+    models = segmentors(is_bare)
+    image = picture(side)
+
+    def check() -> str:
+        part = picture(700)
+        one, other = (predicted(model, part) for model in models.values())
+        share = (one.long() == other.long()).float().mean().item()
+        return f"the same class at {100 * share:.1f} % of 700 x 700 px (mmseg stretches its maps)"
+
+    return Part(
+        f"{side} x {side} px in windows of {WINDOW} px"
+        + (", without a network" if is_bare else ", SegFormer-B0"),
+        {name: lambda name=name: predicted(models[name], image) for name in models},
+        check, 1, time_goal, memory_goal,
+    )  # fmt: skip
+
+
+def segmentors(is_bare: bool) -> dict[str, torch.nn.Module]:
+    """Returns ours and mmsegmentation's with the same weights."""
+    import mmseg_heritage.plugin  # noqa: F401
+
+    # isort: split
+    from mmengine.config import ConfigDict
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    init_default_scope("mmseg")
+    torch.manual_seed(0)
+    common = {"data_preprocessor": {"type": "SegDataPreProcessor", **PREPROCESSOR},
+              "backbone": MIT_B0, "decode_head": {**HEAD, "channels": 64}}  # fmt: skip
+    ours = MODELS.build(ConfigDict(
+        type="HeritageEncoderDecoder", **common,
+        inference={"crop": WINDOW, "overlap": 1 - STRIDE / WINDOW}))  # fmt: skip
+    stock = MODELS.build(ConfigDict(
+        type="EncoderDecoder", **common,
+        test_cfg={"mode": "slide", "crop_size": (WINDOW, WINDOW), "stride": (STRIDE, STRIDE)},
+    ))  # fmt: skip
+    stock.load_state_dict(ours.state_dict())
+    found = {"ours": ours.eval(), "mmseg slide": stock.eval()}
+    if is_bare:
+        for model in found.values():
+            model.extract_feat = lambda inputs: inputs
+            model.decode_head.forward = _colors
+    return found
+
+
+def _colors(inputs: torch.Tensor) -> torch.Tensor:
+    """Stands for a network: 16 scores that are the colors, again and again."""
+    return torch.cat([inputs] * 6, dim=1)[:, :16]
+
+
+def predicted(model: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
+    """Returns the map of an image, (H, W)."""
+    from mmseg.structures import SegDataSample
+
+    size = tuple(image.shape[1:])
+    sample = SegDataSample(metainfo={"ori_shape": size, "img_shape": size, "pad_shape": size})
+    with torch.inference_mode():
+        [found] = model.test_step({"inputs": [image], "data_samples": [sample]})
+    ids: torch.Tensor = found.pred_sem_seg.data[0]
+    return ids
+
+
+def picture(side: int) -> torch.Tensor:
+    """Returns an image of smooth shapes, uint8 (3, side, side)."""
+    generator = np.random.default_rng(0)
+    small = torch.from_numpy(generator.random((1, 3, max(side // 40, 2), max(side // 40, 2))))
+    image = torch.nn.functional.interpolate(small.float(), (side, side), mode="bicubic")[0]
+    return (image * 255).clamp(0, 255).to(torch.uint8)

@@ -1,0 +1,1 @@
+"""Commands that make a new checkpoint of a trained one."""

@@ -1,0 +1,1 @@
+"""The benchmark of domain generalization: its plan, its results, its tables."""

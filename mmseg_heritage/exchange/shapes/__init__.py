@@ -1,0 +1,1 @@
+"""Regions as polygons, pixels within polygons, and masks as runs."""

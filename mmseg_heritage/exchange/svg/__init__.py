@@ -1,0 +1,1 @@
+"""SVG: layers of shapes over the photograph, written and read."""

@@ -1,0 +1,145 @@
+"""Exported models predict what their checkpoints do, and say what they are."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+import torch
+from mmengine.config import ConfigDict
+from mmengine.registry import init_default_scope
+from mmseg.registry import MODELS
+from PIL import Image
+
+import mmseg_heritage.plugin  # noqa: F401
+from mmseg_heritage.apis import exporting
+from mmseg_heritage.apis.exporting import export
+from mmseg_heritage.cli import main
+from mmseg_heritage.errors import InputError
+from mmseg_heritage.inference.exported_file import KEY
+from mmseg_heritage.inference.onnx_graph import check_exportable, write_graph
+from mmseg_heritage.inference.onnx_predictor import OnnxNetwork, OnnxPredictor, open_session
+from mmseg_heritage.inference.sources import PhotographSource
+from mmseg_heritage.models.backbones.padding import InputSizes
+from mmseg_heritage.runs.load_predictor import Predictor
+from mmseg_heritage.scores.head_scores import HeadScores
+
+needs_onnx = pytest.mark.usefixtures("_onnx")
+
+
+@pytest.fixture
+def _onnx():
+    for name in ("onnx", "onnxscript", "onnxruntime"):
+        pytest.importorskip(name)
+
+
+def photographs(folder):
+    return sorted((folder / "artefact_mini" / "images").iterdir())[:3]
+
+
+@pytest.mark.slow
+@needs_onnx
+def test_a_checkpoint_and_its_onnx_file_give_the_same(tiny_run, tmp_path, shared_data, capsys):
+    out = tmp_path / "tiny.onnx"
+    assert main(["export", str(tiny_run.checkpoint), "--out", str(out)]) == 0
+    assert "tiny.md" in capsys.readouterr().out
+    expected, found = Predictor(tiny_run.checkpoint, device="cpu"), OnnxPredictor(out, threads=1)
+    different = total = 0
+    for path in photographs(shared_data):
+        for predictor in (expected, found):
+            predictor.keep_confidence()
+        one, other = expected(path), found(path)
+        different += (one.class_map != other.class_map).sum()
+        total += one.class_map.size
+        assert np.abs(one.confidence.astype(int) - other.confidence).max() <= 1
+        assert one.seen_at == other.seen_at
+    assert different <= 1e-4 * total
+    assert found.validation == expected.validation
+    assert found.kinds == expected.kinds
+    with pytest.raises(InputError, match="already there"):
+        export(tiny_run.checkpoint, out)
+
+
+TIMM = {"type": "TimmBackboneAdapter"}
+ARCHITECTURES = {
+    "U-Net": ({**TIMM, "model_name": "tf_efficientnet_lite0", "out_indices": "all"},
+              {"type": "UNetHead", "in_channels": "auto", "in_strides": "auto",
+               "decoder_channels": [16, 16, 8, 8, 8]}),
+    "hierarchical": ({**TIMM, "model_name": "convnext_atto"},
+                     {"type": "HierarchicalUPerHead", "in_channels": "auto", "channels": 8,
+                      "mode": "conditional"}),
+}  # fmt: skip
+
+
+def built(backbone, head):
+    init_default_scope("mmseg")
+    torch.manual_seed(0)
+    model = {
+        "type": "HeritageEncoderDecoder", "backbone": backbone,
+        "data_preprocessor": {"type": "SegDataPreProcessor", "bgr_to_rgb": True,
+                              "mean": [120.0] * 3, "std": [60.0] * 3},
+        "decode_head": {"num_classes": 16, **head},
+    }  # fmt: skip
+    return MODELS.build(ConfigDict(model)).eval()
+
+
+@pytest.mark.slow
+@needs_onnx
+@pytest.mark.parametrize("name", ARCHITECTURES)
+def test_architectures(name, tmp_path):
+    model = built(*ARCHITECTURES[name])
+    check_exportable(model)
+    write_graph(model, tmp_path / "a.onnx", "{}", with_features=True)
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    pixels = np.asarray(Image.fromarray(pixels).resize((320, 192)))
+    engine = model.window_inference
+    engine.crop = 128
+    session = open_session(tmp_path / "a.onnx", 1)
+    assert session.get_modelmeta().custom_metadata_map[KEY] == "{}"
+    network = OnnxNetwork(session, model.stride, engine, HeadScores(model.decode_head))
+    expected = engine(model, PhotographSource(pixels))
+    found = engine.maps_of(network, PhotographSource(pixels), pixels.shape[:2])
+    for level, ids in expected.ids.items():
+        assert (ids.numpy() != found.ids[level]).mean() < 1e-4
+
+
+def test_what_cannot_be_exported_is_named():
+    model = built(*ARCHITECTURES["hierarchical"])
+    model.backbone.input_sizes = InputSizes((224, 224), tiled=True)
+    with pytest.raises(InputError, match="convnext_atto is not exported"):
+        check_exportable(model)
+    model = built(*ARCHITECTURES["hierarchical"])
+    model.backbone.timm_model.window_size = 7
+    with pytest.raises(InputError, match="windows of its own"):
+        check_exportable(model)
+    with pytest.raises(InputError, match="Linear is not exported"):
+        check_exportable(torch.nn.Linear(1, 1))
+
+
+def test_absent_libraries_are_one_message(tiny_run, tmp_path, monkeypatch):
+    monkeypatch.setattr(exporting, "find_spec", lambda name: None)
+    with pytest.raises(InputError, match=r"mmseg_heritage\[export\]"):
+        export(tiny_run.checkpoint, tmp_path / "a.onnx")
+    assert list(tmp_path.iterdir()) == []
+
+
+def test_weights_predict_the_same_and_hold_no_folders(tiny_run, tmp_path, sample_set):
+    [checkpoint] = tiny_run.checkpoint.parent.glob("best_mIoU_*.pth")  # it was validated
+    done = export(
+        checkpoint, tmp_path / "w.pth", "weights", weights_license="CC-BY-4.0",
+    )  # fmt: skip
+    image = next((sample_set / "images").iterdir())
+    expected, found = (Predictor(path, device="cpu")(image) for path in (checkpoint, done.file))
+    assert np.array_equal(expected.class_map, found.class_map)
+    content = torch.load(done.file, weights_only=False)
+    assert set(content) <= {"meta", "state_dict", "message_hub", "training_features"}
+    assert str(tiny_run.data) not in content["meta"]["cfg"]
+    assert done.file.stat().st_size < checkpoint.stat().st_size
+    card = done.card.read_text()
+    for text in ("CC-BY-4.0", "not stated", "everything Clean", "## Limits", "| Cracks | line |"):
+        assert text in card
+    with pytest.raises(InputError, match="cannot take the place"):
+        export(checkpoint, checkpoint, "weights", overwrite=True)
+    with pytest.raises(InputError, match=r"ends in \.pth"):
+        export(tiny_run.checkpoint, Path("a.onnx"), "weights")
+    with pytest.raises(InputError, match="did you mean"):
+        export(tiny_run.checkpoint, format="onx")

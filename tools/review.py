@@ -1,0 +1,8 @@
+"""The command line of the same name; ``--help`` says what it takes."""
+
+import sys
+
+from mmseg_heritage.cli import main
+
+if __name__ == "__main__":
+    sys.exit(main(["review", *sys.argv[1:]]))
