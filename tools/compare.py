@@ -1,8 +1,6 @@
 """The command line of the same name; ``--help`` says what it takes."""
 
-import sys
-
-from mmseg_heritage.cli import main
+from mmseg_heritage.__main__ import run
 
 if __name__ == "__main__":
-    sys.exit(main(["compare", *sys.argv[1:]]))
+    run("compare")

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 SCHEMA = "mmseg_heritage/doctor/1"
 
-# What an optional distribution is for; requirements/optional.txt, hub.txt and record.txt say more.
+# What an optional distribution is for; the files in requirements/ say more.
 _EXTRAS = {
     "pyarrow": "prepare-artefact",
     "huggingface-hub": "prepare-artefact (download)",
@@ -31,9 +31,15 @@ _EXTRAS = {
     "ezdxf": "damage maps as DXF",
     "pyogrio": "damage maps as GeoPackage",
     "python-docx": "condition records as DOCX",
+    "onnxruntime": "prediction with ONNX files",
+    "onnxscript": "writing ONNX files",
 }
-# What to install for it: mmengine asks for future too, and pyvips for libvips.
-_INSTALLED_AS = {"tensorboard": "tensorboard future", "pyvips": "pyvips[binary]"}
+# What to install for it: mmengine asks for future too, pyvips for libvips.
+_INSTALLED_AS = {
+    "tensorboard": "tensorboard future",
+    "pyvips": "pyvips[binary]",
+    "onnxscript": "onnx onnxscript onnxruntime",
+}
 
 
 def report_json(facts: Facts, findings: Sequence[Finding]) -> dict[str, Any]:

@@ -91,13 +91,21 @@ def test_optional_packages_are_mentioned_and_no_fault(healthy):
     assert diagnose(facts) == []
 
 
+FILES = ("optional", "hub", "record", "export")
+
+
 def test_optional_packages_are_those_of_the_requirements():
     folder = Path(__file__).resolve().parents[2] / "requirements"
     if not folder.is_dir():
         pytest.skip("runs from a source tree")
-    text = "\n".join((folder / f"{name}.txt").read_text() for name in ("optional", "hub", "record"))
+    text = "\n".join((folder / f"{name}.txt").read_text() for name in FILES)
     listed = {re.split(r"[<>=\[\s]", line)[0].replace("_", "-") for line in text.splitlines()}
-    assert set(_EXTRAS) == listed - {"#", "", "future"}  # future: for tensorboard
+    assert set(_EXTRAS) == listed - {
+        "#",
+        "",
+        "future",
+        "onnx",
+    }  # beside another one
 
 
 def test_what_is_installed_beside_them_is_among_the_requirements():

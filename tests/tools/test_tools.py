@@ -28,6 +28,10 @@ COMMANDS = {
     "model_stats.py": "Count the parameters and FLOPs",
     "augment.py": "Write augmented copies of training photographs as files.",
     "make_sample_data.py": "Generate a small data set",
+    "export.py": "Write a trained model for others",
+    "condition_record.py": "Write condition records of predicted photographs",
+    "compare_photographs.py": "Lay a photograph over an earlier one",
+    "benchmark_dg.py": "Compare methods on materials and contents",
     "doctor.py": "Say what is installed here, what will work",
 }
 
@@ -39,6 +43,13 @@ def run_tool(name, *arguments, cwd):
         capture_output=True,
         text=True,
     )
+
+
+def test_all_tools_are_here():
+    makes_weights = {"convert_efficientnet_lite.py"}  # by those who keep the package of weights
+    assert {path.name for path in (REPOSITORY / "tools").glob("*.py")} == {
+        *COMMANDS
+    } | makes_weights
 
 
 @pytest.mark.parametrize("name", COMMANDS)
