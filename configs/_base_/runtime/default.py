@@ -2,6 +2,7 @@ default_scope = 'mmseg'
 custom_imports = dict(imports=['mmseg_heritage.plugin'], allow_failed_imports=False)
 
 default_hooks = dict(
+    runtime_info=dict(type='DeferredRuntimeInfoHook'),
     timer=dict(type='IterTimerHook'),
     logger=dict(type='LoggerHook', interval=10, log_metric_by_epoch=True),
     param_scheduler=dict(type='ParamSchedulerHook'),

@@ -2,6 +2,7 @@
 
 from mmseg_heritage.engine.hooks.class_frequency_hook import ClassFrequencyHook
 from mmseg_heritage.engine.hooks.curriculum_hook import CurriculumHook
+from mmseg_heritage.engine.hooks.deferred_runtime_info_hook import DeferredRuntimeInfoHook
 from mmseg_heritage.engine.hooks.inference_time_hook import InferenceTimeHook
 from mmseg_heritage.engine.hooks.nan_loss_hook import NanLossHook
 from mmseg_heritage.engine.hooks.prediction_hook import PredictionHook
@@ -13,6 +14,7 @@ __all__ = [
     "EXIT_PREEMPTED",
     "ClassFrequencyHook",
     "CurriculumHook",
+    "DeferredRuntimeInfoHook",
     "InferenceTimeHook",
     "NanLossHook",
     "PredictionHook",

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import math
+from collections.abc import Mapping
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import torch
 from mmengine.dist import get_rank
 from mmengine.hooks import Hook
 from mmengine.model import is_model_wrapper
 from mmengine.runner import Runner
 from mmseg.registry import HOOKS
 
+from mmseg_heritage.engine.device_scalars import fetched, is_waited_for
+from mmseg_heritage.engine.hooks.deferred_runtime_info_hook import ends_interval
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.files import write_json
 
@@ -26,35 +31,46 @@ class NanLossHook(Hook):
     """Stops the run at the first loss that is not finite, and counts skipped optimizer steps.
 
     The batch's images are written to ``nan_loss_iter_<iteration>.json`` in the run's folder, by
-    each process that has such a loss. No device is waited for: mmengine's RuntimeInfoHook has
-    fetched the values of each iteration's losses already, and they are read from its log. Weights
-    that are not finite, because a gradient overflowed where the loss did not, are not saved.
+    each process that has such a loss. Losses on a device are read once in an interval, and before
+    anything is validated or saved: it is not waited for in between, and the run stops that much
+    later. Weights that are not finite, because a gradient overflowed where the loss did not, are
+    not saved.
 
     Args:
-        interval: Iterations after which the steps that float16 skipped are fetched and logged.
+        interval: Iterations after which the losses on a device are read, and the steps that
+            float16 skipped are logged.
     """
 
     priority = "ABOVE_NORMAL"  # before EMA, logs and checkpoints see the weights
 
     def __init__(self, interval: int = 50) -> None:
         self.interval = interval
+        self._unread: list[_Iteration] = []
 
     def after_train_iter(
         self, runner: Runner, batch_idx: int, data_batch: Any = None, outputs: Any = None
     ) -> None:
-        """Checks the losses of one batch."""
-        scalars = runner.message_hub.log_scalars
-        names = [name for name in outputs or () if f"train/{name}" in scalars]
-        losses = {name: float(scalars[f"train/{name}"].current()) for name in names}
-        if not all(map(math.isfinite, losses.values())):
-            self._stop(runner, data_batch, losses)
+        """Checks the losses of one batch, or keeps them for the end of the interval."""
+        images = [str(sample.img_path) for sample in data_batch["data_samples"]]
+        rates = {name: values[0] for name, values in runner.optim_wrapper.get_lr().items()}
+        losses = outputs or {}
+        self._unread.append(_Iteration(runner.iter + 1, runner.epoch + 1, losses, images, rates))
+        if not is_waited_for(losses) or ends_interval(self, runner, batch_idx, self.interval):
+            self._check(runner)
         if self.every_n_train_iters(runner, self.interval) or self.is_last_train_iter(runner):
             _log_skipped_steps(runner)
 
+    def before_val(self, runner: Runner) -> None:
+        """Checks before a model that is lost is validated."""
+        self._check(runner)
+
     def before_save_checkpoint(self, runner: Runner, checkpoint: dict[str, Any]) -> None:
         """Refuses to write a checkpoint from which no run could go on."""
+        self._check(runner)
         model = runner.model.module if is_model_wrapper(runner.model) else runner.model
-        wrong = [name for name, weight in model.named_parameters() if not weight.isfinite().all()]
+        names, weights = zip(*model.named_parameters(), strict=True)
+        finite = torch.stack([weight.isfinite().all() for weight in weights]).tolist()
+        wrong = [name for name, is_finite in zip(names, finite, strict=True) if not is_finite]
         if wrong:
             raise InputError(
                 f"weights are not finite around iteration {runner.iter + 1}, though its loss is: a "
@@ -62,29 +78,46 @@ class NanLossHook(Hook):
                 wrong,
             )
 
-    def _stop(self, runner: Runner, data_batch: Any, losses: dict[str, float]) -> None:
-        """Writes down the batch and raises."""
-        iteration, rank = runner.iter + 1, get_rank()
-        process = f"_rank_{rank}" if rank else ""
-        path = Path(runner.work_dir) / f"nan_loss_iter_{iteration}{process}.json"
-        images = [str(sample.img_path) for sample in data_batch["data_samples"]]
-        dtype = getattr(runner.optim_wrapper, "cast_dtype", "float32")
-        rates = {name: values[0] for name, values in runner.optim_wrapper.get_lr().items()}
-        content = {
-            "iteration": iteration,
-            "epoch": runner.epoch + 1,
-            "losses": {name: str(value) for name, value in losses.items()},
-            "images": images,
-            "learning_rate": rates,
-            "dtype": str(dtype).removeprefix("torch."),
-        }
-        write_json(path, content)
-        raise InputError(
-            f"the loss of iteration {iteration} is not finite: the run stops before its weights "
-            f"are saved. The images of the batch are named in {path}. If they are in order: "
-            f"{_ADVICE}",
-            [f"{name}: {value}" for name, value in losses.items() if not math.isfinite(value)],
-        )
+    def _check(self, runner: Runner) -> None:
+        """Stops at the first iteration that has a loss which is not finite."""
+        values = fetched([iteration.losses for iteration in self._unread])
+        for iteration, losses in zip(self._unread, values, strict=True):
+            if not all(map(math.isfinite, losses.values())):
+                _stop(runner, iteration, losses)
+        self._unread.clear()
+
+
+@dataclass(frozen=True)
+class _Iteration:
+    """What is to be told of an iteration, should its loss not be finite."""
+
+    number: int
+    epoch: int
+    losses: Mapping[str, Any]
+    images: list[str]
+    learning_rate: dict[str, float]
+
+
+def _stop(runner: Runner, iteration: _Iteration, losses: Mapping[str, float]) -> None:
+    """Writes down the batch and raises."""
+    rank = get_rank()
+    process = f"_rank_{rank}" if rank else ""
+    path = Path(runner.work_dir) / f"nan_loss_iter_{iteration.number}{process}.json"
+    dtype = getattr(runner.optim_wrapper, "cast_dtype", "float32")
+    content = {
+        "iteration": iteration.number,
+        "epoch": iteration.epoch,
+        "losses": {name: str(value) for name, value in losses.items()},
+        "images": iteration.images,
+        "learning_rate": iteration.learning_rate,
+        "dtype": str(dtype).removeprefix("torch."),
+    }
+    write_json(path, content)
+    raise InputError(
+        f"the loss of iteration {iteration.number} is not finite: the run stops before its weights "
+        f"are saved. The images of the batch are named in {path}. If they are in order: {_ADVICE}",
+        [f"{name}: {value}" for name, value in losses.items() if not math.isfinite(value)],
+    )
 
 
 def _log_skipped_steps(runner: Runner) -> None:
