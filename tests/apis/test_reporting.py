@@ -1,12 +1,15 @@
 """What a report leaves on the disk, and what it refuses."""
 
 import json
+import re
 import shutil
+from pathlib import Path
 
 import pytest
 from PIL import Image
 
 from mmseg_heritage.apis.reporting import report
+from mmseg_heritage.apis.testing import test as run_test
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.summary import METRICS_FILE, summarize
 from mmseg_heritage.evaluation.tested_runs import read_run
@@ -140,3 +143,14 @@ def test_the_scores_are_those_that_the_test_wrote(run):
     for folder in (run, run / "evaluation"):
         derived = summarize(read_run(folder).counts)
         assert json.loads(json.dumps(derived)) == {k: v for k, v in content.items() if k != "run"}
+
+
+@pytest.mark.slow
+def test_no_folder_of_the_machine_is_on_the_page_of_a_run(tiny_run, tmp_path):
+    run_test(tiny_run.checkpoint, work_dir=str(tmp_path / "t"), show_dir=str(tmp_path / "p"))
+    report([str(tmp_path / "t")], tmp_path / "report.html", pictures=[tmp_path / "p"])
+    page = (tmp_path / "report.html").read_text(encoding="utf-8")
+    places = {tmp_path, tiny_run.folder, tiny_run.data, tiny_run.config.parent, Path.home()}
+    assert "sample_00" in page
+    assert [str(place) for place in places if str(place) in page] == []
+    assert not re.findall(r"[\"'\s>](?:/tmp|/home|/root|/usr|/work)/[\w./-]*", page)
