@@ -63,8 +63,8 @@ test: lint ## lint, types and the tests that a change can break: minutes
 test-all: lint ## the same and the slow tests: every config trained, runs killed, Slurm, a browser
 	OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS) $(TESTS)
 
-fuzz: env ## damaged files, odd command lines, and commands stopped at 20 moments by each signal: hours
-	MMSEG_HERITAGE_MUTANTS=200 MMSEG_HERITAGE_MOMENTS=20 OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS) \
+fuzz: env ## damaged files, 2,000 command lines, and commands stopped at 20 moments by each signal: hours
+	MMSEG_HERITAGE_MUTANTS=200 MMSEG_HERITAGE_LINES=2000 MMSEG_HERITAGE_MOMENTS=20 OMP_NUM_THREADS=1 $(RUN) -m pytest $(PYTEST_ARGS) \
 	  tests/fuzz tests/images/test_mutated_files.py tests/cli/test_interruption.py
 
 lint: env ## lint and types only

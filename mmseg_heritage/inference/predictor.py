@@ -27,11 +27,8 @@ from mmseg_heritage.inference.row_sources import RowsSource
 from mmseg_heritage.inference.sources import PhotographSource
 from mmseg_heritage.inference.training_features import TrainingFeatures
 from mmseg_heritage.models.segmentors.connecting import image_channels
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
-    HeritageEncoderDecoder,
-    class_ids,
-    filled,
-)
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import HeritageEncoderDecoder
+from mmseg_heritage.models.segmentors.predicted_samples import class_ids, filled
 from mmseg_heritage.scores.arrays import as_bytes
 from mmseg_heritage.taxonomy import FINE_LEVEL
 

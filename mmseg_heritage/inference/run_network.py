@@ -12,7 +12,7 @@ from torch import Tensor, nn
 from torch.nn import functional
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import filled
+from mmseg_heritage.models.segmentors.predicted_samples import filled
 from mmseg_heritage.scores.arrays import FLIPS, Array
 from mmseg_heritage.scores.head_scores import HeadScores
 from mmseg_heritage.utils.precision import dtype_of

@@ -1,4 +1,7 @@
-"""Wrong command lines end with one message and an exit code, never with a traceback or success."""
+"""Wrong command lines end with one message and an exit code, never with a traceback or success.
+
+Set MMSEG_HERITAGE_LINES to a number to try so many.
+"""
 
 import os
 import random
@@ -9,6 +12,7 @@ import pytest
 
 from mmseg_heritage.cli import COMMANDS, main
 
+LINES = int(os.environ.get("MMSEG_HERITAGE_LINES", "330"))
 ODD = (
     "", " ", ".", "/dev/null", "nowhere", "nowhere/at/all", "~nobody/x", "~none/x",
     "-1", "0", "1e9", "nan", "inf", "x" * 300, "a\nb", "caf\udce9", "\x1b[31mred", "*", "a=b",
@@ -93,7 +97,9 @@ def _stop(*_):
 HARMLESS = ("calibrate", "doctor", "init", "make-sample-data")
 
 
-@pytest.mark.parametrize("seeds", [range(12), pytest.param(range(12, 330), marks=pytest.mark.slow)])
+@pytest.mark.parametrize(
+    "seeds", [range(12), pytest.param(range(12, LINES), marks=pytest.mark.slow)]
+)
 def test_one_message_and_an_exit_code(seeds, files, parser_of, tmp_path, monkeypatch, capfd):
     monkeypatch.chdir(tmp_path)
     earlier = signal.signal(signal.SIGALRM, _stop)

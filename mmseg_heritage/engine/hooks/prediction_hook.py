@@ -15,7 +15,7 @@ from mmseg.registry import HOOKS
 from mmseg_heritage.dataprep.ids import id_of
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.images.writing import Palette, write_class_map, write_image
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import class_ids
+from mmseg_heritage.models.segmentors.predicted_samples import class_ids
 from mmseg_heritage.taxonomy import IGNORE_INDEX
 from mmseg_heritage.visualization.figures.display_colors import display_palette
 from mmseg_heritage.visualization.figures.panels import panel

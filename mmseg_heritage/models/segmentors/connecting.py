@@ -12,8 +12,6 @@ from torch import nn
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones import TimmBackboneAdapter
-from mmseg_heritage.models.decode_heads import HierarchicalUPerHead
-from mmseg_heritage.models.losses.masked_loss import MaskedLoss
 
 AUTO = "auto"
 PROBE = 64
@@ -76,36 +74,6 @@ def maps_read(head: nn.Module, pyramid: Pyramid, image_channels: int) -> set[int
     except Exception:  # heads that return something else, or need content: they may read all
         return set(range(len(maps)))
     return {i for i, gradient in enumerate(gradients) if gradient is not None}
-
-
-def check_losses(heads: Mapping[str, nn.Module]) -> None:
-    """Verifies that the losses of heads have as many weights as there are classes.
-
-    Args:
-        heads: Key in the model's config -> head.
-
-    Raises:
-        InputError: With every loss that does not.
-    """
-    problems = []
-    for part, head in heads.items():
-        losses = {"loss_decode": (head.num_classes, getattr(head, "loss_decode", None))}
-        if isinstance(head, HierarchicalUPerHead):
-            counts = {name: len(level.classes) for name, level in head.levels.items()}
-            losses = {
-                f"the level '{name}'": (counts.get(name, head.num_classes), found)
-                for name, found in head.level_losses.items()
-            }
-        for where, (num_classes, found) in losses.items():
-            for loss in found.modules() if isinstance(found, nn.Module) else ():
-                if isinstance(loss, MaskedLoss):
-                    try:
-                        loss.check_classes(num_classes)
-                    except InputError as error:
-                        named = f"model.{part}, {where}, {type(loss).__name__}"
-                        problems.append(f"{named}: {' '.join([error.summary, *error.problems])}")
-    if problems:
-        raise InputError("losses do not fit the number of classes", problems)
 
 
 def backbone_name(backbone: nn.Module) -> str:

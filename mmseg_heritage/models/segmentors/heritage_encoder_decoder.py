@@ -9,7 +9,6 @@ from functools import cached_property, partial
 from importlib import import_module
 from typing import Any
 
-import numpy as np
 import torch
 import torch.nn.functional as F
 from mmengine.config import ConfigDict
@@ -17,29 +16,32 @@ from mmengine.structures import PixelData
 from mmseg.models.segmentors import EncoderDecoder
 from mmseg.registry import MODELS, TASK_UTILS
 from mmseg.structures import SegDataSample
-from numpy.typing import NDArray
 from torch import Tensor, nn
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones import TimmBackboneAdapter
 from mmseg_heritage.models.backbones.attention import without_attention_weights
+from mmseg_heritage.models.segmentors.building_checks import (
+    check_losses,
+    check_maps,
+    check_normalization,
+    expected_normalization,
+)
 from mmseg_heritage.models.segmentors.connecting import (
     AUTO,
     PROBE,
     Pyramid,
     as_list,
     backbone_name,
-    check_losses,
     connected,
     image_channels,
     maps_read,
 )
 from mmseg_heritage.models.segmentors.head_losses import head_losses
+from mmseg_heritage.models.segmentors.predicted_samples import filled, with_maps, without_padding
 from mmseg_heritage.models.segmentors.tuning import rest, tune_backbone
-from mmseg_heritage.scores.arrays import FLIPS
 from mmseg_heritage.scores.class_calibration import ClassCalibration
 from mmseg_heritage.scores.head_scores import HeadScores
-from mmseg_heritage.taxonomy import FINE_LEVEL, IGNORE_INDEX
 
 _ODD_PROBE = PROBE + 1
 
@@ -74,6 +76,11 @@ class HeritageEncoderDecoder(EncoderDecoder):
         inference: Arguments of :class:`~mmseg_heritage.inference.window_inference.WindowInference`.
         test_cfg: Nothing, or ``dict(mode='whole')``, which mmsegmentation's configs hold:
             ``inference`` takes its place.
+        dg: Penalties that make domains alike in training, see
+            :class:`~mmseg_heritage.domains.penalties.DomainPenalties`.
+        tune: What of the backbone is trained, see
+            :func:`~mmseg_heritage.models.segmentors.tuning.tune_backbone`.
+        adapter_rank: Rank of the adapters of ``tune='adapters'``.
         calibration: Arguments of
             :class:`~mmseg_heritage.scores.class_calibration.ClassCalibration`, which
             the command ``calibrate`` finds. Training does not use it.
@@ -121,11 +128,11 @@ class HeritageEncoderDecoder(EncoderDecoder):
         self.window_inference = TASK_UTILS.build({"type": "WindowInference", **(inference or {})})
         self.acc_seg = acc_seg
         without_attention_weights(self.backbone)
-        self._check_maps()
+        check_maps(self.decode_head, self._auxiliary_heads())
         if automatic:
-            complete = {**given, **{name: self._expected(name) for name in automatic}}
-            self.data_preprocessor = MODELS.build(complete)
-        self._check_normalization()
+            expected = {name: expected_normalization(self.backbone, name) for name in automatic}
+            self.data_preprocessor = MODELS.build({**given, **expected})
+        check_normalization(self.backbone, self.data_preprocessor)
         self._freeze_unread()
         tune_backbone(self.backbone, tune, adapter_rank, lambda: self._try((PROBE,)))
         self.tune = tune
@@ -135,20 +142,6 @@ class HeritageEncoderDecoder(EncoderDecoder):
             import_module("mmseg_heritage.domains")  # registers them; it stands on this room
             arguments = {"type": "DomainPenalties", "penalties": dg, "head": self.decode_head}
             self.penalties = TASK_UTILS.build(arguments)
-
-    def _check_maps(self) -> None:
-        """Verifies that the decoder's maps can be enlarged exactly, and hold a byte for a pixel."""
-        problems = [
-            f"model.{part}.align_corners=True stretches maps over the image; leave it out"
-            for part, heads in (
-                ("decode_head", [self.decode_head]), ("auxiliary_head", self._auxiliary_heads())
-            )
-            if any(getattr(head, "align_corners", False) for head in heads)
-        ]  # fmt: skip
-        if self.num_classes >= IGNORE_INDEX:
-            problems.append(f"model.decode_head has {self.num_classes} classes; at most 254 can be")
-        if problems:
-            raise InputError("maps of this model would not be right", problems)
 
     def _calibrate(self, calibration: Mapping[str, Any] | None) -> None:
         """Lets all that reads the head's scores calibrate them."""
@@ -160,32 +153,6 @@ class HeritageEncoderDecoder(EncoderDecoder):
                     "give a temperature"
                 )
             self.decode_head.calibration = found
-
-    def _expected(self, name: str) -> list[float]:
-        """Returns the mean or std that the weights of the backbone expect."""
-        if not isinstance(self.backbone, TimmBackboneAdapter):
-            raise InputError(
-                f"model.data_preprocessor.{name}='auto' asks a TimmBackboneAdapter, but "
-                f"model.backbone is a {backbone_name(self.backbone)}; give a number for each "
-                "channel"
-            )
-        return list(getattr(self.backbone, f"pixel_{name}"))
-
-    def _check_normalization(self) -> None:
-        """Verifies that mean and std are for the channels that the backbone takes."""
-        channels = image_channels(self.backbone)
-        problems = []
-        for name in ("mean", "std"):
-            values = getattr(self.data_preprocessor, name, None)
-            if values is not None and len(values) not in (1, channels):
-                problems.append(f"model.data_preprocessor.{name} has {len(values)} numbers")
-        if problems:
-            raise InputError(
-                f"model.backbone ({backbone_name(self.backbone)}) takes images of "
-                f"{channels} channels; give mean and std 1 or {channels} numbers each, "
-                f"and let the pipelines load images of {channels} channels",
-                problems,
-            )
 
     def _freeze_unread(self) -> None:
         """Tells the backbone which of its feature maps the heads read, where not all."""
@@ -431,7 +398,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
         """
         samples = data_samples or [SegDataSample() for _ in inputs]
         return [
-            self._predicted(_without_padding(image, sample), sample, lambda part: part)
+            self._predicted(without_padding(image, sample), sample, lambda part: part)
             for image, sample in zip(inputs, samples, strict=True)
         ]
 
@@ -444,41 +411,4 @@ class HeritageEncoderDecoder(EncoderDecoder):
         except InputError as error:
             name = sample.metainfo.get("img_path") or "the image"
             raise InputError(f"{name}: {error}") from error
-        scores = HeadScores(self.decode_head)
-        dims = FLIPS[sample.metainfo.get("flip_direction")] if sample.metainfo.get("flip") else ()
-        fields = {map_field(name): ids[None] for name, ids in found.ids.items()}
-        if found.confidence is not None:
-            fields["confidence"] = found.confidence[None]
-        if found.logs is not None:
-            fields["log_probabilities"] = found.logs
-            fields["seg_logits"] = scores.class_logits(found.logs)
-        for name, data in fields.items():  # a flip copies, which scores are too large for
-            sample.set_data({name: PixelData(data=data.flip(dims) if dims else data)})
-        if scores.levels:
-            sample.set_metainfo({"levels": scores.levels})
-        return sample
-
-
-def filled(image: Tensor, size: tuple[int, int]) -> Tensor:
-    """Fills images or maps (N, C, H, W) up to a height and width by their last row and column."""
-    below, right = size[0] - image.shape[2], size[1] - image.shape[3]
-    if not below and not right:
-        return image
-    return F.pad(image, (0, right, 0, below), mode="replicate")
-
-
-def map_field(level: str) -> str:
-    """Returns the field of a sample that holds the map of a level."""
-    return "pred_sem_seg" if level == FINE_LEVEL else f"pred_sem_seg_{level}"
-
-
-def _without_padding(image: Tensor, sample: Any) -> Tensor:
-    """Returns an image (C, H, W) without what the ``data_preprocessor`` has added around it."""
-    meta = sample.metainfo
-    left, right, top, bottom = meta.get("img_padding_size", meta.get("padding_size", (0,) * 4))
-    return image[:, top : image.shape[1] - bottom, left : image.shape[2] - right]
-
-
-def class_ids(pixel_data: PixelData) -> NDArray[np.uint8]:
-    """Returns the ids of a map in a sample as uint8 (H, W)."""
-    return pixel_data.data.squeeze(0).cpu().numpy().astype(np.uint8, copy=False)
+        return with_maps(sample, found, HeadScores(self.decode_head))

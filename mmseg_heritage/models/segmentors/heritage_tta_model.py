@@ -10,10 +10,8 @@ from mmengine.structures import PixelData
 from mmseg.models.segmentors import SegTTAModel
 from mmseg.registry import MODELS
 
-from mmseg_heritage.models.segmentors.heritage_encoder_decoder import (
-    HeritageEncoderDecoder,
-    map_field,
-)
+from mmseg_heritage.models.segmentors.heritage_encoder_decoder import HeritageEncoderDecoder
+from mmseg_heritage.models.segmentors.predicted_samples import map_field
 from mmseg_heritage.scores.head_scores import HeadScores
 from mmseg_heritage.taxonomy import FINE_LEVEL
 
