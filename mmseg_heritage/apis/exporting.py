@@ -22,7 +22,7 @@ from mmseg_heritage.inference.onnx_graph import check_exportable, part_name, wri
 from mmseg_heritage.inference.predictor import BasePredictor
 from mmseg_heritage.runs.load_predictor import load_predictor
 from mmseg_heritage.runs.trained_run import TrainedRun, read_trained_run
-from mmseg_heritage.utils.files import replacing, sha256
+from mmseg_heritage.utils.files import replacing, sha256, writing_together
 from mmseg_heritage.utils.text import require_known
 from mmseg_heritage.version import __version__
 from mmseg_heritage.visualization.report.release_card import ReleasedModel, release_card
@@ -91,16 +91,15 @@ def export(
     predictor = load_predictor(run, "cpu")
     licenses = {"weights": weights_license, "data": data_license}
     origin = {"name": old.name, "sha256": sha256(old)}
-    file.parent.mkdir(parents=True, exist_ok=True)
     remarks: list[str] = []
-    if format == ONNX:
-        remarks = _write_onnx(predictor, run, origin, file, licenses)
-    else:
-        _write_weights(old, file, licenses, trust_checkpoint)
-    with replacing(card) as temporary:
-        model = _released(predictor, run, origin["sha256"], file, format, licenses)
-        text = release_card(model, remarks)
-        temporary.write_text(text, encoding="utf-8")
+    with writing_together(file.parent, [file, card]):
+        if format == ONNX:
+            remarks = _write_onnx(predictor, run, origin, file, licenses)
+        else:
+            _write_weights(old, file, licenses, trust_checkpoint)
+        with replacing(card) as temporary:
+            model = _released(predictor, run, origin["sha256"], file, format, licenses)
+            temporary.write_text(release_card(model, remarks), encoding="utf-8")
     return Exported(file, card, remarks)
 
 

@@ -14,6 +14,7 @@ import pytest
 from PIL import Image
 
 from mmseg_heritage.apis.reviews.predicted_photographs import find_predictions
+from mmseg_heritage.domains.benchmark.benchmark_plan import SCHEMA as BENCHMARK_SCHEMA
 from mmseg_heritage.review.review_file import SCHEMA
 from mmseg_heritage.utils.files import write_json
 
@@ -38,22 +39,49 @@ COMMANDS = {
     "predict": f"{MODEL} data/images --out out",
     "review": "predicted --out out",
     "apply-review": "review.json --predictions predicted --out out --as-data-set set",
+    "condition-record": "predicted --out out --format html docx",
+    "compare-photographs": f"before.png after.png --checkpoint {MODEL} --out out",
     "calibrate": MODEL,
     "learn": f"{MODEL} corrected --out out --steps 2 --estimate 2",
     "convert": "predicted --out out --to svg geojson layers ora coco csv cvat label-studio",
+    "export": f"{MODEL} --format weights --out out/model.pth",
+    "export --format onnx": f"{MODEL} --out out/model.onnx",
     "visualize": f"{MODEL} --kinds confusion iou panels",
     "compare": "tested0 tested1 --out out",
     "report": "tested0 tested1 --out report.html",
+    "benchmark-dg": "plan.json --out out",
     "model-stats": "tiny.py --update models.md --size 64",
     "quickstart": "--data-root sample --work-dir out",
     "doctor": "--json out/doctor.json",
 }  # fmt: skip
 
+PLAN = {
+    "schema": BENCHMARK_SCHEMA,
+    "data_root": "data",
+    "folds": {"leave-one-content-out": ["line-art"]},
+    "methods": {"natural": {"config": "tiny.py"}},
+    "cfg_options": {"default_hooks.checkpoint.save_best": None},
+    "reference": "natural",
+    "seeds": [0],
+    "max_iters": 1,
+    "seconds_per_iteration": 1,
+}
+
+TAKES_MINUTES = ("export --format onnx", "benchmark-dg")
+
 
 def pytest_generate_tests(metafunc):
     """A test that takes a long command is made for each of them."""
     if "long_command" in metafunc.fixturenames:
-        metafunc.parametrize("long_command", COMMANDS, indirect=True)
+        is_asked = "MMSEG_HERITAGE_MOMENTS" in os.environ
+        names = [name for name in COMMANDS if is_asked or name not in TAKES_MINUTES]
+        metafunc.parametrize("long_command", names, indirect=True)
+
+
+@pytest.fixture
+def long_commands():
+    """Names of all commands that are stopped, with the options that make two of one."""
+    return tuple(COMMANDS)
 
 
 @pytest.fixture
@@ -140,7 +168,7 @@ def write_review(predictions, path):
 
 
 @pytest.fixture
-def prepare_of(inputs, ask, place):
+def prepare_of(inputs, ask, place, artworks):
     """A function that adds to the inputs what one command alone needs."""
 
     def prepare(name):
@@ -150,6 +178,15 @@ def prepare_of(inputs, ask, place):
             rows = importlib.util.module_from_spec(spec)
             spec.loader.exec_module(rows)
             rows.write_hub_folder(inputs / "hub", 4)
+        if name == "compare-photographs":
+            Image.fromarray(artworks[0]).save(inputs / "before.png")
+            Image.fromarray(np.roll(artworks[0], 3, axis=1)).save(inputs / "after.png")
+        if name == "condition-record":
+            pytest.importorskip("docx")
+        if name == "export --format onnx":
+            pytest.importorskip("onnxscript")
+        if name == "benchmark-dg":
+            write_json(inputs / "plan.json", PLAN)
         if name == "visualize":
             shutil.copytree(inputs, place)
             assert ask(["test", MODEL])["code"] == 0

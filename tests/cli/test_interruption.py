@@ -25,6 +25,7 @@ import pytest
 import torch
 from PIL import Image
 
+from mmseg_heritage.cli import COMMANDS as ALL_COMMANDS
 from mmseg_heritage.cli.running.last_message import EXIT_STOPPED, EXIT_TERMINATED
 
 pytestmark = [
@@ -72,7 +73,9 @@ def is_valid(name, content):
             dict(np.load(stream))
         elif suffix == ".pth":
             torch.load(stream, weights_only=False)
-        elif suffix in (".zip", ".ora"):
+        elif suffix == ".onnx":
+            pytest.importorskip("onnx").load_from_string(content)
+        elif suffix in (".zip", ".ora", ".docx"):
             return zipfile.ZipFile(stream).testzip() is None
         elif suffix == ".html":
             return content.rstrip().endswith(b"</html>")
@@ -211,6 +214,11 @@ def command(long_command, inputs, place, ask):
                       "seconds": command.whole["seconds"], "ends": command.stops,
                       "faults": command.faults}))  # fmt: skip
     shutil.rmtree(place)
+
+
+def test_all_commands_are_stopped(long_commands):
+    modules = {module.__name__.rpartition(".")[2].replace("_", "-") for module in ALL_COMMANDS}
+    assert {name.split()[0] for name in long_commands} == modules
 
 
 def test_stopped_anywhere(command):

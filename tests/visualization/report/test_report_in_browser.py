@@ -9,31 +9,32 @@ pytestmark = pytest.mark.slow
 
 
 @pytest.fixture(scope="module")
-def made():
-    """Reports that several tests open, each drawn once."""
-    return {}
+def place(tmp_path_factory):
+    """Folder of the reports that several tests open, each drawn once."""
+    return tmp_path_factory.mktemp("reports")
 
 
 @pytest.fixture(params=["run", "comparison"])
-def page(request, made, tmp_path, random_counts, another_model, tested_run):
+def page(request, place, random_counts, another_model, tested_run):
     """A report with pictures, whose names are as long and as hostile as names get."""
-    if request.param in made:
-        return made[request.param]
+    folder = place / request.param
+    out = folder / "report.html"
+    if out.exists():
+        return out
     ids = tuple(f"image_{i:02d}_{'x' * 60}<img src=x onerror=alert(1)>" for i in range(24))
     counts = random_counts(images=24, ids=ids, own=True)
     other = another_model(counts, gain=0.4)
     runs = [
-        str(tested_run(tmp_path / ("long_name_" * 12), counts)),
-        str(tested_run(tmp_path / "second", other, seed=1)),
+        str(tested_run(folder / ("long_name_" * 12), counts)),
+        str(tested_run(folder / "second", other, seed=1)),
     ]
-    pictures = tmp_path / "pictures"
-    pictures.mkdir()
-    for place, name in enumerate(ids[:20]):
-        Image.new("RGB", (900, 300), (10 * place, 80, 120)).save(pictures / f"{name}.png")
+    pictures = folder / "pictures"
+    pictures.mkdir(parents=True)
+    for number, name in enumerate(ids[:20]):
+        Image.new("RGB", (900, 300), (10 * number, 80, 120)).save(pictures / f"{name}.png")
     number = 1 if request.param == "run" else 2
-    out = tmp_path / "report.html"
     report(runs[:number], out, pictures=[pictures] * number)
-    return made.setdefault(request.param, out)
+    return out
 
 
 LOADED = """
