@@ -16,6 +16,7 @@ from mmseg_heritage.sample_set.render import Rendered, render
 from mmseg_heritage.taxonomy import ARTEFACT
 from mmseg_heritage.utils.files import making_folder
 from mmseg_heritage.utils.progress import Progress
+from mmseg_heritage.utils.threads import run_in_threads
 from mmseg_heritage.version import __version__
 
 COLUMNS = (
@@ -127,11 +128,7 @@ def _write_set(
     for name in ("images", "annotations", "splits"):
         (folder / name).mkdir()
     seed = made_by["arguments"]["seed"]
-    rows = []
-    for done, plan in enumerate(plans, start=1):
-        rows.append(_save(folder, plan, render(plan, seed)))
-        if progress is not None:
-            progress(done, len(plans))
+    rows = run_in_threads(lambda plan: _save(folder, plan, render(plan, seed)), plans, progress)
     with (folder / "metadata.csv").open("w", encoding="utf-8", newline="") as stream:
         writer = csv.DictWriter(stream, COLUMNS, lineterminator="\n")
         writer.writeheader()

@@ -85,8 +85,10 @@ class Stencil:
         """Returns the coverage of each pixel: (H, W) float32 in 0..1."""
         f = self._factor
         rows, cols = self._sheet.shape
-        blocks = self._sheet.reshape(rows // f, f, cols // f, f).astype(np.uint32)
-        return (blocks.sum(axis=(1, 3)) / (255.0 * f * f)).astype(np.float32)
+        bands = self._sheet.reshape(rows // f, f, cols).sum(axis=1, dtype=np.uint16)
+        # Four strided sums are many times as fast as one sum over a short last axis.
+        covered = sum(bands[:, i::f] for i in range(f))
+        return (covered / (255.0 * f * f)).astype(np.float32)
 
 
 def over(image: FloatArray, alpha: FloatArray, color: Color | FloatArray) -> FloatArray:

@@ -47,11 +47,15 @@ def run_in_threads(
     results: list[_Result] = []
     problems: list[str] = []
     with ThreadPoolExecutor(max_workers=workers or DEFAULT_WORKERS) as pool:
-        for done, (result, problem) in enumerate(pool.map(attempt, items), start=1):
-            results += result
-            problems += problem
-            if progress is not None:
-                progress(done, len(items))
+        try:
+            for done, (result, problem) in enumerate(pool.map(attempt, items), start=1):
+                results += result
+                problems += problem
+                if progress is not None:
+                    progress(done, len(items))
+        except BaseException:
+            pool.shutdown(cancel_futures=True)  # what has begun is finished, and nothing else
+            raise
     if problems:
         raise InputError("the data set has faulty files; fix or remove them", problems)
     return results
