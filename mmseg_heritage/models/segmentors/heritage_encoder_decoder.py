@@ -84,6 +84,8 @@ class HeritageEncoderDecoder(EncoderDecoder):
         calibration: Arguments of
             :class:`~mmseg_heritage.scores.class_calibration.ClassCalibration`, which
             the command ``calibrate`` finds. Training does not use it.
+        channels_last: Whether weights lie with their channels last, which makes feature maps lie so
+            too: small convolutions are faster that way on a CPU. Checkpoints fit both ways.
         acc_seg: Whether training logs the accuracy of each head's scores, as mmsegmentation does.
         **kwargs: See :class:`mmseg.models.segmentors.EncoderDecoder`.
 
@@ -104,6 +106,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
         tune: str = "all",
         adapter_rank: int = 8,
         calibration: Mapping[str, Any] | None = None,
+        channels_last: bool = False,
         acc_seg: bool = False,
         **kwargs: Any,
     ) -> None:
@@ -137,6 +140,10 @@ class HeritageEncoderDecoder(EncoderDecoder):
         tune_backbone(self.backbone, tune, adapter_rank, lambda: self._try((PROBE,)))
         self.tune = tune
         self._calibrate(calibration)
+        if channels_last:
+            for module in self.modules():
+                if isinstance(module, nn.Conv2d):
+                    module.to(memory_format=torch.channels_last)
         self.penalties = None
         if dg:
             import_module("mmseg_heritage.domains")  # registers them; it stands on this room

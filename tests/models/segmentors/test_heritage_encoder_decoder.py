@@ -406,3 +406,15 @@ def test_windows_agree_with_mmsegmentations_where_none_overlap():
     inside = torch.ones(64, 96, dtype=torch.bool)
     inside[30:34], inside[:, 30:34], inside[:, 62:66] = False, False, False
     assert not (wrong[0] & inside).any()
+
+
+def test_channels_last_changes_the_layout_only():
+    plain = build(UNET)
+    model = build(UNET, channels_last=True)
+    kernels = [m.weight for m in model.modules() if isinstance(m, torch.nn.Conv2d)]
+    assert all(k.is_contiguous(memory_format=torch.channels_last) for k in kernels)
+    image = torch.randn(2, 3, 50, 70)
+    expected = plain.encode_decode(image, [{}] * 2)
+    torch.testing.assert_close(model.encode_decode(image, [{}] * 2), expected)
+    for this, other in ((model, plain), (plain, model)):
+        other.load_state_dict(this.state_dict())
