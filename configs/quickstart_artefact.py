@@ -4,7 +4,7 @@ _base_ = ['./unet_timm_artefact.py']
 
 __sample_set = dict(data_root='data/sample', ann_file='splits/holdout.json', cache='ram')
 # RareClassCrop: most crops show damage at the size it has, others a whole drawing.
-_base_.train_dataloader.dataset.pipeline[2].update(size=128, rare_class_prob=0.6, native_prob=0.7)
+_base_.train_dataloader.dataset.pipeline[2].update(size=112, rare_class_prob=0.6, native_prob=0.7)
 train_dataloader = dict(batch_size=4, num_workers=1, dataset=__sample_set)
 val_dataloader = dict(num_workers=1, dataset=__sample_set)
 test_dataloader = dict(num_workers=1, dataset=dict(__sample_set, cache='none'))
@@ -25,5 +25,5 @@ model = dict(
 optim_wrapper = dict(dtype='float32', optimizer=dict(lr=0.002))
 # A short warm-up: there are only minutes.
 param_scheduler = [dict(type='PerGroupOneCycleLR', pct_start=0.1, convert_to_iter_based=True)]
-train_cfg = dict(max_epochs=30, val_interval=30)
-default_hooks = dict(checkpoint=dict(interval=30), logger=dict(interval=50))
+train_cfg = dict(max_epochs=34, val_interval=34)
+default_hooks = dict(checkpoint=dict(interval=34), logger=dict(interval=50))
