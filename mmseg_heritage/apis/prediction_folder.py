@@ -12,6 +12,7 @@ from typing import Any
 
 from mmseg_heritage.apis.photograph_list import Photograph
 from mmseg_heritage.apis.prediction_files import Job, read_record
+from mmseg_heritage.evaluation.baseline import no_better_than_clean
 from mmseg_heritage.quantities.records import AREA_COLUMNS, REGION_COLUMNS, area_rows, write_table
 from mmseg_heritage.quantities.scale import in_words
 from mmseg_heritage.taxonomy import COUNT, LINE
@@ -71,6 +72,7 @@ def write_folder(
         [problem.problem for problem in problems],
         job.made_with["checkpoint"],
         job.unsure_below,
+        no_better_than_clean(job.made_with["validation"] or {}),
     )
     with replacing(job.out / "index.html") as temporary:
         temporary.write_text(page, encoding="utf-8")

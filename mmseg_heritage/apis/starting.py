@@ -103,15 +103,21 @@ class Started:
         config: The config file.
         parts: Part ('train', 'val', 'test') -> number of photographs.
         never_trained: Classes that no training photograph shows.
+        left_out: What is wrong with photographs and masks that do not belong together.
     """
 
     config: Path
     parts: dict[str, int]
     never_trained: list[str]
+    left_out: list[str]
 
     def __str__(self) -> str:
         parts = ", ".join(f"{number} {part}" for part, number in self.parts.items())
         lines = [f"parts  {parts}"]
+        if self.left_out:
+            number = counted(len(self.left_out), "photograph")
+            lines.append(f"       left out, since the files do not fit: {number}")
+            lines += [f"         - {problem}" for problem in self.left_out]
         if self.never_trained:
             lines.append(
                 f"       no training photograph shows {', '.join(self.never_trained)}, which the "
@@ -136,7 +142,7 @@ def start(proposal: Proposal, out: str | Path, bar: Bar = no_bar) -> Started:
     pairs, root = proposal.pairs, out / DATA
     with making_folder(out) as folder:
         write_json(folder / MAPPING, proposal.mapping)
-        import_data(
+        imported = import_data(
             folder / MAPPING, pairs.images, pairs.masks, folder / DATA, skip_faulty=True, bar=bar
         )
         make_split_files(folder / DATA, kinds=[HOLDOUT], bar=bar)
@@ -148,7 +154,8 @@ def start(proposal: Proposal, out: str | Path, bar: Bar = no_bar) -> Started:
         with replacing(folder / CONFIG) as temporary:
             temporary.write_text(text, encoding="utf-8")
     parts = {part: len(ids) for part, ids in split.parts.items()}
-    return Started(out / CONFIG, parts, list(weights["without_pixels"]))
+    left_out = ["; ".join(problems) for problems in imported.left_out.values()]
+    return Started(out / CONFIG, parts, list(weights["without_pixels"]), left_out)
 
 
 def _found(proposal: Proposal) -> str:

@@ -4,6 +4,7 @@ from mmseg_heritage.engine.csv_vis_backend import CsvVisBackend
 from mmseg_heritage.engine.hooks import (
     ClassFrequencyHook,
     CurriculumHook,
+    DeferredRuntimeInfoHook,
     InferenceTimeHook,
     NanLossHook,
     PredictionHook,
@@ -22,6 +23,7 @@ __all__ = [
     "ClassFrequencyHook",
     "CsvVisBackend",
     "CurriculumHook",
+    "DeferredRuntimeInfoHook",
     "DeviceAmpOptimWrapper",
     "InferenceTimeHook",
     "LayerDecayOptimWrapperConstructor",

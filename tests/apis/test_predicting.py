@@ -361,3 +361,4 @@ def test_a_model_of_no_use_is_called_that(tiny_run, photographs, tmp_path, capsy
     path = photographs / "gray.tif"
     assert main(command(tiny_run, path, tmp_path / "out")) == 0
     assert "when it was validated, OF NO USE YET" in capsys.readouterr().out
+    assert "<strong>OF NO USE YET" in (tmp_path / "out" / "index.html").read_text(encoding="utf-8")

@@ -83,3 +83,12 @@ def test_two_photographs_are_too_few(folder):
         path.unlink()
     with pytest.raises(InputError, match="2 photographs with a mask; expected at least 3"):
         propose(folder)
+
+
+def test_what_does_not_fit_is_said_with_its_reason(folder, tmp_path, capsys):
+    mask = folder / "Wand 3_mask.png"
+    Image.open(mask).resize((80, 60), Image.Resampling.NEAREST).save(mask)
+    assert main(["init", str(folder), "--out", str(tmp_path / "project"), "--yes"]) == 0
+    said = capsys.readouterr().out
+    assert "left out, since the files do not fit: 1 photograph\n" in said
+    assert f"{mask}: expected the size of its image, 160x120, found 80x60" in said

@@ -101,7 +101,8 @@ def read_coded_mask(path: Path, size: tuple[int, int] | None, coder: Coder) -> N
             deep = " with 16 bits" if header.is_deep else ""
             raise InputError(
                 f"{path}: the mask has mode {header.mode}{deep}; expected one of "
-                f"{', '.join(modes)} without transparency"
+                f"{', '.join(modes)} without transparency; save it without an alpha channel, as "
+                "8-bit colors or gray"
             )
         return modes[header.mode]
 

@@ -30,7 +30,8 @@ class WholeCheckpointHook(CheckpointHook):
     Files are written under a temporary name and renamed. An old checkpoint is deleted only when the
     new one is whole, so that the disk needs room for one more than are kept. A run that was killed
     between a checkpoint and the validation after it validates first when it is resumed, so that it
-    chooses the best checkpoint as the unbroken run does.
+    chooses the best checkpoint as the unbroken run does. The best checkpoint and the last hold the
+    scores of their validation; mmengine writes the last before it, and again if it is the best.
 
     Args:
         max_keep_ckpts: How many checkpoints are kept besides the best: 2 or more, or -1 for all.
@@ -74,9 +75,20 @@ class WholeCheckpointHook(CheckpointHook):
         """Saves the best checkpoint, which then says that its validation is done."""
         hub = runner.message_hub
         hub.update_info(LAST_VALIDATED, runner.iter)
-        self._best_before = self._best()
+        self._best_before = before = self._best()
         super().after_val_epoch(runner, metrics)
         self._note_best(runner)
+        if self._best() == before:
+            self._write_last_again(runner)
+
+    def _write_last_again(self, runner: Runner) -> None:
+        """Adds the scores of the last validation to the last checkpoint of the run."""
+        step, last = runner.iter, runner.max_iters
+        if self.by_epoch:
+            step, last = runner.epoch, runner.max_epochs
+        name = self.filename_tmpl.format(step)
+        if step == last and Path(getattr(self, "last_ckpt", None) or "").name == name:
+            self._write(runner, name, {"epoch": runner.epoch, "iter": runner.iter})
 
     def _note_best(self, runner: Runner) -> None:
         """Keeps the scores of a new best checkpoint; also before the last one is written again."""

@@ -86,6 +86,7 @@ def prediction_page(
     problems: Sequence[str],
     checkpoint: str,
     unsure_below: float,
+    warning: str = "",
 ) -> str:
     """Returns the page as HTML.
 
@@ -94,6 +95,7 @@ def prediction_page(
         problems: What could not be predicted or read, and why.
         checkpoint: Name of the file of the model.
         unsure_below: Confidence below which a pixel is unsure, 0 to 1.
+        warning: What speaks against the model, if anything does.
     """
     return (
         environment()
@@ -103,6 +105,7 @@ def prediction_page(
             problems=problems,
             checkpoint=checkpoint,
             unsure_below=f"{unsure_below:g}",
+            warning=warning,
             version=__version__,
             date=date.today().isoformat(),
         )

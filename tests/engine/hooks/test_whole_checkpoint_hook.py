@@ -16,6 +16,7 @@ from mmengine.runner import Runner
 from mmseg_heritage.apis.training import train
 from mmseg_heritage.engine.hooks import WholeCheckpointHook
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.runs.trained_run import read_trained_run
 
 
 @pytest.mark.parametrize("number", [0, 1])
@@ -103,3 +104,12 @@ def test_the_best_checkpoint_of_the_run_it_came_from_is_not_deleted(tiny_run, tm
         cfg_options={"max_iters": 4, "lr": 0.01}, skip_data_check=True,
     )  # fmt: skip
     assert sorted(path.name for path in tiny_run.folder.glob("*.pth")) == before
+
+
+def test_the_last_checkpoint_has_its_validation_though_it_is_not_the_best(tiny_config, tmp_path):
+    options = {"max_iters": 2, "default_hooks.checkpoint.save_best": None}
+    train(tiny_config, str(tmp_path / "run"), cfg_options=options, skip_data_check=True)
+    run = read_trained_run(tmp_path / "run" / "iter_2.pth")
+    assert run.validation["overall"].keys() >= {"damage_IoU", "mIoU"}
+    weights = torch.load(tmp_path / "run" / "iter_2.pth", weights_only=False)
+    assert weights["optimizer"]["state"]
