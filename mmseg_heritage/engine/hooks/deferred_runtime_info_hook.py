@@ -33,7 +33,7 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
         if not is_waited_for(self._waiting[-1]) or any(
             ends_interval(self, runner, batch_idx, interval) for interval in intervals or [1]
         ):
-            self._hand_over(runner, batch_idx)
+            self._hand_over(runner)
 
     def before_val(self, runner: Runner) -> None:
         """Hands over the losses, of which lines of validations show the mean."""
@@ -46,10 +46,10 @@ class DeferredRuntimeInfoHook(RuntimeInfoHook):
             self._hand_over(runner)
             checkpoint["message_hub"] = runner.message_hub.state_dict()
 
-    def _hand_over(self, runner: Runner, batch_idx: int = 0) -> None:
+    def _hand_over(self, runner: Runner) -> None:
         """Gives mmengine's hook the losses of each iteration, in their order."""
         for losses in fetched(self._waiting):
-            super().after_train_iter(runner, batch_idx, None, losses)
+            super().after_train_iter(runner, 0, None, losses)  # it reads neither index nor batch
         self._waiting.clear()
 
 

@@ -141,9 +141,7 @@ class HeritageEncoderDecoder(EncoderDecoder):
         self.tune = tune
         self._calibrate(calibration)
         if channels_last:
-            for module in self.modules():
-                if isinstance(module, nn.Conv2d):
-                    module.to(memory_format=torch.channels_last)
+            self.to(memory_format=torch.channels_last)
         self.penalties = None
         if dg:
             import_module("mmseg_heritage.domains")  # registers them; it stands on this room
