@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmseg_heritage.dataprep.ids import NOT_UNICODE, escaped, is_unicode
+from mmseg_heritage.dataprep.ids import NOT_UNICODE, escaped, is_mask_beside, is_unicode
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files
 
@@ -91,7 +91,14 @@ def _of_folder(folder: Path, recursive: bool) -> tuple[list[Photograph], str]:
         files = folder_files(place)
         if remark := files.not_read(folders=not recursive):
             unread.append(f"{place}: {remark}")
-        for path in files.images:
+        stems = {path.stem for path in files.images}
+        masks = [path for path in files.images if is_mask_beside(path, stems)]
+        if masks:
+            print(
+                f"{place}: not predicted: {len(masks)} mask{'s' * (len(masks) > 1)} beside their "
+                f"photographs, such as {escaped(masks[0].name)} (a file given by its name is)"
+            )
+        for path in (path for path in files.images if path not in masks):
             name = path.relative_to(folder).with_suffix("").as_posix()
             found.append(Photograph(path, name))
     if not found:

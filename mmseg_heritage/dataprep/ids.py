@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Iterable
+from collections.abc import Collection, Iterable
 from pathlib import Path
 
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES
@@ -15,12 +15,10 @@ _REFUSED = re.compile(r'[<>:"/\\|?*]|^[.\s-]|[.\s]$')
 _REFUSED_KINDS = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, direction of text, no characters
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _MAX_BYTES = 200  # of 255 that file systems allow: results have longer names
+_MASK_WORD = r"[ _.-]+(?:masks?|labels?|annotations?|seg(?:mentation)?|gt)"
+_NAME_OF_MASK = re.compile(f"(.+?){_MASK_WORD}", re.IGNORECASE)
 # Spreadsheets make 1.0 of 1; an ending stays where another one is put behind it.
-_CHANGED = re.compile(
-    r"([ _.-]+(masks?|labels?|annotations?|seg(mentation)?|gt)|\.0|"
-    + "|".join(map(re.escape, IMAGE_SUFFIXES))
-    + ")$"
-)
+_CHANGED = re.compile(rf"({_MASK_WORD}|\.0|{'|'.join(map(re.escape, IMAGE_SUFFIXES))})$")
 
 
 def id_of(path: Path) -> str:
@@ -106,6 +104,17 @@ def similar_names(missing: Iterable[str], candidates: Iterable[str]) -> dict[str
         for key, names in wanted.items()
         if len(names) == 1 and len(alike[key]) == 1
     }
+
+
+def is_mask_beside(path: Path, stems: Collection[str]) -> bool:
+    """Whether an image is the mask of another in its folder, by its name: 'a_mask' beside 'a'.
+
+    Args:
+        path: The image.
+        stems: Names of the images in the folder, without their endings.
+    """
+    found = _NAME_OF_MASK.fullmatch(path.stem)
+    return found is not None and found[1] in stems
 
 
 def _bare(name: str) -> str:

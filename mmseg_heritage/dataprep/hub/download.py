@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.utils.hub import cache_alone_without_network
 
 REPOSITORY = "danielaivanova/damaged-media"
 DEFAULT_REVISION = "1e2bd645627fdbb79088d8724b010b66fb6df738"
@@ -42,18 +43,18 @@ def download(
             f"downloading needs huggingface_hub ({error}): pip install huggingface_hub; {elsewhere}"
         ) from error
     try:
-        return Path(
-            snapshot_download(
+        with cache_alone_without_network():
+            folder = snapshot_download(
                 repository,
                 repo_type="dataset",
                 revision=revision,
                 allow_patterns=["data/*.parquet"],
                 cache_dir=cache_dir,
             )
-        )
     except Exception as error:  # its HTTP client, and so the exceptions, change between releases
         reason = (str(error).strip() or type(error).__name__).splitlines()[0]
         raise InputError(
             f"{repository} at revision {revision} cannot be downloaded ({reason}). Check the "
             f"network and the free disk space and run this again, {elsewhere}"
         ) from error
+    return Path(folder)

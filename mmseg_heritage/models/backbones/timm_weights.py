@@ -24,6 +24,7 @@ from mmseg_heritage.utils.checkpoints.checkpoint import (
     weights_of,
 )
 from mmseg_heritage.utils.distributed import is_main_process
+from mmseg_heritage.utils.hub import cache_alone_without_network
 
 _Result = TypeVar("_Result")
 
@@ -244,9 +245,10 @@ def load_from_hub_into(
         InputError: If they cannot be had, with the file that is wanted and its address.
     """
     try:
-        state = main_process_first(lambda: create(pretrained=True, in_chans=RGB).state_dict())
+        with cache_alone_without_network():
+            state = main_process_first(lambda: create(pretrained=True, in_chans=RGB).state_dict())
     except Exception as error:  # each of the clients that timm uses has errors of its own
-        reason = str(error).splitlines()[0] if str(error) else type(error).__name__
+        reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
         raise InputError(
             f"{model_name}: its pretrained weights are neither in timm's cache nor to be had "
             f"({reason}). {where_to_get(model_name)}"
@@ -268,7 +270,7 @@ def main_process_first(load: Callable[[], _Result]) -> _Result:
 
 def where_to_get(model_name: str) -> str:
     """Says how to have timm's weights of a model without a network, and how to do without them."""
-    without = "To train without: pretrained=False, and no checkpoint"
+    without = "To train without: --cfg-options pretrained=None"
     cfg = timm.get_pretrained_cfg(model_name)
     if cfg is not None and cfg.hf_hub_id:
         file = cfg.hf_hub_filename or "model.safetensors"
@@ -278,8 +280,8 @@ def where_to_get(model_name: str) -> str:
     else:
         return f"timm itself has no weights for {model_name}. {without}"
     return (
-        f"timm's weights: fetch {source} on a machine with a network and give its path as "
-        f"checkpoint_path. {without}"
+        f"timm's weights: fetch {source} on a machine with a network and give its path: "
+        f"--cfg-options pretrained=PATH. {without}"
     )
 
 

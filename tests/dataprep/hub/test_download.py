@@ -19,6 +19,7 @@ from mmseg_heritage.errors import InputError
 def hub(monkeypatch):
     """A stand-in for huggingface_hub."""
     module = types.ModuleType("huggingface_hub")
+    module.constants = types.SimpleNamespace(HF_HUB_OFFLINE=False, ENDPOINT="https://localhost")
     monkeypatch.setitem(sys.modules, "huggingface_hub", module)
     return module
 
