@@ -273,7 +273,7 @@ def test_without_network_one_message_says_what_to_fetch(monkeypatch, build):
     model = build("test_resnet", pretrained=True)
     with pytest.raises(InputError) as caught:
         model.init_weights()
-    for part in ("no route", "model.safetensors", "huggingface.co/timm/test_resnet", "checkpoint_"):
+    for part in ("no route", "model.safetensors", "huggingface.co/timm/test_resnet", "pretrained="):
         assert part in str(caught.value)
     assert "more" not in str(caught.value)
 
