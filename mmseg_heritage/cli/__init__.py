@@ -9,6 +9,7 @@ import argparse
 import contextlib
 import logging
 import os
+import re
 import sys
 import time
 from collections.abc import Sequence
@@ -53,6 +54,7 @@ from mmseg_heritage.cli.running.last_message import (
 )
 from mmseg_heritage.errors import InputError, system_message
 from mmseg_heritage.utils.distributed import LostProcessError, OneProcessError, is_first_of_node
+from mmseg_heritage.utils.text import did_you_mean
 from mmseg_heritage.version import __version__
 
 EXIT_LOST_PROCESS = 1
@@ -86,6 +88,8 @@ COMMANDS = (
     quickstart,
     doctor,
 )
+_NAMES = tuple(module.__name__.rpartition(".")[2].replace("_", "-") for module in COMMANDS)
+_PAIR = re.compile(r"\w[\w.]*=.*")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -143,13 +147,26 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
     an option, as launchers write them (``test.py CONFIG --launcher pytorch CHECKPOINT``), are left.
     """
     parser = _parser()
-    args, left = parser.parse_known_args(argv)
+    given = list(sys.argv[1:] if argv is None else argv)
+    if given and given[0][:1] != "-" and given[0] not in _NAMES:
+        hint = did_you_mean(given[0], _NAMES)
+        parser.error(f"there is no command {given[0]!r}{hint} (--help lists all)")
+    args, left = parser.parse_known_args(given)
     unknown = [text for text in left if text.startswith("-") or not hasattr(args, "inputs")]
     if unknown:
-        parser.error(f"unrecognized arguments: {' '.join(unknown)}")
+        args.parser.error(f"unrecognized arguments: {' '.join(unknown)}{_hint(unknown, args)}")
     if left:
         args.inputs += left
     return args
+
+
+def _hint(unknown: Sequence[str], args: argparse.Namespace) -> str:
+    """Returns what a user may have meant by arguments that a command does not have."""
+    if hasattr(args, "cfg_options") and any(_PAIR.fullmatch(text) for text in unknown):
+        return "; KEY=VALUE pairs follow --cfg-options"
+    options = [text.partition("=")[0] for text in unknown if text.startswith("--")]
+    known = re.findall(r"--[a-z-]+", args.parser.format_help())
+    return next(filter(None, (did_you_mean(option, known) for option in options)), "")
 
 
 def _message(error: InputError) -> str:
@@ -166,10 +183,9 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("--version", action="version", version=__version__)
     commands = parser.add_subparsers(title="commands", metavar="COMMAND", required=True)
-    for module in COMMANDS:
-        name = module.__name__.rpartition(".")[2].replace("_", "-")
+    for name, module in zip(_NAMES, COMMANDS, strict=True):
         help_text = (module.__doc__ or "").splitlines()[0]
         command = commands.add_parser(name, help=help_text, description=help_text)
         module.add_arguments(command)
-        command.set_defaults(run=module.run)
+        command.set_defaults(run=module.run, parser=command)
     return parser

@@ -12,6 +12,9 @@ from typing import Any
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.utils.distributed import LAUNCHERS
 
+_CHECKPOINTS = (".pth", ".onnx")
+"""Endings of checkpoints, to tell where they were given in another place."""
+
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
     """Adds what train and test share."""
@@ -89,6 +92,9 @@ def split_inputs(args: argparse.Namespace, more: str = "") -> tuple[str | None, 
     checkpoint, others = rest[0], rest[1:]
     if others and not more:
         raise InputError(f"{form}, found more after {checkpoint}: {', '.join(others)}")
+    late = [text for text in others if Path(text).suffix.lower() in _CHECKPOINTS]
+    if late:
+        raise InputError(f"{form}: the checkpoint {late[0]} must come before {checkpoint}")
     if more and not others:
         raise InputError(f"{form}, found nothing after {checkpoint}")
     return config, checkpoint, others

@@ -68,6 +68,7 @@ def test_what_is_given_is_divided_by_number_and_kind(given, more, expected):
         ("c.py a.pth --config d.py", "", "two configs are given, c.py and --config d.py"),
         ("a.pth", "PHOTOS", "expected [CONFIG] CHECKPOINT PHOTOS, found nothing after a.pth"),
         ("c.py photos/", "PHOTOS", "found nothing after photos/"),
+        ("photos/ a.pth", "PHOTOS", "the checkpoint a.pth must come before photos/"),
     ],
 )
 def test_what_cannot_be_divided_is_told(given, more, message):
@@ -90,10 +91,22 @@ def test_a_file_without_suffix_is_a_checkpoint(tmp_path, monkeypatch):
 def test_options_may_stand_between_what_is_given():
     args = _parse(["test", "c.py", "--launcher", "pytorch", "a.pth", "--overwrite"])
     assert (args.inputs, args.launcher, args.overwrite) == (["c.py", "a.pth"], "pytorch", True)
-    for wrong in (["test", "a.pth", "--overwite"], ["doctor", "more"]):
-        with pytest.raises(SystemExit) as raised:
-            _parse(wrong)
-        assert raised.value.code == 2
+
+
+@pytest.mark.parametrize(
+    ("given", "message"),
+    [
+        ("predct a.pth", "there is no command 'predct'; did you mean predict? (--help lists all)"),
+        ("test a.pth --overwite", "test: error: unrecognized arguments: --overwite; did you mean"),
+        ("train c.py batch_size=2", "batch_size=2; KEY=VALUE pairs follow --cfg-options"),
+        ("doctor more", "doctor: error: unrecognized arguments: more\n"),
+    ],
+)
+def test_what_cannot_be_parsed_is_told_with_what_may_be_meant(given, message, capsys):
+    with pytest.raises(SystemExit) as raised:
+        _parse(given.split())
+    assert raised.value.code == 2
+    assert message in capsys.readouterr().err
 
 
 @pytest.mark.parametrize("text", ["Fotos, Museum", "2021", "a,b", "[x]", "1e3", "True"])
