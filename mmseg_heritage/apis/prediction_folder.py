@@ -155,7 +155,7 @@ def amount(record: Mapping[str, Any]) -> str:
         length = record.get("length_mm")
         return f"{record['length_px']:,.0f} px" if length is None else f"{short_number(length)} mm"
     area = record["area_mm2"]
-    text = f"{record['pixels']:,} px" if area is None else f"{short_number(area)} mm2"
+    text = f"{record['pixels']:,} pixels" if area is None else f"{short_number(area)} mm2"
     return f"{record['regions']:,} ({text})" if record["kind"] == COUNT else text
 
 
@@ -232,7 +232,7 @@ def _region_text(region: Mapping[str, Any]) -> str:
     place = f"{region['left'] + region['width'] // 2}, {region['top'] + region['height'] // 2}"
     return (
         f"{region['class']} around {place} px (region {region['region']}): "
-        f"{region['expected_wrong_px']:,.0f} of {region['pixels']:,} px"
+        f"{region['expected_wrong_px']:,.0f} of {region['pixels']:,} pixels"
     )
 
 

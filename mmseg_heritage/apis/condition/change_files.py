@@ -263,7 +263,7 @@ def _in_mm(maps: ComparedMaps) -> str:
 
 def _area(pixels: float, scale: Scale | None) -> str:
     if scale is None:
-        return f"{pixels:,.0f} px"
+        return f"{pixels:,.0f} px\N{SUPERSCRIPT TWO}"
     sign = "-" if pixels < 0 else ""
     return f"{sign}{short_number(abs(pixels) * scale.pixel_area)} mm\N{SUPERSCRIPT TWO}"
 

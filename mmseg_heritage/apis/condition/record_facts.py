@@ -31,6 +31,7 @@ from mmseg_heritage.visualization.condition.record_content import (
 )
 from mmseg_heritage.visualization.condition.record_texts import ACTS
 
+_SQUARED = "\N{SUPERSCRIPT TWO}"
 MOST_CHANGES = 40
 """Changes of a photograph that are in its record; all are in changes.csv."""
 _CHANGE_FORM = {
@@ -96,7 +97,7 @@ def _cells(measured: Mapping[str, Any]) -> list[str]:
 
 def _area(pixels: int, area_mm2: float | None) -> str:
     return (
-        f"{pixels:,} px" if area_mm2 is None else f"{short_number(area_mm2)} mm\N{SUPERSCRIPT TWO}"
+        f"{pixels:,} px{_SQUARED}" if area_mm2 is None else f"{short_number(area_mm2)} mm{_SQUARED}"
     )
 
 
@@ -131,7 +132,7 @@ def region_facts(
         facts.append((say("Length"), _length({**length, "length_px": region["length"]}, "length")))
     if region["confidence"] is not None:
         facts.append((say("Confidence"), f"{region['confidence']:.2f}"))
-        facts.append((say("Likely wrong"), f"{region['wrong']:,.0f} px"))
+        facts.append((say("Likely wrong"), f"{region['wrong']:,.0f} px{_SQUARED}"))
     return facts
 
 
