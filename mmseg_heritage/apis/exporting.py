@@ -18,7 +18,12 @@ from mmseg_heritage.apis.refining.new_checkpoint import (
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.inference.exported_file import MOST_FEATURES, ExportedModel
-from mmseg_heritage.inference.onnx_graph import check_exportable, part_name, write_graph
+from mmseg_heritage.inference.onnx_graph import (
+    check_exportable,
+    fixed_window,
+    part_name,
+    write_graph,
+)
 from mmseg_heritage.inference.predictor import BasePredictor
 from mmseg_heritage.runs.load_predictor import load_predictor
 from mmseg_heritage.runs.trained_run import TrainedRun, read_trained_run
@@ -132,7 +137,18 @@ def _write_onnx(
             f"{run.checkpoint}: its test pipeline changes images, which an exported model does "
             "not; only models whose pipeline loads and packs RGB images are exported"
         )
+    window = fixed_window(model)
     features, remarks = predictor.training_features, []
+    if window is not None:
+        remarks.append(
+            f"it takes windows of {window.side} x {window.side} px only: smaller photographs are "
+            "filled up, which can change what is found near their edges"
+        )
+        if features is not None:
+            features = None
+            remarks.append(
+                "photographs unlike the training are not flagged: that needs a look at them whole"
+            )
     if features is not None and len(features.mean) > MOST_FEATURES:
         features = None
         remarks.append(
@@ -152,6 +168,7 @@ def _write_onnx(
         None if hierarchy is None else hierarchy.mode,
         float(head.threshold) if head.out_channels == 1 else None,
         model.stride,
+        window,
         model.window_inference,
         None if calibration is None else calibration.to_dict(),
         features,
@@ -161,7 +178,7 @@ def _write_onnx(
     )
     text = json.dumps(found.content(__version__), ensure_ascii=True, allow_nan=False)
     with replacing(file) as temporary:
-        write_graph(model, temporary, text, features is not None)
+        write_graph(model, temporary, text, features is not None, window)
     return remarks
 
 

@@ -29,6 +29,8 @@ SCHEMA = "mmseg_heritage/exported_model/1"
 INPUT, OUTPUT, FEATURES = "windows", "probabilities", "features"
 MOST_FEATURES = 2048
 """Features of which the spread is written: 21 MB."""
+MOST_SIDE = 4096
+"""Of a window in pixels, where a graph takes one size."""
 _MOST_CLASSES = 254
 _SETTINGS = ("mode", "crop", "overlap", "batch", "scales", "tta", "abstain_below")
 _COLOR = [int]
@@ -38,6 +40,7 @@ _FORM: dict[str, Any] = {
     "classes": [str], "palette": [_COLOR], "mask_values": [int], "kinds": [str],
     "levels": {str: {"classes": [str], "colors": [_COLOR], "fine_to_group": [int]}},
     "level_mode": (None, str), "threshold": (None, float), "unit": int,
+    "fixed_window": (None, {"side": int, "color": [int]}),
     "inference": {"mode": str, "crop": int, "overlap": float, "batch": (None, int),
                   "scales": [(str, float)], "tta": [str], "abstain_below": float},
     "calibration": (None, {"temperature": float, "scale": [float], "bias": [float]}),
@@ -46,6 +49,20 @@ _FORM: dict[str, Any] = {
     "validation": {"overall": {str: float}, "all_clean": {str: float}, "never_found": [str]},
     "licenses": {"weights": (None, str), "data": (None, str)},
 }  # fmt: skip
+
+
+@dataclass(frozen=True)
+class FixedWindow:
+    """The only size of windows that a graph takes.
+
+    Attributes:
+        side: Its height and width in pixels.
+        color: Red, green and blue that smaller windows are filled up with, at the bottom and the
+            right: what the network takes for 0.
+    """
+
+    side: int
+    color: tuple[int, ...]
 
 
 @dataclass(frozen=True)
@@ -62,6 +79,7 @@ class ExportedModel:
             levels.
         threshold: Of a head with one channel; None of others.
         unit: Sides of windows are multiples of it.
+        fixed_window: Where the graph takes windows of one size only; None if of any.
         engine: How the network is applied.
         calibration: Arguments of :class:`ClassCalibration`, or None.
         training_features: What tells photographs from those of the training, or None.
@@ -78,6 +96,7 @@ class ExportedModel:
     level_mode: str | None
     threshold: float | None
     unit: int
+    fixed_window: FixedWindow | None
     engine: WindowEngine
     calibration: Mapping[str, Any] | None
     training_features: TrainingFeatures | None
@@ -102,8 +121,14 @@ class ExportedModel:
         return len(self.classes) + sum(len(level.classes) for level in self.levels.values())
 
     def with_inference(self, options: Mapping[str, Any]) -> ExportedModel:
-        """Returns the model with other arguments of :class:`WindowEngine`."""
-        return replace(self, engine=WindowEngine(**{**_settings(self.engine), **options}))
+        """Returns the model with other arguments of :class:`WindowEngine`.
+
+        Raises:
+            InputError: If they, or the graph, do not allow them.
+        """
+        engine = WindowEngine(**{**_settings(self.engine), **options})
+        check_fixed_window(self.fixed_window, engine)
+        return replace(self, engine=engine)
 
     def content(self, version: str) -> dict[str, Any]:
         """Returns the content of the JSON, see :func:`read_exported`."""
@@ -123,12 +148,31 @@ class ExportedModel:
             "level_mode": self.level_mode,
             "threshold": self.threshold,
             "unit": self.unit,
+            "fixed_window": None if self.fixed_window is None else {
+                "side": self.fixed_window.side, "color": list(self.fixed_window.color),
+            },
             "inference": _settings(self.engine),
             "calibration": None if self.calibration is None else dict(self.calibration),
             "training_features": _packed(self.training_features),
             "validation": dict(self.validation),
             "licenses": dict(self.licenses),
         }  # fmt: skip
+
+
+def check_fixed_window(window: FixedWindow | None, engine: WindowEngine) -> None:
+    """Verifies that an engine cuts windows that a graph of one size takes.
+
+    Raises:
+        InputError: If not.
+    """
+    if window is None:
+        return
+    if engine.mode != "window" or engine.crop > window.side:
+        raise InputError(
+            f"inference.mode={engine.mode}, crop={engine.crop}: this network is exported for "
+            f"windows of {window.side} x {window.side} px; expected mode=window and a crop of at "
+            "most that"
+        )
 
 
 def _settings(engine: WindowEngine) -> dict[str, Any]:
@@ -184,7 +228,7 @@ def read_exported(text: str, origin: str) -> ExportedModel:
         problems = [*_class_problems(content), *_level_problems(content), *_other_problems(content)]
     if problems:
         raise InputError(f"{origin}: cannot be used; export the checkpoint again", problems)
-    threshold = content["threshold"]
+    threshold, fixed = content["threshold"], content["fixed_window"]
     return ExportedModel(
         tuple(content["classes"]),
         tuple(tuple(color) for color in content["palette"]),
@@ -201,6 +245,7 @@ def read_exported(text: str, origin: str) -> ExportedModel:
         content["level_mode"],
         None if threshold is None else float(threshold),
         content["unit"],
+        None if fixed is None else FixedWindow(fixed["side"], tuple(fixed["color"])),
         WindowEngine(**content["inference"]),
         content["calibration"],
         _unpacked(content["training_features"], origin),
@@ -246,6 +291,7 @@ def _other_problems(content: Mapping[str, Any]) -> list[str]:
         problems.append("threshold: expected a number between 0 and 1, of two classes")
     if not 1 <= content["unit"] <= 256:
         problems.append("unit: expected 1 to 256")
+    problems += _window_problems(content)
     if {"name", "sha256"} - content["exported_from"].keys():
         problems.append("exported_from: expected name and sha256")
     if set(_SETTINGS) != content["inference"].keys():
@@ -255,6 +301,22 @@ def _other_problems(content: Mapping[str, Any]) -> list[str]:
     if (calibration := content["calibration"]) is not None:
         problems += _refused(lambda: ClassCalibration(len(content["classes"]), **calibration))
     return problems
+
+
+def _window_problems(content: Mapping[str, Any]) -> list[str]:
+    fixed = content["fixed_window"]
+    if fixed is None:
+        return []
+    if {"side", "color"} - fixed.keys() or not _are_colors([fixed["color"]], 1):
+        return ["fixed_window: expected side and color, [red, green, blue], 0 to 255"]
+    side, inference = fixed["side"], content["inference"]
+    if not 1 <= side <= MOST_SIDE or side % max(content["unit"], 1):
+        return [f"fixed_window.side: expected a multiple of unit, up to {MOST_SIDE}"]
+    if inference.get("mode") != "window" or inference.get("crop", 0) > side:
+        return ["fixed_window: expected inference.mode=window, and a crop of at most its side"]
+    if content["training_features"] is not None:
+        return ["training_features: are of whole photographs, so not beside a fixed_window"]
+    return []
 
 
 def _refused(make: Any) -> list[str]:

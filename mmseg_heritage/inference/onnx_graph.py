@@ -7,7 +7,7 @@ import copy
 import io
 import logging
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from pathlib import Path
 from typing import Any
 from unittest.mock import patch
@@ -19,7 +19,15 @@ from torch import Tensor, nn
 
 from mmseg_heritage.compat import turns_channels
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.inference.exported_file import FEATURES, INPUT, KEY, OUTPUT
+from mmseg_heritage.inference.exported_file import (
+    FEATURES,
+    INPUT,
+    KEY,
+    MOST_SIDE,
+    OUTPUT,
+    FixedWindow,
+    check_fixed_window,
+)
 from mmseg_heritage.inference.onnx_predictor import first_line, open_session, run_graph
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import HeritageEncoderDecoder
 from mmseg_heritage.scores.head_scores import HeadScores
@@ -29,7 +37,7 @@ OPSET = 18
 LARGEST_DIFFERENCE = 1e-3
 """Of a probability, between the graph and torch."""
 _MOST_UNITS = 512  # of a side of a window
-_TRIED = ((1, 2, 3), (2, 5, 2))  # windows, and units of their sides
+_TRIED = ((2, 5, 7), (1, 2, 3), (2, 5, 2))  # windows, and units of their sides
 
 
 class ExportedNetwork(nn.Module):
@@ -72,7 +80,7 @@ class ExportedNetwork(nn.Module):
 
 
 def check_exportable(model: nn.Module) -> None:
-    """Refuses models that cannot be written as one graph for windows of any size.
+    """Refuses models that cannot be written as one graph.
 
     Raises:
         InputError: Naming the part.
@@ -85,21 +93,53 @@ def check_exportable(model: nn.Module) -> None:
     if not isinstance(model.data_preprocessor, SegDataPreProcessor):
         name = type(model.data_preprocessor).__name__
         raise InputError(f"the data_preprocessor {name} is not exported: expected mmsegmentation's")
+
+
+def fixed_window(model: HeritageEncoderDecoder) -> FixedWindow | None:
+    """Returns the one size of windows that a graph of a model has, or None if it has any.
+
+    Backbones that take certain sizes only (CoAtNet), or divide maps into windows of their own
+    (Swin, MaxViT), which torch's exporter translates for one size, get that of the crop.
+
+    Args:
+        model: See :func:`check_exportable`.
+
+    Raises:
+        InputError: If the model is not applied in windows, or in larger ones than a graph has.
+    """
     sizes = getattr(model.backbone, "input_sizes", None)
-    if model.input_multiple != model.stride or (sizes and (sizes.resized or sizes.tiled)):
+    is_free = model.input_multiple == model.stride and not (
+        sizes and (sizes.resized or sizes.tiled)
+    )
+    if is_free and not any(hasattr(m, "window_size") for m in model.backbone.modules()):
+        return None
+    engine, multiple = model.window_inference, model.input_multiple
+    side = -(-engine.crop // multiple) * multiple
+    if side > MOST_SIDE:
         raise InputError(
-            f"the backbone {part_name(model.backbone)} is not exported: it takes images of certain "
-            "sizes only, and windows are of any"
+            f"the backbone {part_name(model.backbone)} is exported for one size of windows, up to "
+            f"{MOST_SIDE} px, and the model's crop asks for {side}; take a smaller inference.crop"
         )
-    # torch's exporter was still at it after minutes.
-    if any(hasattr(module, "window_size") for module in model.backbone.modules()):
-        raise InputError(
-            f"the backbone {part_name(model.backbone)} is not exported: its attention divides maps "
-            "into windows of its own, which torch's exporter does not translate for all sizes"
-        )
+    window = FixedWindow(side, _color_of_zero(model.data_preprocessor))
+    check_fixed_window(window, engine)
+    return window
 
 
-def write_graph(model: HeritageEncoderDecoder, path: Path, text: str, with_features: bool) -> None:
+def _color_of_zero(preprocessor: SegDataPreProcessor) -> tuple[int, ...]:
+    """Returns the color, red, green, blue, that a network takes for nearly 0."""
+    if not preprocessor._enable_normalize:
+        return (0, 0, 0)
+    mean = preprocessor.mean.flatten().clamp(0, 255).round().int().tolist()
+    return tuple(mean if turns_channels(preprocessor) else reversed(mean))
+
+
+def write_graph(
+    model: HeritageEncoderDecoder,
+    path: Path,
+    text: str,
+    with_features: bool,
+    window: FixedWindow | None = None,
+) -> None:
     """Writes a model, and verifies that onnxruntime computes from it what torch computes.
 
     Args:
@@ -107,6 +147,7 @@ def write_graph(model: HeritageEncoderDecoder, path: Path, text: str, with_featu
         path: Where to write.
         text: JSON that the file says of itself.
         with_features: See :class:`ExportedNetwork`.
+        window: See :func:`fixed_window`.
 
     Raises:
         InputError: If a part of the model cannot be exported, or the graph computes something else.
@@ -115,10 +156,8 @@ def write_graph(model: HeritageEncoderDecoder, path: Path, text: str, with_featu
         raise InputError(f"what the file says of itself has {len(text)} bytes, at most {MAX_BYTES}")
     network = ExportedNetwork(_exportable(model), with_features).eval()
     outputs = [OUTPUT, FEATURES] if with_features else [OUTPUT]
-    unit = model.stride
-    row, column = (torch.export.Dim(n, min=1, max=_MOST_UNITS) for n in ("rows", "columns"))
-    example = torch.zeros(2, 3, 5 * unit, 7 * unit, dtype=torch.uint8)
-    shapes = ({0: torch.export.Dim.DYNAMIC, 2: unit * row, 3: unit * column},)
+    tried, shapes = _sizes(model.stride, window)
+    example = torch.zeros(2, 3, *tried[0][1:], dtype=torch.uint8)
     parts = f"{part_name(model.backbone)} with {part_name(model.decode_head)}"
     with _quiet(), _whole_steps(), torch.no_grad():
         try:
@@ -134,7 +173,7 @@ def write_graph(model: HeritageEncoderDecoder, path: Path, text: str, with_featu
             raise InputError(
                 f"{parts} is not exported: torch's exporter says {first_line(error)}"
             ) from error
-        difference = _difference(network, path, unit)
+        difference = _difference(network, path, tried)
     if not difference <= LARGEST_DIFFERENCE:
         raise InputError(
             f"{parts} is not exported: its graph gives probabilities that differ from torch's by "
@@ -147,13 +186,23 @@ def part_name(part: nn.Module) -> str:
     return str(getattr(part, "model_name", type(part).__name__))
 
 
-def _difference(network: ExportedNetwork, path: Path, unit: int) -> float:
-    """Returns the largest difference of a probability on windows of noise, of several sizes."""
+def _sizes(unit: int, window: FixedWindow | None) -> tuple[Sequence[tuple[int, ...]], Any]:
+    """Returns shapes (N, h, w) of windows to try, and which sides of the input may vary."""
+    number = torch.export.Dim.DYNAMIC
+    if window is not None:
+        return [(n, window.side, window.side) for n in (2, 1)], ({0: number},)
+    row, column = (torch.export.Dim(name, min=1, max=_MOST_UNITS) for name in ("rows", "columns"))
+    shapes = ({0: number, 2: unit * row, 3: unit * column},)
+    return [(n, h * unit, w * unit) for n, h, w in _TRIED], shapes
+
+
+def _difference(network: ExportedNetwork, path: Path, tried: Sequence[tuple[int, ...]]) -> float:
+    """Returns the largest difference of a probability on windows of noise."""
     session = open_session(path)
     random = np.random.default_rng(0)
     differences = []
-    for number, rows, columns in _TRIED:
-        shape = (number, 3, rows * unit, columns * unit)
+    for number, height, width in tried:
+        shape = (number, 3, height, width)
         windows = random.integers(0, 256, shape, dtype=np.uint8)
         expected = network(torch.from_numpy(windows))
         expected = (expected[0] if network.with_features else expected).numpy()

@@ -18,6 +18,7 @@ from mmseg_heritage.inference.exported_file import (
     KEY,
     OUTPUT,
     ExportedModel,
+    FixedWindow,
     read_exported,
 )
 from mmseg_heritage.inference.prediction import (
@@ -82,7 +83,9 @@ class OnnxPredictor(PhotographPredictor):
         self.validation = found.validation
         self._choose_nothing_below(found.engine.abstain_below)
         self._session = session
-        self._network = OnnxNetwork(session, found.unit, found.engine, found.head())
+        self._network = OnnxNetwork(
+            session, found.unit, found.engine, found.head(), found.fixed_window
+        )
 
     @property
     def device(self) -> str:
@@ -137,11 +140,20 @@ class OnnxNetwork:
         unit: Sides of windows are multiples of it.
         engine: How windows are taken.
         head: Reads the probabilities.
+        window: The only size that the graph takes; None if it takes any.
     """
 
-    def __init__(self, session: Any, unit: int, engine: WindowEngine, head: HeadScores) -> None:
-        self._session = session
-        self.unit = self.multiple = unit
+    def __init__(
+        self,
+        session: Any,
+        unit: int,
+        engine: WindowEngine,
+        head: HeadScores,
+        window: FixedWindow | None = None,
+    ) -> None:
+        self._session, self._window = session, window
+        self.unit = unit
+        self.multiple = unit if window is None else window.side
         self.batch = engine.batch or 1
         self.head = head
         self._flips = [FLIPS[name] for name in engine.tta]
@@ -150,11 +162,24 @@ class OnnxNetwork:
         """Returns probabilities, see :data:`mmseg_heritage.inference.windows.RunWindows`."""
         # The engine cuts blue, green, red, as mmcv's pipelines have it.
         windows = np.concatenate([_filled(part[None, ::-1], size) for part in parts])
-        found = run_graph(self._session, windows, OUTPUT)
+        found = self._probabilities(windows)
         for dims in self._flips:
-            mirrored = run_graph(self._session, np.flip(windows, dims), OUTPUT)
+            mirrored = self._probabilities(np.flip(windows, dims))
             found = found + np.flip(mirrored, dims)
         return found / np.float32(1 + len(self._flips)) if self._flips else found
+
+    def _probabilities(self, windows: np.ndarray) -> np.ndarray:
+        """Returns those of windows (N, 3, h, w), up to the size that the graph takes."""
+        height, width = windows.shape[2:]
+        if self._window is None or height == width == self._window.side:
+            return run_graph(self._session, windows, OUTPUT)
+        side = self._window.side
+        color = np.array(self._window.color, np.uint8)[None, :, None, None]
+        whole = np.broadcast_to(color, (len(windows), 3, side, side)).copy()
+        whole[:, :, :height, :width] = windows
+        found = run_graph(self._session, whole, OUTPUT)
+        step = side // found.shape[2]  # pixels for each of the output
+        return found[:, :, : height // step, : width // step]
 
 
 def run_graph(session: Any, windows: np.ndarray, output: str) -> np.ndarray:
@@ -202,10 +227,17 @@ def open_session(path: Path, threads: int | None = None) -> Any:
 def _check_graph(session: Any, found: ExportedModel, path: str | Path) -> None:
     """Verifies that the graph takes and gives what the engine expects."""
     inputs = {part.name: part for part in session.get_inputs()}
+    sides = (
+        [side for side in inputs[INPUT].shape[2:] if isinstance(side, int)]
+        if INPUT in inputs
+        else []
+    )
     outputs = {part.name: part for part in session.get_outputs()}
     problems = []
     if set(inputs) != {INPUT} or inputs[INPUT].type != "tensor(uint8)":
         problems.append(f"expected one input '{INPUT}', uint8 (N, 3, h, w)")
+    if sides != ([] if found.fixed_window is None else [found.fixed_window.side] * 2):
+        problems.append("expected windows of the size that is written in it, or of any")
     shape = outputs[OUTPUT].shape if OUTPUT in outputs else []
     if len(shape) != 4 or shape[1] != found.channels:
         problems.append(f"expected an output '{OUTPUT}' of {found.channels} channels")

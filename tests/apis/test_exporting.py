@@ -15,8 +15,8 @@ from mmseg_heritage.apis import exporting
 from mmseg_heritage.apis.exporting import export
 from mmseg_heritage.cli import main
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.inference.exported_file import KEY
-from mmseg_heritage.inference.onnx_graph import check_exportable, write_graph
+from mmseg_heritage.inference.exported_file import KEY, FixedWindow
+from mmseg_heritage.inference.onnx_graph import check_exportable, fixed_window, write_graph
 from mmseg_heritage.inference.onnx_predictor import OnnxNetwork, OnnxPredictor, open_session
 from mmseg_heritage.inference.sources import PhotographSource
 from mmseg_heritage.models.backbones.padding import InputSizes
@@ -61,12 +61,15 @@ def test_a_checkpoint_and_its_onnx_file_give_the_same(tiny_run, tmp_path, shared
 
 TIMM = {"type": "TimmBackboneAdapter"}
 ARCHITECTURES = {
-    "U-Net": ({**TIMM, "model_name": "tf_efficientnet_lite0", "out_indices": "all"},
+    "U-Net": ({**TIMM, "model_name": "test_efficientnet", "pad_type": "same", "out_indices": "all"},
               {"type": "UNetHead", "in_channels": "auto", "in_strides": "auto",
                "decoder_channels": [16, 16, 8, 8, 8]}),
     "hierarchical": ({**TIMM, "model_name": "convnext_atto"},
                      {"type": "HierarchicalUPerHead", "in_channels": "auto", "channels": 8,
                       "mode": "conditional"}),
+    "attention in windows": ({**TIMM, "model_name": "test_maxvit", "img_size": 64},
+                             {"type": "HierarchicalUPerHead", "in_channels": "auto", "channels": 8,
+                              "mode": "marginal"}),
 }  # fmt: skip
 
 
@@ -87,15 +90,17 @@ def built(backbone, head):
 @pytest.mark.parametrize("name", ARCHITECTURES)
 def test_architectures(name, tmp_path):
     model = built(*ARCHITECTURES[name])
-    check_exportable(model)
-    write_graph(model, tmp_path / "a.onnx", "{}", with_features=True)
-    pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
-    pixels = np.asarray(Image.fromarray(pixels).resize((320, 192)))
     engine = model.window_inference
     engine.crop = 128
+    check_exportable(model)
+    window = fixed_window(model)
+    assert (window is not None) == (name == "attention in windows")
+    write_graph(model, tmp_path / "a.onnx", "{}", with_features=True, window=window)
+    pixels = np.random.default_rng(0).integers(0, 256, (12, 20, 3), dtype=np.uint8)
+    pixels = np.asarray(Image.fromarray(pixels).resize((320, 192)))
     session = open_session(tmp_path / "a.onnx", 1)
     assert session.get_modelmeta().custom_metadata_map[KEY] == "{}"
-    network = OnnxNetwork(session, model.stride, engine, HeadScores(model.decode_head))
+    network = OnnxNetwork(session, model.stride, engine, HeadScores(model.decode_head), window)
     expected = engine(model, PhotographSource(pixels))
     found = engine.maps_of(network, PhotographSource(pixels), pixels.shape[:2])
     for level, ids in expected.ids.items():
@@ -105,12 +110,13 @@ def test_architectures(name, tmp_path):
 def test_what_cannot_be_exported_is_named():
     model = built(*ARCHITECTURES["hierarchical"])
     model.backbone.input_sizes = InputSizes((224, 224), tiled=True)
-    with pytest.raises(InputError, match="convnext_atto is not exported"):
-        check_exportable(model)
-    model = built(*ARCHITECTURES["hierarchical"])
-    model.backbone.timm_model.window_size = 7
-    with pytest.raises(InputError, match="windows of its own"):
-        check_exportable(model)
+    assert fixed_window(model) == FixedWindow(672, (120, 120, 120))  # the crop is 512
+    model.window_inference.mode = "whole"
+    with pytest.raises(InputError, match="expected mode=window"):
+        fixed_window(model)
+    model.window_inference.crop = 4096
+    with pytest.raises(InputError, match="convnext_atto is exported for one size"):
+        fixed_window(model)
     with pytest.raises(InputError, match="Linear is not exported"):
         check_exportable(torch.nn.Linear(1, 1))
 

@@ -32,6 +32,7 @@ MODEL = ExportedModel(
     None,
     None,
     8,
+    None,
     WindowEngine(crop=16),
     {"temperature": 2.0},
     training_features(np.random.default_rng(0).normal(100, 9, (9, 3)), np.full((4, 3), 90.0)),
@@ -41,7 +42,7 @@ MODEL = ExportedModel(
 )
 
 
-def save(path, text, channels=3):
+def save(path, text, channels=3, sides=("h", "w")):
     """Writes a graph whose class is the largest of R, G and B, in cells of 2 px."""
     nodes = [
         helper.make_node("Cast", ["windows"], ["numbers"], to=TensorProto.FLOAT),
@@ -54,7 +55,7 @@ def save(path, text, channels=3):
     graph = helper.make_graph(
         nodes,
         "test",
-        [graph_io("windows", TensorProto.UINT8, ["n", channels, "h", "w"])],
+        [graph_io("windows", TensorProto.UINT8, ["n", channels, *sides])],
         [
             graph_io("probabilities", floats, ["n", channels, "a", "b"]),
             graph_io("features", floats, ["n", channels]),
@@ -129,6 +130,20 @@ def test_options_of_inference_count_and_others_are_refused(exported, photograph,
         predict(exported, photograph, tmp_path / "out", config="x.py")
 
 
+def test_a_graph_of_one_size_gives_the_same(exported, photograph, tmp_path):
+    content = changed(fixed_window={"side": 16, "color": [9, 9, 9]}, training_features=None)
+    fixed = save(tmp_path / "fixed.onnx", content, sides=(16, 16))
+    for options in (
+        {},
+        {"inference.scales": ["fit:35", "fit:11"], "inference.tta": ["horizontal"]},
+    ):
+        found, expected = (OnnxPredictor(path, options)(photograph) for path in (fixed, exported))
+        assert np.array_equal(found.class_map, expected.class_map)
+    for option in ({"inference.crop": 32}, {"inference.mode": "whole"}):
+        with pytest.raises(InputError, match="exported for windows of 16 x 16 px"):
+            OnnxPredictor(fixed, option)
+
+
 def changed(**fields):
     return json.dumps({**MODEL.content("1"), **fields})
 
@@ -145,6 +160,13 @@ BAD = {
     "kinds": (changed(kinds=["area"] * 2 + ["x"]), "kinds"),
     "threshold": (changed(threshold=0.5), "threshold"),
     "unit": (changed(unit=0), "unit"),
+    "color of a window": (changed(fixed_window={"side": 16, "color": [0, 0]}), "side and color"),
+    "side of a window": (changed(fixed_window={"side": 12, "color": [0] * 3}), "multiple of unit"),
+    "crop of a window": (changed(fixed_window={"side": 8, "color": [0] * 3}), "crop of at most"),
+    "features of a window": (changed(fixed_window={"side": 16, "color": [0] * 3}), "whole"),
+    "size of the graph": (
+        changed(fixed_window={"side": 16, "color": [0] * 3}, training_features=None), "of the size",
+    ),
     "inference": (changed(inference={"mode": "x"}), "inference"),
     "calibration": (changed(calibration={"temperature": -1.0}), "temperature"),
     "levels": (
