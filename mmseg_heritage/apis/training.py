@@ -39,7 +39,12 @@ from mmseg_heritage.runs.prepare import (
     sole_writer,
     work_dir_of,
 )
-from mmseg_heritage.runs.pretrained import check_pretrained, fetch_pretrained, record_license
+from mmseg_heritage.runs.pretrained import (
+    check_pretrained,
+    fetch_pretrained,
+    read_no_pretrained,
+    record_license,
+)
 from mmseg_heritage.runs.resume import (
     ENVIRONMENT,
     best_checkpoint,
@@ -127,6 +132,8 @@ def train(
         console = None if verbose else training_console(prepared, pixels, cfg_options or {})
         with alone(), _explaining_full_disk(folder):
             runner = build_runner(cfg, verbose)
+            if cfg.resume:
+                read_no_pretrained(runner.model)
             if is_main_process():
                 if overwrite and not cfg.resume:
                     _forget_earlier_run(folder, cfg.get("load_from"))
@@ -231,14 +238,15 @@ def _explaining_full_disk(folder: Path) -> Iterator[None]:
 def _check_start(cfg: Config, prepared: Prepared) -> None:
     """Verifies that what the run starts from belongs to the model, before anything is written."""
     model = prepared.model
-    check_pretrained(cfg, model.backbone)
     start = cfg.get("load_from")
     if cfg.resume:
         checkpoint = check_fits(model, start)
         check_resumable(checkpoint, start)
         trained = meta_of(checkpoint, start).get("dataset_meta") or {}
         check_same_classes(trained, prepared.datasets["train"][0].metainfo["classes"], start)
-    elif start and "://" not in str(start):
+        return
+    check_pretrained(cfg, model.backbone)
+    if start and "://" not in str(start):
         load_checkpoint_file(start)
 
 

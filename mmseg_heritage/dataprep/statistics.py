@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
@@ -14,6 +15,9 @@ from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList, Level
 from mmseg_heritage.utils.progress import Progress
 from mmseg_heritage.utils.threads import run_in_threads
+
+if TYPE_CHECKING:  # which counts with these functions
+    from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 
 
 def class_pixels(mask: np.ndarray, classes: ClassList = ARTEFACT) -> NDArray[np.int64]:
@@ -30,13 +34,16 @@ def class_pixels(mask: np.ndarray, classes: ClassList = ARTEFACT) -> NDArray[np.
 
 
 def sample_pixels(
-    samples: Sequence[Sample], progress: Progress | None = None
+    samples: Sequence[Sample],
+    progress: Progress | None = None,
+    verified: VerifiedFiles | None = None,
 ) -> dict[str, NDArray[np.int64]]:
     """Counts the pixels of each class in the masks of samples, reading them in threads.
 
     Args:
         samples: What to count.
         progress: Called with (done, total) after each sample.
+        verified: Record of the check of the data set: what it vouches for is not read again.
 
     Returns:
         Sample id -> :func:`class_pixels`.
@@ -46,18 +53,26 @@ def sample_pixels(
     """
 
     def count(sample: Sample) -> NDArray[np.int64]:
+        known = verified.find(sample.image, sample.annotation) if verified else None
+        if known is not None and known.class_pixels is not None:
+            return known.class_pixels
         return class_pixels(read_mask(sample.annotation, classes=sample.classes), sample.classes)
 
     counts = run_in_threads(count, samples, progress)
     return {s.id: pixels for s, pixels in zip(samples, counts, strict=True)}
 
 
-def sample_hashes(samples: Sequence[Sample], progress: Progress | None = None) -> dict[str, int]:
+def sample_hashes(
+    samples: Sequence[Sample],
+    progress: Progress | None = None,
+    verified: VerifiedFiles | None = None,
+) -> dict[str, int]:
     """Computes the perceptual hashes of photographs, reading them in threads.
 
     Args:
         samples: What to read.
         progress: Called with (done, total) after each sample.
+        verified: See :func:`sample_pixels`.
 
     Returns:
         Sample id -> :func:`mmseg_heritage.dataprep.checks.duplicates.perceptual_hash`.
@@ -65,7 +80,14 @@ def sample_hashes(samples: Sequence[Sample], progress: Progress | None = None) -
     Raises:
         InputError: With all photographs that cannot be read.
     """
-    hashes = run_in_threads(lambda s: perceptual_hash(read_image(s.image)), samples, progress)
+
+    def hash_of(sample: Sample) -> int:
+        known = verified.find(sample.image, sample.annotation) if verified else None
+        if known is not None and known.hash is not None:
+            return known.hash
+        return perceptual_hash(read_image(sample.image))
+
+    hashes = run_in_threads(hash_of, samples, progress)
     return {sample.id: value for sample, value in zip(samples, hashes, strict=True)}
 
 

@@ -295,7 +295,8 @@ class ARTeFACTDataset(SeededSamples, BaseSegDataset):
         if self._class_pixels is None:
             ids = [self.get_data_info(i)["sample_id"] for i in range(len(self))]
             wanted = set(ids)
-            counted = sample_pixels([s for s in self.read_samples() if s.id in wanted])
+            samples = [s for s in self.read_samples() if s.id in wanted]
+            counted = sample_pixels(samples, verified=self.folder.verified)
             counts = np.array([counted[i] for i in ids])
             self._class_pixels = np.zeros((len(ids), len(self.metainfo["classes"])), np.int64)
             for column, value in enumerate([*self.trained_classes.in_masks.ids, IGNORE_INDEX]):

@@ -11,6 +11,7 @@ import timm
 import torch
 from mmengine.config import Config, ConfigDict
 from mmengine.logging import MMLogger
+from mmengine.model import is_model_wrapper
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones import TimmBackboneAdapter
@@ -208,6 +209,21 @@ def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
             f"{_advice(mit_name(cfg.model.backbone))}",
             problems,
         )
+
+
+def read_no_pretrained(model: torch.nn.Module) -> None:
+    """Lets a model begin at random: a run that goes on has its weights from its own checkpoint.
+
+    The files of its beginning may be gone.
+
+    Args:
+        model: As the Runner has it, before it loads weights.
+    """
+    segmentor = model.module if is_model_wrapper(model) else model
+    for part in (segmentor, segmentor.backbone):
+        part.init_cfg = None
+    if isinstance(segmentor.backbone, TimmBackboneAdapter):
+        segmentor.backbone.pretrained, segmentor.backbone.checkpoint_path = False, None
 
 
 def _advice(name: str | None) -> str:

@@ -43,6 +43,28 @@ def test_load_from_is_where_a_job_starts_the_first_time(tiny_run, tmp_path):
     assert torch.allclose(start[key], end[key], atol=1e-6)
 
 
+def test_a_run_that_goes_on_needs_no_pretrained_weights(tiny_run, tmp_path):
+    backbone = tmp_path / "backbone.pth"
+    state = torch.load(tiny_run.checkpoint, weights_only=False)["state_dict"]
+    torch.save({n[9:]: v for n, v in state.items() if n.startswith("backbone.")}, backbone)
+    options = {
+        "max_iters": 2, "default_hooks.checkpoint.interval": 1,
+        "model.backbone.init_cfg": {"type": "Pretrained", "checkpoint": str(backbone)},
+    }  # fmt: skip
+    whole = train(tiny_run.config, str(tmp_path / "whole"), cfg_options=options)
+    backbone.unlink()
+    resumed = train(
+        tiny_run.config, str(tmp_path / "rest"), str(whole / "iter_1.pth"), cfg_options=options
+    )
+    first, second = (
+        torch.load(folder / "iter_2.pth", weights_only=False)["state_dict"]
+        for folder in (whole, resumed)
+    )
+    assert all(torch.equal(first[key], second[key]) for key in first)
+    with pytest.raises(InputError, match=r"backbone\.pth"):
+        train(tiny_run.config, str(tmp_path / "new"), cfg_options=options)
+
+
 @pytest.mark.parametrize(
     ("wrapper", "expected"),
     [

@@ -4,6 +4,8 @@ import numpy as np
 import pytest
 from PIL import Image
 
+from mmseg_heritage.dataprep.checks.folder_check import check_folder
+from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.dataprep.statistics import (
     class_pixels,
@@ -14,6 +16,7 @@ from mmseg_heritage.dataprep.statistics import (
 )
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.taxonomy import ARTEFACT
 
 
@@ -39,6 +42,27 @@ def test_the_counts_of_a_data_set(sample_set):
             zip(values.tolist(), counts.tolist(), strict=True)
         )
         assert present_classes(pixels)[sample.id] == [v for v in values if v != 255]
+
+
+def test_what_a_check_vouches_for_is_not_read_again(copied_sample_set, monkeypatch):
+    samples = read_folder(copied_sample_set)
+    pixels, hashes = sample_pixels(samples), sample_hashes(samples)
+    check_folder(copied_sample_set)
+    samples[3].annotation.write_bytes(samples[4].annotation.read_bytes())  # changed since
+    read = []
+    for name, original in (("read_mask", read_mask), ("read_image", read_image)):
+
+        def counted(path, original=original, **options):
+            read.append(path)
+            return original(path, **options)
+
+        monkeypatch.setattr(f"mmseg_heritage.dataprep.statistics.{name}", counted)
+    verified = VerifiedFiles(copied_sample_set, ARTEFACT)
+    found = sample_pixels(samples, verified=verified)
+    assert sample_hashes(samples, verified=verified) == hashes
+    assert read == [samples[3].annotation, samples[3].image]
+    pixels[samples[3].id] = pixels[samples[4].id]
+    assert all(np.array_equal(found[i], pixels[i]) for i in pixels)
 
 
 def test_all_unreadable_files_are_gathered(copied_sample_set):

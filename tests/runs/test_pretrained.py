@@ -11,10 +11,12 @@ import torch
 from mmengine.config import Config
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.models.backbones import TimmBackboneAdapter
 from mmseg_heritage.runs import pretrained
 from mmseg_heritage.runs.pretrained import (
     check_pretrained,
     fetch_pretrained,
+    read_no_pretrained,
     record_license,
     set_pretrained,
 )
@@ -177,6 +179,12 @@ def test_timm_reads_its_weights_by_itself(weights):
     assert started(str(weights), timm).model.backbone.checkpoint_path == str(weights)
     off = {"pretrained": False, "checkpoint_path": None}
     assert started(None, timm).model.backbone == {**timm, **off}
+
+
+def test_a_timm_backbone_of_a_run_that_goes_on_reads_nothing():
+    backbone = TimmBackboneAdapter(model_name="resnet10t", checkpoint_path="gone.pth")
+    read_no_pretrained(torch.nn.ModuleDict({"backbone": backbone}))
+    backbone.init_weights()
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
+from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.dataprep.splits.split import SCORED_PARTS, Split, check_split, load_split
@@ -56,7 +57,8 @@ def check_split_files(
     if problems:
         raise InputError(f"{folder}: the splits are not sound", problems)
     with bar("counting classes") as report:
-        pixels = sample_pixels(samples, report)
+        verified = VerifiedFiles(root, samples[0].classes)
+        pixels = sample_pixels(samples, report, verified)
     return {path: support_table(split, samples, pixels) for path, split in splits.items()}
 
 

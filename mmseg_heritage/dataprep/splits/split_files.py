@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from mmseg_heritage.dataprep.checks.duplicates import MAX_DISTANCE, near_duplicate_groups
+from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.split import Split, load_split
 from mmseg_heritage.dataprep.splits.split_makers import HOLDOUT, KFOLD, LEAVE_ONE_OUT, SplitMaker
@@ -78,16 +79,20 @@ def make_split_files(
 
     # First without the pixels: what cannot be divided is known before all files are read.
     make(SplitMaker(samples, {}, {}, seed, val_share))
+    verified = VerifiedFiles(root, samples[0].classes)
     with bar("counting classes") as report:
-        pixels = sample_pixels([s for s in samples if not s.is_derived], report)
-    near_duplicates = find_near_duplicates(samples, max_distance, bar)
+        pixels = sample_pixels([s for s in samples if not s.is_derived], report, verified)
+    near_duplicates = find_near_duplicates(samples, max_distance, bar, verified)
     made = make(SplitMaker(samples, present_classes(pixels), near_duplicates, seed, val_share))
     folder = Path(root) / "splits" if out_dir is None else Path(out_dir)
     return _write(folder, made, overwrite)
 
 
 def find_near_duplicates(
-    samples: Sequence[Sample], max_distance: int | None = MAX_DISTANCE, bar: Bar = no_bar
+    samples: Sequence[Sample],
+    max_distance: int | None = MAX_DISTANCE,
+    bar: Bar = no_bar,
+    verified: VerifiedFiles | None = None,
 ) -> dict[str, Any]:
     """Looks for originals that look alike, where the metadata does not name them.
 
@@ -95,6 +100,7 @@ def find_near_duplicates(
         samples: All samples of the data set.
         max_distance: Largest distance of two hashes; None does not look.
         bar: Shows progress.
+        verified: Record of the check of the data set, if there is one.
 
     Returns:
         The key ``near_duplicates`` of a manifest: ``found_by``, and what was found.
@@ -104,7 +110,7 @@ def find_near_duplicates(
     if max_distance is None:
         return {"found_by": "nothing: not looked for"}
     with bar("looking for near-duplicates") as report:
-        hashes = sample_hashes([s for s in samples if not s.is_derived], report)
+        hashes = sample_hashes([s for s in samples if not s.is_derived], report, verified)
     groups = near_duplicate_groups(hashes, max_distance)
     return {"found_by": "perceptual hash", "max_distance": max_distance, "groups": groups}
 

@@ -9,6 +9,7 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 from mmseg_heritage.dataprep.layout import Sample, read_folder
 from mmseg_heritage.dataprep.splits.split import Split, check_split, default_split, load_split
 from mmseg_heritage.dataprep.statistics import group_pixels, sample_pixels
@@ -77,7 +78,8 @@ def make_weight_files(
         )
     trained = {i for split in splits.values() for i in split.part("train")}
     with bar("counting classes") as report:
-        pixels = sample_pixels([s for s in samples if s.id in trained], report)
+        verified = VerifiedFiles(root, samples[0].classes)
+        pixels = sample_pixels([s for s in samples if s.id in trained], report, verified)
     written = {}
     with writing_together(folder, files):
         for path, split in splits.items():
