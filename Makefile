@@ -11,7 +11,7 @@ STACKS := official onedl classic
 STACK ?= official
 PIP_ARGS ?=
 TESTS ?=
-PYTEST_ARGS ?= -n auto --maxprocesses 8
+PYTEST_ARGS ?= -n auto --maxprocesses 8 --dist worksteal
 QUICKSTART_ARGS ?=
 BENCH_ARGS ?=
 
