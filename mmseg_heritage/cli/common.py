@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import argparse
 import ast
+import atexit
+import functools
+import gc
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -189,3 +192,14 @@ def require_stack() -> None:
         if any(find_spec(name) is None for name in ("mmengine", "mmcv", "mmseg")):
             raise InputError(str(error)) from error
         raise
+    _spare_imported_modules()
+
+
+@functools.cache
+def _spare_imported_modules() -> None:
+    """Takes what was imported out of garbage collection.
+
+    mmengine asks for one after each data set, and each would take half a second to look at torch.
+    """
+    gc.freeze()
+    atexit.register(gc.unfreeze)  # or libraries that count at the exit report leaks

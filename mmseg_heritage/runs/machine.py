@@ -15,7 +15,7 @@ options):
 ``train_dataloader.batch_size``       the share of ``global_batch_size``
 ``train_dataloader.drop_last``        True where the last batch of an epoch could hold one image,
                                       and the head normalizes over the images of a batch
-``pretrained_license``                of weights of timm, see :func:`mmseg_heritage.runs.pretrained.record_license`
+``pretrained_license``                that of the weights of timm that a backbone begins with
 ``default_hooks``                     without those that are None, at which mmengine stops
 ====================================  ==============================================================
 """

@@ -386,7 +386,9 @@ class TimmBackboneAdapter(BaseModule):
                 f"to freeze, up to {len(self._stages)} for {self.model_name}"
             )
         parameters = dict(self.timm_model.named_parameters())
-        used = measure_dependence(self.timm_model, self.in_channels, self.img_size)
+        used = self._measured(
+            "used", lambda: measure_dependence(self.timm_model, self.in_channels, self.img_size)
+        )
         frozen: set[str] = set()
         if stages == 0:
             frozen = {
