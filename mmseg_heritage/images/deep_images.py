@@ -26,7 +26,8 @@ _INSTALL = "pip install tifffile imagecodecs"
 _RESAVE = "save the photograph as RGB or gray with 8 or 16 bits"
 _DEVELOP = "develop it to a TIFF of 16 bits"
 _MODES = {0: ("L", 1), 1: ("L", 1), 2: ("RGB", 3), 5: ("CMYK", 4)}  # by photometric interpretation
-_WHITE_IS_ZERO = 0
+_WHITE_IS_ZERO, _YCBCR = 0, 6
+_JPEG = 7
 _PREMULTIPLIED = 1  # kind of extra sample: alpha that the colors were multiplied with
 _EXTRA_SAMPLES = {0: "unnamed", 1: "premultiplied alpha", 2: "alpha"}
 _MAX_CHANNELS = 8  # bounds the memory: all are decoded, though only the colors are kept
@@ -99,7 +100,7 @@ def tiff_layout(file: BinaryIO, label: str, number: int = 1) -> TiffLayout:
         profile = page.tags.valueof(34675)
         return TiffLayout(
             size=(int(page.imagewidth), int(page.imagelength)),
-            mode=_MODES[int(page.photometric)][0],
+            mode=_model_of(page)[0],
             bits=page.dtype.itemsize * 8,
             orientation=legal_orientation(page.tags.valueof(274)),
             profile=profile if isinstance(profile, bytes) else None,
@@ -140,12 +141,11 @@ def colors_of(page: Any, pixels: np.ndarray) -> tuple[str, np.ndarray]:
         page: As :func:`tiff_page` yields it.
         pixels: uint8 or uint16 (h, w, C), with all its channels.
     """
-    photometric = int(page.photometric)
-    mode, channels = _MODES[photometric]
+    mode, channels = _model_of(page)
     colors = pixels[..., :channels]
     if tuple(map(int, page.extrasamples))[:1] == (_PREMULTIPLIED,):
         colors = _unmultiplied(colors, pixels[..., channels])
-    return mode, ~colors if photometric == _WHITE_IS_ZERO else colors
+    return mode, ~colors if int(page.photometric) == _WHITE_IS_ZERO else colors
 
 
 def pictures(tiff: Any) -> Iterator[Any]:
@@ -200,11 +200,11 @@ def tiff_page(file: BinaryIO, label: str, number: int = 1) -> Iterator[Any]:
 def _check_layout(page: Any, label: str) -> None:
     channels = _channel_names(page)
     is_readable = (
-        page.photometric in _MODES
+        _model_of(page)[1] > 0
         and page.dtype in (np.uint8, np.uint16)
         and page.bitspersample in (8, 16)
         and page.axes in ("YX", "YXS", "SYX")
-        and _MODES[int(page.photometric)][1] + len(page.extrasamples) <= page.samplesperpixel
+        and _model_of(page)[1] + len(page.extrasamples) <= page.samplesperpixel
         and page.samplesperpixel <= _MAX_CHANNELS
         # A tile, which is decoded whole, may reach beyond the image, but not far.
         and (not page.is_tiled or page.tilewidth * page.tilelength <= page.size + (1 << 24))
@@ -214,6 +214,14 @@ def _check_layout(page: Any, label: str) -> None:
             f"{label}: expected gray, RGB or CMYK with 8 or 16 bits per channel, found {channels} "
             f"of {page.bitspersample} bits ({page.dtype}, axes {page.axes}); {_RESAVE}"
         )
+
+
+def _model_of(page: Any) -> tuple[str, int]:
+    """Returns the color model of a page, decoded, and its channels; none if it is not read."""
+    photometric = int(page.photometric)
+    if photometric == _YCBCR and int(page.compression) == _JPEG:
+        return _MODES[2]  # decoders of JPEG give RGB
+    return _MODES.get(photometric, ("", 0))
 
 
 def _channel_names(page: Any) -> str:

@@ -37,7 +37,8 @@ class TiffRows(PhotographRows):
     decoded. What cannot be decoded is black, and listed in :attr:`unread`.
 
     Args:
-        path: Of a TIFF or BigTIFF, tiled or in strips, of gray, RGB or CMYK with 8 or 16 bits.
+        path: Of a TIFF or BigTIFF, tiled or in strips, of gray, RGB or CMYK with 8 or 16 bits, or
+            of JPEG in YCbCr.
         page: Which of its pages that are no previews, from 1.
 
     Raises:

@@ -5,6 +5,7 @@ import zlib
 import numpy as np
 import pytest
 import tifffile
+from PIL import Image
 
 from mmseg_heritage.images import deep_images
 from mmseg_heritage.images.image_files import ImageFault
@@ -61,6 +62,32 @@ def test_every_layout_is_read_as_by_the_reader_of_whole_files(layout, dtype, ord
 def test_gray_and_alpha(channels, dtype, tmp_path):
     path = write(tmp_path / "a.tif", dtype=dtype, channels=channels, tile=(32, 48))
     assert np.array_equal(all_rows(path)[0], read_image(path))
+
+
+def ycbcr(path):
+    """Writes a photograph as scanners and pyramids of libvips have it: JPEG in YCbCr, in strips."""
+    rows, columns = np.mgrid[: SIZE[0], : SIZE[1]]
+    pixels = np.stack([rows, columns, 255 - rows], axis=-1).astype(np.uint8)
+    Image.fromarray(pixels).convert("YCbCr").save(path, compression="jpeg", quality=95)
+    with tifffile.TiffFile(path) as tiff:
+        assert tiff.pages[0].photometric == tifffile.PHOTOMETRIC.YCBCR
+    return pixels
+
+
+def test_jpeg_in_ycbcr(tmp_path):
+    pytest.importorskip("imagecodecs")
+    pixels = ycbcr(tmp_path / "a.tif")
+    found, unread = all_rows(tmp_path / "a.tif")
+    assert not unread
+    assert np.abs(found.astype(int) - pixels).mean() < 2
+    assert np.abs(found.astype(int) - read_image(tmp_path / "a.tif")).max() <= 3
+
+
+def test_jpeg_needs_a_package(tmp_path, monkeypatch):
+    monkeypatch.setattr(deep_images, "find_spec", lambda name: None)
+    ycbcr(tmp_path / "a.tif")
+    with pytest.raises(ImageFault, match="JPEG requires the 'imagecodecs' package"):
+        TiffRows(tmp_path / "a.tif")
 
 
 @pytest.mark.parametrize("orientation", range(1, 9))
