@@ -3,34 +3,18 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from typing import TYPE_CHECKING
 
 import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
+from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 from mmseg_heritage.dataprep.layout import Sample
-from mmseg_heritage.images.masks import read_mask, value_counts
+from mmseg_heritage.images.masks import class_pixels, read_mask
 from mmseg_heritage.images.photographs import read_image
-from mmseg_heritage.taxonomy import ARTEFACT, IGNORE_INDEX, ClassList, Level
+from mmseg_heritage.taxonomy import IGNORE_INDEX, Level
 from mmseg_heritage.utils.progress import Progress
 from mmseg_heritage.utils.threads import run_in_threads
-
-if TYPE_CHECKING:  # which counts with these functions
-    from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
-
-
-def class_pixels(mask: np.ndarray, classes: ClassList = ARTEFACT) -> NDArray[np.int64]:
-    """Counts the pixels of each class in one mask.
-
-    Args:
-        mask: uint8 (H, W), ids of classes or 255.
-        classes: Those that the mask can hold.
-
-    Returns:
-        int64 (classes + 1,): the classes in their order, then the pixels outside the object (255).
-    """
-    return value_counts(mask)[[*classes.ids, IGNORE_INDEX]]
 
 
 def sample_pixels(
@@ -46,7 +30,7 @@ def sample_pixels(
         verified: Record of the check of the data set: what it vouches for is not read again.
 
     Returns:
-        Sample id -> :func:`class_pixels`.
+        Sample id -> :func:`mmseg_heritage.images.masks.class_pixels`.
 
     Raises:
         InputError: With all masks that cannot be read.
@@ -100,7 +84,8 @@ def group_pixels(counts: NDArray[np.int64], level: Level) -> NDArray[np.int64]:
     """Sums the counts of classes into those of a level's groups.
 
     Args:
-        counts: int64 (..., classes + 1), as :func:`class_pixels` returns them.
+        counts: int64 (..., classes + 1), as
+            :func:`mmseg_heritage.images.masks.class_pixels` returns them.
         level: A level of these classes.
 
     Returns:

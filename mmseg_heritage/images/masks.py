@@ -202,6 +202,19 @@ def value_counts(*maps: np.ndarray) -> NDArray[np.int64]:
     return counts
 
 
+def class_pixels(mask: np.ndarray, classes: ClassList = ARTEFACT) -> NDArray[np.int64]:
+    """Counts the pixels of each class in one mask.
+
+    Args:
+        mask: uint8 (H, W), ids of classes or 255.
+        classes: Those that the mask can hold.
+
+    Returns:
+        int64 (classes + 1,): the classes in their order, then the pixels outside the object (255).
+    """
+    return value_counts(mask)[[*classes.ids, IGNORE_INDEX]]
+
+
 def pair_counts(first: np.ndarray, second: np.ndarray, number: int) -> NDArray[np.int64]:
     """Counts the pixels of two maps by the pair of their values below a number.
 

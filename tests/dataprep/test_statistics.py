@@ -8,25 +8,15 @@ from mmseg_heritage.dataprep.checks.folder_check import check_folder
 from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 from mmseg_heritage.dataprep.layout import read_folder
 from mmseg_heritage.dataprep.statistics import (
-    class_pixels,
     group_pixels,
     present_classes,
     sample_hashes,
     sample_pixels,
 )
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.images.masks import class_pixels, read_mask
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.taxonomy import ARTEFACT
-
-
-@pytest.mark.parametrize("block", [1, 7, 1 << 22])
-def test_every_pixel_is_counted_once_whatever_the_block(block, monkeypatch):
-    monkeypatch.setattr("mmseg_heritage.images.masks._COUNTED", block)
-    mask = np.random.default_rng(0).choice([*range(12), 15, 255], (13, 11)).astype(np.uint8)
-    counts = class_pixels(mask)
-    assert counts.dtype == np.int64
-    assert counts.tolist() == [(mask == i).sum() for i in [*range(16), 255]]
 
 
 def test_the_counts_of_a_data_set(sample_set):

@@ -8,7 +8,7 @@ from PIL import Image
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import ImageFault
-from mmseg_heritage.images.masks import pair_counts, read_mask, value_counts
+from mmseg_heritage.images.masks import class_pixels, pair_counts, read_mask, value_counts
 from mmseg_heritage.taxonomy import DamageClass, named_classes, own_classes
 
 MASK = np.array([[0, 1, 15], [255, 9, 0]])
@@ -161,3 +161,12 @@ def test_pairs_of_values_are_counted():
         value_counts(first, second[:5]),
         np.bincount(np.concatenate([first.ravel(), second[:5].ravel()]), minlength=256),
     )
+
+
+@pytest.mark.parametrize("block", [1, 7, 1 << 22])
+def test_every_pixel_is_counted_once_whatever_the_block(block, monkeypatch):
+    monkeypatch.setattr("mmseg_heritage.images.masks._COUNTED", block)
+    mask = np.random.default_rng(0).choice([*range(12), 15, 255], (13, 11)).astype(np.uint8)
+    counts = class_pixels(mask)
+    assert counts.dtype == np.int64
+    assert counts.tolist() == [(mask == i).sum() for i in [*range(16), 255]]

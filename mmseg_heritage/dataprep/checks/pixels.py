@@ -12,10 +12,9 @@ from numpy.typing import NDArray
 from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
 from mmseg_heritage.dataprep.checks.faults import Fault
 from mmseg_heritage.dataprep.checks.mask_values import smoothed_classes
-from mmseg_heritage.dataprep.statistics import class_pixels
 from mmseg_heritage.images.color import profile_fault
 from mmseg_heritage.images.image_files import ImageFault, image_header
-from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.images.masks import class_pixels, read_mask
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.taxonomy import ARTEFACT, ClassList
 
@@ -65,7 +64,7 @@ class Examined:
         size: (width, height) of the photograph in pixels; None without a readable one.
         digest: SHA-256 of the decoded pixels and their shape; None without a readable photograph.
         hash: Perceptual hash; None without a readable photograph.
-        class_pixels: As :func:`mmseg_heritage.dataprep.statistics.class_pixels`; None
+        class_pixels: As :func:`mmseg_heritage.images.masks.class_pixels`; None
             without a sound mask.
     """
 

@@ -57,7 +57,7 @@ def check_pixels(
 
     Returns:
         Mask -> its pixels of each class, see
-        :func:`mmseg_heritage.dataprep.statistics.class_pixels`.
+        :func:`mmseg_heritage.images.masks.class_pixels`.
 
     Raises:
         InputError: With the faults of all files.

@@ -16,10 +16,9 @@ from mmseg_heritage.dataprep.hub.shrink import (
     shrink_mask,
     shrunk_size,
 )
-from mmseg_heritage.dataprep.statistics import class_pixels
 from mmseg_heritage.images.formats import READ_FORMATS
 from mmseg_heritage.images.image_files import ImageHeader, image_header
-from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.images.masks import class_pixels, read_mask
 from mmseg_heritage.images.photographs import read_image
 
 

@@ -9,7 +9,7 @@ import numpy as np
 from numpy.typing import NDArray
 from PIL import Image
 
-from mmseg_heritage.dataprep.statistics import class_pixels
+from mmseg_heritage.images.masks import class_pixels
 from mmseg_heritage.taxonomy import ARTEFACT
 
 SMALL_SHARE = 0.01

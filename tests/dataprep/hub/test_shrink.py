@@ -13,7 +13,7 @@ from mmseg_heritage.dataprep.hub.shrink import (
     shrink_mask,
     shrunk_size,
 )
-from mmseg_heritage.dataprep.statistics import class_pixels
+from mmseg_heritage.images.masks import class_pixels
 
 
 @given(st.integers(1, 9000), st.integers(1, 9000), st.none() | st.integers(1, 9000))
