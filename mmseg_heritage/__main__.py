@@ -16,8 +16,9 @@ def run(*command: str) -> None:
     earlier = signal.getsignal(signal.SIGINT)
     if earlier is signal.default_int_handler:
         signal.signal(signal.SIGINT, signal.SIG_DFL)
-    from mmseg_heritage.cli import main
+    from mmseg_heritage.cli import common, main
 
+    common.is_own_process = True
     signal.signal(signal.SIGINT, earlier)
     code = main([*command, *sys.argv[1:]])
     if earlier is signal.default_int_handler:

@@ -25,6 +25,7 @@ from mmseg_heritage.inference.onnx_graph import (
     write_graph,
 )
 from mmseg_heritage.inference.predictor import BasePredictor
+from mmseg_heritage.inference.training_features import TrainingFeatures
 from mmseg_heritage.runs.load_predictor import load_predictor
 from mmseg_heritage.runs.trained_run import TrainedRun, read_trained_run
 from mmseg_heritage.utils.files import replacing, sha256, writing_together
@@ -61,6 +62,7 @@ def export(
     *,
     weights_license: str | None = None,
     data_license: str | None = None,
+    inference: Mapping[str, Any] | None = None,
     overwrite: bool = False,
     trust_checkpoint: bool = False,
 ) -> Exported:
@@ -74,6 +76,8 @@ def export(
             without the state of its training and without folders of this machine.
         weights_license: License of the weights, such as 'CC-BY-4.0'; None if it is not stated.
         data_license: License of the training data.
+        inference: Of a graph: arguments of
+            :class:`~mmseg_heritage.inference.window_engine.WindowEngine` in place of the model's.
         overwrite: Allows replacing files.
         trust_checkpoint: Lets the checkpoint run code.
 
@@ -92,18 +96,24 @@ def export(
     check_new_file(old, [file, card], overwrite)
     if format == ONNX:
         _require_libraries()
-    run = read_trained_run(old, trust_checkpoint=trust_checkpoint)
+    elif inference:
+        raise InputError(f"--inference is for --format {ONNX}; a checkpoint takes it in predict")
+    options = {f"inference.{name}": value for name, value in (inference or {}).items()}
+    run = read_trained_run(old, None, options, trust_checkpoint)
     predictor = load_predictor(run, "cpu")
     licenses = {"weights": weights_license, "data": data_license}
     origin = {"name": old.name, "sha256": sha256(old)}
     remarks: list[str] = []
+    features = predictor.training_features
     with writing_together(file.parent, [file, card]):
         if format == ONNX:
-            remarks = _write_onnx(predictor, run, origin, file, licenses)
+            remarks, features = _write_onnx(predictor, run, origin, file, licenses)
         else:
             _write_weights(old, file, licenses, trust_checkpoint)
         with replacing(card) as temporary:
-            model = _released(predictor, run, origin["sha256"], file, format, licenses)
+            model = _released(
+                predictor, run, origin["sha256"], file, format, licenses, features is not None
+            )
             temporary.write_text(release_card(model, remarks), encoding="utf-8")
     return Exported(file, card, remarks)
 
@@ -128,8 +138,8 @@ def _write_onnx(
     origin: Mapping[str, str],
     file: Path,
     licenses: Mapping[str, str | None],
-) -> list[str]:
-    """Writes the graph; returns what it does without."""
+) -> tuple[list[str], TrainingFeatures | None]:
+    """Writes the graph; returns what it does without, and the training features that it has."""
     model, head = predictor.model, predictor.model.decode_head
     check_exportable(model)
     if not predictor.takes_photographs():
@@ -141,8 +151,9 @@ def _write_onnx(
     features, remarks = predictor.training_features, []
     if window is not None:
         remarks.append(
-            f"it takes windows of {window.side} x {window.side} px only: smaller photographs are "
-            "filled up, which can change what is found near their edges"
+            f"it takes windows of {window.side} x {window.side} px only: smaller photographs, and "
+            "those that scales make smaller, are filled up, which can change what is found near "
+            "their edges"
         )
         if features is not None:
             features = None
@@ -179,7 +190,7 @@ def _write_onnx(
     text = json.dumps(found.content(__version__), ensure_ascii=True, allow_nan=False)
     with replacing(file) as temporary:
         write_graph(model, temporary, text, features is not None, window)
-    return remarks
+    return remarks, features
 
 
 def _write_weights(
@@ -220,6 +231,7 @@ def _released(
     file: Path,
     format: str,
     licenses: Mapping[str, str | None],
+    knows_training: bool,
 ) -> ReleasedModel:
     model = predictor.model
     backbone, head = (part_name(part) for part in (model.backbone, model.decode_head))
@@ -237,7 +249,7 @@ def _released(
         predictor.kinds,
         tuple(predictor.levels),
         run.validation,
-        predictor.training_features is not None,
+        knows_training,
         bool(run.cfg.model.get("calibration")),
         licenses,
     )

@@ -7,12 +7,19 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from mmseg_heritage.dataprep.ids import NOT_UNICODE, escaped, is_mask_beside, is_unicode
-from mmseg_heritage.errors import InputError
+import numpy as np
+
+from mmseg_heritage.dataprep.ids import NOT_UNICODE, escaped, is_unicode, named_as_masks
+from mmseg_heritage.errors import MAX_LISTED, InputError
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES, folder_files
+from mmseg_heritage.images.image_files import image_header, image_size
+from mmseg_heritage.images.photographs import read_image
+from mmseg_heritage.utils.text import counted
 
 _RESERVED = ("run",)
 """Names of JSON files that are those of no photograph."""
+_MOST_COLORS = 64
+"""Of a mask, painted or of ids; a photograph has more."""
 
 
 @dataclass(frozen=True)
@@ -91,14 +98,15 @@ def _of_folder(folder: Path, recursive: bool) -> tuple[list[Photograph], str]:
         files = folder_files(place)
         if remark := files.not_read(folders=not recursive):
             unread.append(f"{place}: {remark}")
-        stems = {path.stem for path in files.images}
-        masks = [path for path in files.images if is_mask_beside(path, stems)]
+        masks = _masks_among(files.images)
         if masks:
+            names = ", ".join(escaped(path.name) for path in masks[:MAX_LISTED])
             print(
-                f"{place}: not predicted: {len(masks)} mask{'s' * (len(masks) > 1)} beside their "
-                f"photographs, such as {escaped(masks[0].name)} (a file given by its name is)"
+                f"{place}: not predicted: {counted(len(masks), 'mask')} beside their photographs: "
+                f"{names}{', ...' if len(masks) > MAX_LISTED else ''} (a file named by itself is)"
             )
-        for path in (path for path in files.images if path not in masks):
+        left_out = set(masks)
+        for path in (path for path in files.images if path not in left_out):
             name = path.relative_to(folder).with_suffix("").as_posix()
             found.append(Photograph(path, name))
     if not found:
@@ -108,6 +116,26 @@ def _of_folder(folder: Path, recursive: bool) -> tuple[list[Photograph], str]:
     for remark in unread:
         print(remark)
     return found, ""
+
+
+def _masks_among(images: Sequence[Path]) -> list[Path]:
+    """Returns the images that are masks of others, by their names and by what is in them."""
+    return [
+        path
+        for path, photograph in named_as_masks(images).items()
+        if _could_be_mask(path, photograph)
+    ]
+
+
+def _could_be_mask(path: Path, photograph: Path) -> bool:
+    """Whether an image is lossless, as large as the photograph, and has few colors."""
+    try:
+        if image_header(path).is_lossy or image_size(path) != image_size(photograph):
+            return False
+        some = read_image(path)[::4, ::4].reshape(-1, 3).astype(np.uint32)
+    except InputError:
+        return False
+    return len(np.unique(some @ np.array([1 << 16, 1 << 8, 1], np.uint32))) <= _MOST_COLORS
 
 
 def _folders(folder: Path) -> list[Path]:

@@ -42,8 +42,9 @@ from mmseg_heritage.runs.prepare import (
 from mmseg_heritage.runs.pretrained import (
     check_pretrained,
     fetch_pretrained,
-    read_no_pretrained,
+    leave_out_initialization,
     record_license,
+    require_pretrained_file,
 )
 from mmseg_heritage.runs.resume import (
     ENVIRONMENT,
@@ -120,6 +121,8 @@ def train(
     prepare_distributed(cfg)
     with sole_writer(folder), checkpoint_reading(trust_checkpoint):
         _set_resume(cfg, folder, resume, overwrite)
+        if not cfg.resume:
+            require_pretrained_file(cfg)
         prepared = prepare(cfg, parts)
         training = training_config(cfg)
         if cfg.resume and resume == AUTO:
@@ -133,7 +136,7 @@ def train(
         with alone(), _explaining_full_disk(folder):
             runner = build_runner(cfg, verbose)
             if cfg.resume:
-                read_no_pretrained(runner.model)
+                leave_out_initialization(runner.model)
             if is_main_process():
                 if overwrite and not cfg.resume:
                     _forget_earlier_run(folder, cfg.get("load_from"))

@@ -9,7 +9,6 @@ import argparse
 import contextlib
 import logging
 import os
-import re
 import sys
 import time
 from collections.abc import Sequence
@@ -40,6 +39,7 @@ from mmseg_heritage.cli import (
     train,
     visualize,
 )
+from mmseg_heritage.cli.common import is_pair
 from mmseg_heritage.cli.refining import calibrate, learn
 from mmseg_heritage.cli.running.argument_check import check_arguments
 from mmseg_heritage.cli.running.last_message import (
@@ -89,7 +89,6 @@ COMMANDS = (
     doctor,
 )
 _NAMES = tuple(module.__name__.rpartition(".")[2].replace("_", "-") for module in COMMANDS)
-_PAIR = re.compile(r"\w[\w.]*=.*")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
@@ -162,10 +161,11 @@ def _parse(argv: Sequence[str] | None) -> argparse.Namespace:
 
 def _hint(unknown: Sequence[str], args: argparse.Namespace) -> str:
     """Returns what a user may have meant by arguments that a command does not have."""
-    if hasattr(args, "cfg_options") and any(_PAIR.fullmatch(text) for text in unknown):
+    if hasattr(args, "cfg_options") and any(map(is_pair, unknown)):
         return "; KEY=VALUE pairs follow --cfg-options"
     options = [text.partition("=")[0] for text in unknown if text.startswith("--")]
-    known = re.findall(r"--[a-z-]+", args.parser.format_help())
+    actions = (action for action in args.parser._actions if action.help != argparse.SUPPRESS)
+    known = [option for action in actions for option in action.option_strings]
     return next(filter(None, (did_you_mean(option, known) for option in options)), "")
 
 

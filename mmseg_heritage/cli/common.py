@@ -7,6 +7,7 @@ import ast
 import atexit
 import functools
 import gc
+import re
 from collections.abc import Sequence
 from importlib.util import find_spec
 from pathlib import Path
@@ -17,6 +18,8 @@ from mmseg_heritage.utils.distributed import LAUNCHERS
 
 _CHECKPOINTS = (".pth", ".onnx")
 """Endings of checkpoints, to tell where they were given in another place."""
+is_own_process = False
+"""Whether a command is all that this process does, and not called by another program."""
 
 
 def add_run_arguments(parser: argparse.ArgumentParser) -> None:
@@ -92,15 +95,30 @@ def split_inputs(args: argparse.Namespace, more: str = "") -> tuple[str | None, 
         raise InputError(f"{form}: the config {late[0]} must be the first")
     if not rest:
         raise InputError(f"{form}: {config} is taken for a config, and no checkpoint is given")
+    pairs = [text for text in rest if is_pair(text) and not Path(text).exists()]
+    if pairs:
+        options = "--cfg-options" + (" or --inference" if hasattr(args, "inference") else "")
+        raise InputError(f"{form}, found {pairs[0]}; KEY=VALUE pairs follow {options}")
     checkpoint, others = rest[0], rest[1:]
     if others and not more:
         raise InputError(f"{form}, found more after {checkpoint}: {', '.join(others)}")
-    late = [text for text in others if Path(text).suffix.lower() in _CHECKPOINTS]
-    if late:
-        raise InputError(f"{form}: the checkpoint {late[0]} must come before {checkpoint}")
+    behind = [text for text in others if _is_checkpoint(text)]
+    if behind and _is_checkpoint(checkpoint):
+        raise InputError(f"{form}: two checkpoints are given, {checkpoint} and {behind[0]}")
+    if behind:
+        raise InputError(f"{form}: the checkpoint {behind[0]} must come before {checkpoint}")
     if more and not others:
         raise InputError(f"{form}, found nothing after {checkpoint}")
     return config, checkpoint, others
+
+
+def is_pair(text: str) -> bool:
+    """Whether an argument has the form of an option of a config, ``KEY=VALUE``."""
+    return re.fullmatch(r"[A-Za-z_][\w.]*=.*", text) is not None
+
+
+def _is_checkpoint(text: str) -> bool:
+    return Path(text).suffix.lower() in _CHECKPOINTS
 
 
 def add_config_options(parser: argparse.ArgumentParser) -> None:
@@ -192,14 +210,15 @@ def require_stack() -> None:
         if any(find_spec(name) is None for name in ("mmengine", "mmcv", "mmseg")):
             raise InputError(str(error)) from error
         raise
-    _spare_imported_modules()
+    if is_own_process:
+        _freeze_imported_modules()
 
 
 @functools.cache
-def _spare_imported_modules() -> None:
+def _freeze_imported_modules() -> None:
     """Takes what was imported out of garbage collection.
 
     mmengine asks for one after each data set, and each would take half a second to look at torch.
     """
     gc.freeze()
-    atexit.register(gc.unfreeze)  # or libraries that count at the exit report leaks
+    atexit.register(gc.unfreeze)  # some libraries report what is never freed as leaks

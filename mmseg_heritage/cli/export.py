@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import argparse
 
-from mmseg_heritage.cli.common import require_stack
+from mmseg_heritage.cli.common import add_inference_options, parse_options, require_stack
 
 
 def add_arguments(parser: argparse.ArgumentParser) -> None:
@@ -23,6 +23,7 @@ def add_arguments(parser: argparse.ArgumentParser) -> None:
         "--weights-license", metavar="NAME", help="license of the weights, e.g. CC-BY-4.0"
     )
     parser.add_argument("--data-license", metavar="NAME", help="license of the training data")
+    add_inference_options(parser)
     parser.add_argument("--overwrite", action="store_true", help="replace files")
     parser.add_argument(
         "--trust-checkpoint", action="store_true", help="let the checkpoint run code"
@@ -39,6 +40,7 @@ def run(args: argparse.Namespace) -> None:
         args.format,
         weights_license=args.weights_license,
         data_license=args.data_license,
+        inference=parse_options(args.inference, "--inference"),
         overwrite=args.overwrite,
         trust_checkpoint=args.trust_checkpoint,
     )

@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 import unicodedata
 from collections import defaultdict
-from collections.abc import Collection, Iterable
+from collections.abc import Iterable, Sequence
 from pathlib import Path
 
 from mmseg_heritage.images.formats import IMAGE_SUFFIXES
@@ -16,7 +16,7 @@ _REFUSED_KINDS = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, direction of text, n
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _MAX_BYTES = 200  # of 255 that file systems allow: results have longer names
 _MASK_WORD = r"[ _.-]+(?:masks?|labels?|annotations?|seg(?:mentation)?|gt)"
-_NAME_OF_MASK = re.compile(f"(.+?){_MASK_WORD}", re.IGNORECASE)
+_BEFORE_MASK_WORD = re.compile(f"(.+?){_MASK_WORD}", re.IGNORECASE)
 # Spreadsheets make 1.0 of 1; an ending stays where another one is put behind it.
 _CHANGED = re.compile(rf"({_MASK_WORD}|\.0|{'|'.join(map(re.escape, IMAGE_SUFFIXES))})$")
 
@@ -106,15 +106,15 @@ def similar_names(missing: Iterable[str], candidates: Iterable[str]) -> dict[str
     }
 
 
-def is_mask_beside(path: Path, stems: Collection[str]) -> bool:
-    """Whether an image is the mask of another in its folder, by its name: 'a_mask' beside 'a'.
-
-    Args:
-        path: The image.
-        stems: Names of the images in the folder, without their endings.
-    """
-    found = _NAME_OF_MASK.fullmatch(path.stem)
-    return found is not None and found[1] in stems
+def named_as_masks(paths: Sequence[Path]) -> dict[Path, Path]:
+    """Returns which files of a folder have the name of a mask of which: 'a_mask' beside 'a'."""
+    of_name = {id_of(path).casefold(): path for path in paths}
+    found = {path: _BEFORE_MASK_WORD.fullmatch(id_of(path).casefold()) for path in paths}
+    return {
+        path: of_name[match[1]]
+        for path, match in found.items()
+        if match is not None and match[1] in of_name
+    }
 
 
 def _bare(name: str) -> str:

@@ -100,7 +100,7 @@ def tiff_layout(file: BinaryIO, label: str, number: int = 1) -> TiffLayout:
         profile = page.tags.valueof(34675)
         return TiffLayout(
             size=(int(page.imagewidth), int(page.imagelength)),
-            mode=_model_of(page)[0],
+            mode=_color_model(page)[0],
             bits=page.dtype.itemsize * 8,
             orientation=legal_orientation(page.tags.valueof(274)),
             profile=profile if isinstance(profile, bytes) else None,
@@ -141,7 +141,7 @@ def colors_of(page: Any, pixels: np.ndarray) -> tuple[str, np.ndarray]:
         page: As :func:`tiff_page` yields it.
         pixels: uint8 or uint16 (h, w, C), with all its channels.
     """
-    mode, channels = _model_of(page)
+    mode, channels = _color_model(page)
     colors = pixels[..., :channels]
     if tuple(map(int, page.extrasamples))[:1] == (_PREMULTIPLIED,):
         colors = _unmultiplied(colors, pixels[..., channels])
@@ -200,27 +200,29 @@ def tiff_page(file: BinaryIO, label: str, number: int = 1) -> Iterator[Any]:
 def _check_layout(page: Any, label: str) -> None:
     channels = _channel_names(page)
     is_readable = (
-        _model_of(page)[1] > 0
+        _color_model(page)[1] > 0
         and page.dtype in (np.uint8, np.uint16)
         and page.bitspersample in (8, 16)
         and page.axes in ("YX", "YXS", "SYX")
-        and _model_of(page)[1] + len(page.extrasamples) <= page.samplesperpixel
+        and _color_model(page)[1] + len(page.extrasamples) <= page.samplesperpixel
         and page.samplesperpixel <= _MAX_CHANNELS
         # A tile, which is decoded whole, may reach beyond the image, but not far.
         and (not page.is_tiled or page.tilewidth * page.tilelength <= page.size + (1 << 24))
     )
     if not is_readable:
         raise InputError(
-            f"{label}: expected gray, RGB or CMYK with 8 or 16 bits per channel, found {channels} "
-            f"of {page.bitspersample} bits ({page.dtype}, axes {page.axes}); {_RESAVE}"
+            f"{label}: expected gray, RGB or CMYK with 8 or 16 bits per channel, or YCbCr as JPEG, "
+            f"found {channels} of {page.bitspersample} bits ({page.dtype}, axes {page.axes}); "
+            f"{_RESAVE}"
         )
 
 
-def _model_of(page: Any) -> tuple[str, int]:
+def _color_model(page: Any) -> tuple[str, int]:
     """Returns the color model of a page, decoded, and its channels; none if it is not read."""
     photometric = int(page.photometric)
-    if photometric == _YCBCR and int(page.compression) == _JPEG:
-        return _MODES[2]  # decoders of JPEG give RGB
+    is_jpeg = photometric == _YCBCR and int(page.compression) == _JPEG
+    if is_jpeg and int(page.planarconfig) == 1 and not page.extrasamples:
+        return _MODES[2]  # its decoder gives RGB
     return _MODES.get(photometric, ("", 0))
 
 

@@ -25,7 +25,7 @@ from mmseg_heritage.utils.json_reading import form_problems, parse_json_text
 
 KEY = "mmseg_heritage"
 """Key of the JSON in ``metadata_props``."""
-SCHEMA = "mmseg_heritage/exported_model/1"
+SCHEMA = "mmseg_heritage/exported_model/2"
 INPUT, OUTPUT, FEATURES = "windows", "probabilities", "features"
 MOST_FEATURES = 2048
 """Features of which the spread is written: 21 MB."""
@@ -127,6 +127,15 @@ class ExportedModel:
             InputError: If they, or the graph, do not allow them.
         """
         engine = WindowEngine(**{**_settings(self.engine), **options})
+        if (
+            self.fixed_window is not None
+            and options.get("crop", self.engine.crop) != self.engine.crop
+        ):
+            side = self.fixed_window.side
+            raise InputError(
+                f"inference.crop={engine.crop}: this network takes windows of {side} x {side} px, "
+                "and no others; export the checkpoint with another --inference crop="
+            )
         check_fixed_window(self.fixed_window, engine)
         return replace(self, engine=engine)
 
@@ -169,9 +178,9 @@ def check_fixed_window(window: FixedWindow | None, engine: WindowEngine) -> None
         return
     if engine.mode != "window" or engine.crop > window.side:
         raise InputError(
-            f"inference.mode={engine.mode}, crop={engine.crop}: this network is exported for "
-            f"windows of {window.side} x {window.side} px; expected mode=window and a crop of at "
-            "most that"
+            f"inference.mode={engine.mode}, crop={engine.crop}: the graph of this network takes "
+            f"windows of {window.side} x {window.side} px only; expected --inference mode=window, "
+            "and a crop of at most that"
         )
 
 

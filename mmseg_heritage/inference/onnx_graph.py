@@ -118,7 +118,8 @@ def fixed_window(model: HeritageEncoderDecoder) -> FixedWindow | None:
     if side > MOST_SIDE:
         raise InputError(
             f"the backbone {part_name(model.backbone)} is exported for one size of windows, up to "
-            f"{MOST_SIDE} px, and the model's crop asks for {side}; take a smaller inference.crop"
+            f"{MOST_SIDE} px, and the model's crop asks for {side}; export it with a smaller "
+            "--inference crop="
         )
     window = FixedWindow(side, _color_of_zero(model.data_preprocessor))
     check_fixed_window(window, engine)

@@ -172,14 +172,31 @@ class OnnxNetwork:
         """Returns those of windows (N, 3, h, w), up to the size that the graph takes."""
         height, width = windows.shape[2:]
         if self._window is None or height == width == self._window.side:
-            return run_graph(self._session, windows, OUTPUT)
+            return self._run(windows)
         side = self._window.side
         color = np.array(self._window.color, np.uint8)[None, :, None, None]
         whole = np.broadcast_to(color, (len(windows), 3, side, side)).copy()
         whole[:, :, :height, :width] = windows
-        found = run_graph(self._session, whole, OUTPUT)
+        found = self._run(whole)
         step = side // found.shape[2]  # pixels for each of the output
         return found[:, :, : height // step, : width // step]
+
+    def _run(self, windows: np.ndarray) -> np.ndarray:
+        """Runs the graph, and verifies that its output lies on the windows in whole steps."""
+        found = run_graph(self._session, windows, OUTPUT)
+        height, width = windows.shape[2:]
+        rows, columns = found.shape[2:]
+        step = height // max(rows, 1)
+        if (
+            not 1 <= step <= self.unit
+            or self.unit % step
+            or (rows * step, columns * step) != (height, width)
+        ):
+            raise InputError(
+                f"the exported network gives {rows}x{columns} probabilities for a window of "
+                f"{height}x{width} pixels; expected one for each step of 1 to {self.unit} pixels"
+            )
+        return found
 
 
 def run_graph(session: Any, windows: np.ndarray, output: str) -> np.ndarray:

@@ -59,7 +59,8 @@ def set_pretrained(cfg: Config, wanted: str | None) -> None:
         wanted: A file, 'auto' or None.
 
     Raises:
-        InputError: If the file is absent, or no weights are known for 'auto'.
+        InputError: If the file is damaged, or no weights are known for 'auto'. An absent one is
+            that of :func:`require_pretrained_file`: a run that goes on does without.
     """
     backbone = cfg.model.backbone
     is_timm = backbone.get("type") == TIMM
@@ -75,10 +76,6 @@ def set_pretrained(cfg: Config, wanted: str | None) -> None:
         )
     else:
         path = Path(wanted).expanduser().resolve()
-        if not path.is_file():
-            raise InputError(
-                f"{wanted}: no such file of pretrained weights. {_advice(mit_name(backbone))}"
-            )
         backbone.update(
             {"checkpoint_path": str(path)} if is_timm else {"init_cfg": _init_cfg(path)}
         )
@@ -104,10 +101,29 @@ def _known(name: str | None) -> ConfigDict:
 def _init_cfg(path: Path) -> ConfigDict:
     """Returns the ``init_cfg`` of a file, of a backbone or of a whole segmentation model."""
     init_cfg = ConfigDict(type="Pretrained", checkpoint=str(path))
+    if not path.is_file():
+        return init_cfg
     weights = weights_of(load_checkpoint_file(path), path)
     if any(name.startswith(_PREFIX) for name in weights):
         init_cfg.prefix = _PREFIX
     return init_cfg
+
+
+def require_pretrained_file(cfg: Config) -> None:
+    """Verifies that a local file of weights that the backbone begins with is there.
+
+    Args:
+        cfg: The config of a run that begins.
+
+    Raises:
+        InputError: If not, with what to do.
+    """
+    backbone = cfg.model.backbone
+    path = (backbone.get("init_cfg") or {}).get("checkpoint") or backbone.get("checkpoint_path")
+    if path and "://" not in str(path) and not Path(path).expanduser().is_file():
+        raise InputError(
+            f"{path}: no such file of pretrained weights. {_advice(mit_name(backbone))}"
+        )
 
 
 def fetch_pretrained(cfg: Config) -> None:
@@ -211,8 +227,8 @@ def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
         )
 
 
-def read_no_pretrained(model: torch.nn.Module) -> None:
-    """Lets a model begin at random: a run that goes on has its weights from its own checkpoint.
+def leave_out_initialization(model: torch.nn.Module) -> None:
+    """Lets the Runner initialize nothing: a run that goes on has all weights in its checkpoint.
 
     The files of its beginning may be gone.
 
@@ -220,10 +236,7 @@ def read_no_pretrained(model: torch.nn.Module) -> None:
         model: As the Runner has it, before it loads weights.
     """
     segmentor = model.module if is_model_wrapper(model) else model
-    for part in (segmentor, segmentor.backbone):
-        part.init_cfg = None
-    if isinstance(segmentor.backbone, TimmBackboneAdapter):
-        segmentor.backbone.pretrained, segmentor.backbone.checkpoint_path = False, None
+    segmentor.init_weights = lambda: None
 
 
 def _advice(name: str | None) -> str:

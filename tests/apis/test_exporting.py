@@ -7,6 +7,7 @@ import pytest
 import torch
 from mmengine.config import ConfigDict
 from mmengine.registry import init_default_scope
+from mmseg.models import SegDataPreProcessor
 from mmseg.registry import MODELS
 from PIL import Image
 
@@ -79,7 +80,7 @@ def built(backbone, head):
     model = {
         "type": "HeritageEncoderDecoder", "backbone": backbone,
         "data_preprocessor": {"type": "SegDataPreProcessor", "bgr_to_rgb": True,
-                              "mean": [120.0] * 3, "std": [60.0] * 3},
+                              "mean": [100.0, 120.0, 140.0], "std": [60.0] * 3},
         "decode_head": {"num_classes": 16, **head},
     }  # fmt: skip
     return MODELS.build(ConfigDict(model)).eval()
@@ -110,7 +111,9 @@ def test_architectures(name, tmp_path):
 def test_what_cannot_be_exported_is_named():
     model = built(*ARCHITECTURES["hierarchical"])
     model.backbone.input_sizes = InputSizes((224, 224), tiled=True)
-    assert fixed_window(model) == FixedWindow(672, (120, 120, 120))  # the crop is 512
+    assert fixed_window(model) == FixedWindow(672, (100, 120, 140))  # the crop is 512
+    model.data_preprocessor = SegDataPreProcessor(mean=[100.0, 120.0, 140.0], std=[60.0] * 3)
+    assert fixed_window(model).color == (140, 120, 100)  # of one that takes blue, green, red
     model.window_inference.mode = "whole"
     with pytest.raises(InputError, match="expected mode=window"):
         fixed_window(model)

@@ -1,6 +1,10 @@
 """Which photographs a command looks at."""
 
+from pathlib import Path
+
+import numpy as np
 import pytest
+from PIL import Image
 
 from mmseg_heritage.apis.photograph_list import find_photographs
 from mmseg_heritage.errors import InputError
@@ -23,10 +27,22 @@ def test_folders_below_give_names_with_slashes(tmp_path):
 
 
 def test_masks_beside_their_photographs_are_not_predicted(tmp_path, capsys):
-    _touch(tmp_path, "a.jpg", "a_mask.png", "b.jpg", "b-Label.png", "venetian_mask.jpg")
-    assert _names(tmp_path) == ["a", "b", "venetian_mask"]
-    assert "2 masks beside their photographs, such as a_mask.png" in capsys.readouterr().out
-    assert _names(tmp_path / "a_mask.png") == ["a_mask"]
+    rng = np.random.default_rng(0)
+    photograph = rng.integers(0, 256, (40, 60, 3), dtype=np.uint8)
+    ids = rng.choice([0, 9, 255], (40, 60)).astype(np.uint8)
+    painted = rng.choice([0, 200], (40, 60, 3)).astype(np.uint8)
+    images = {
+        "a.jpg": photograph, "A_mask.png": ids, "b.jpg": photograph, "b-Label.png": painted,
+        "venetian_mask.jpg": photograph,  # of no other
+        "c.jpg": photograph, "c_label.jpg": ids,  # JPEG keeps no ids
+        "d.jpg": photograph, "d_label.png": photograph,  # the photograph of a label
+        "e.jpg": photograph, "e_mask.png": ids[:20],
+    }  # fmt: skip
+    for name, pixels in images.items():
+        Image.fromarray(pixels).save(tmp_path / name)
+    assert set(_names(tmp_path)) == {Path(n).stem for n in images} - {"A_mask", "b-Label"}
+    assert "2 masks beside their photographs: A_mask.png, b-Label.png" in capsys.readouterr().out
+    assert _names(tmp_path / "A_mask.png") == ["A_mask"]
 
 
 def test_results_that_would_be_the_same_files_are_named(tmp_path):

@@ -48,9 +48,10 @@ def test_a_run_that_goes_on_needs_no_pretrained_weights(tiny_run, tmp_path):
     state = torch.load(tiny_run.checkpoint, weights_only=False)["state_dict"]
     torch.save({n[9:]: v for n, v in state.items() if n.startswith("backbone.")}, backbone)
     options = {
-        "max_iters": 2, "default_hooks.checkpoint.interval": 1,
-        "model.backbone.init_cfg": {"type": "Pretrained", "checkpoint": str(backbone)},
-    }  # fmt: skip
+        "max_iters": 2,
+        "default_hooks.checkpoint.interval": 1,
+        "pretrained": str(backbone),
+    }
     whole = train(tiny_run.config, str(tmp_path / "whole"), cfg_options=options)
     backbone.unlink()
     resumed = train(

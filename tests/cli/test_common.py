@@ -69,6 +69,8 @@ def test_what_is_given_is_divided_by_number_and_kind(given, more, expected):
         ("a.pth", "PHOTOS", "expected [CONFIG] CHECKPOINT PHOTOS, found nothing after a.pth"),
         ("c.py photos/", "PHOTOS", "found nothing after photos/"),
         ("photos/ a.pth", "PHOTOS", "the checkpoint a.pth must come before photos/"),
+        ("a.pth photos/ b.onnx", "PHOTOS", "two checkpoints are given, a.pth and b.onnx"),
+        ("a.pth batch=2 photos/", "PHOTOS", "found batch=2; KEY=VALUE pairs follow --cfg-options"),
     ],
 )
 def test_what_cannot_be_divided_is_told(given, more, message):

@@ -139,8 +139,8 @@ def test_a_graph_of_one_size_gives_the_same(exported, photograph, tmp_path):
     ):
         found, expected = (OnnxPredictor(path, options)(photograph) for path in (fixed, exported))
         assert np.array_equal(found.class_map, expected.class_map)
-    for option in ({"inference.crop": 32}, {"inference.mode": "whole"}):
-        with pytest.raises(InputError, match="exported for windows of 16 x 16 px"):
+    for option in ({"inference.crop": 8}, {"inference.crop": 32}, {"inference.mode": "whole"}):
+        with pytest.raises(InputError, match="takes windows of 16 x 16 px"):
             OnnxPredictor(fixed, option)
 
 

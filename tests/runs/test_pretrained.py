@@ -9,6 +9,7 @@ from email.message import Message
 import pytest
 import torch
 from mmengine.config import Config
+from mmengine.model import BaseModule
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.models.backbones import TimmBackboneAdapter
@@ -16,8 +17,9 @@ from mmseg_heritage.runs import pretrained
 from mmseg_heritage.runs.pretrained import (
     check_pretrained,
     fetch_pretrained,
-    read_no_pretrained,
+    leave_out_initialization,
     record_license,
+    require_pretrained_file,
     set_pretrained,
 )
 
@@ -181,10 +183,20 @@ def test_timm_reads_its_weights_by_itself(weights):
     assert started(None, timm).model.backbone == {**timm, **off}
 
 
-def test_a_timm_backbone_of_a_run_that_goes_on_reads_nothing():
-    backbone = TimmBackboneAdapter(model_name="resnet10t", checkpoint_path="gone.pth")
-    read_no_pretrained(torch.nn.ModuleDict({"backbone": backbone}))
-    backbone.init_weights()
+def test_a_model_of_a_run_that_goes_on_reads_nothing():
+    gone = {"type": "Pretrained", "checkpoint": "/gone.pth"}
+    model = BaseModule()
+    model.backbone = TimmBackboneAdapter(model_name="resnet10t", checkpoint_path="/gone.pth")
+    model.head = BaseModule(init_cfg=gone)
+    leave_out_initialization(model)
+    model.init_weights()
+
+
+def test_an_absent_file_is_told_by_those_that_need_it():
+    for backbone in (MIT_B3, {"type": "TimmBackboneAdapter", "model_name": "resnet10t"}):
+        cfg = started("nowhere.pth", backbone)
+        with pytest.raises(InputError, match=r"nowhere\.pth: no such file of pretrained weights"):
+            require_pretrained_file(cfg)
 
 
 @pytest.mark.parametrize(

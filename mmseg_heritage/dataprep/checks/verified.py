@@ -166,8 +166,11 @@ class VerifiedFiles:
         (image, *image_state), (annotation, *mask_state) = entry["image"], entry["annotation"]
         width, height = map(int, entry["size"])
         counts = np.array(entry["class_pixels"], dtype=np.int64)
-        if counts.ndim != 1 or counts.sum() != width * height:
+        is_whole = counts.shape == (len(self.classes.ids) + 1,) and (counts >= 0).all()
+        if not is_whole or counts.sum() != width * height:
             raise ValueError(f"the pixels of {annotation} are not as many as it has")
+        if not 0 <= int(entry["hash"]) < 1 << 64:
+            raise ValueError(f"the hash of {image} has not 64 bits")
         found = Examined(
             faults=tuple(
                 Fault(kind, self.root / file, message) for kind, file, message in entry["warnings"]

@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from mmseg_heritage.errors import InputError
-from mmseg_heritage.utils.hub import cache_alone_without_network
+from mmseg_heritage.utils.hub import NO_NETWORK, has_no_network
 
 REPOSITORY = "danielaivanova/damaged-media"
 DEFAULT_REVISION = "1e2bd645627fdbb79088d8724b010b66fb6df738"
@@ -43,16 +43,18 @@ def download(
             f"downloading needs huggingface_hub ({error}): pip install huggingface_hub; {elsewhere}"
         ) from error
     try:
-        with cache_alone_without_network():
-            folder = snapshot_download(
-                repository,
-                repo_type="dataset",
-                revision=revision,
-                allow_patterns=["data/*.parquet"],
-                cache_dir=cache_dir,
-            )
+        is_offline = has_no_network()
+        folder = snapshot_download(
+            repository,
+            repo_type="dataset",
+            revision=revision,
+            allow_patterns=["data/*.parquet"],
+            cache_dir=cache_dir,
+            local_files_only=is_offline,
+        )
     except Exception as error:  # its HTTP client, and so the exceptions, change between releases
-        reason = (str(error).strip() or type(error).__name__).splitlines()[0]
+        said = (str(error).strip() or type(error).__name__).splitlines()[0]
+        reason = f"huggingface.co: {NO_NETWORK}" if is_offline else said
         raise InputError(
             f"{repository} at revision {revision} cannot be downloaded ({reason}). Check the "
             f"network and the free disk space and run this again, {elsewhere}"

@@ -24,7 +24,7 @@ from mmseg_heritage.utils.checkpoints.checkpoint import (
     weights_of,
 )
 from mmseg_heritage.utils.distributed import is_main_process
-from mmseg_heritage.utils.hub import cache_alone_without_network
+from mmseg_heritage.utils.hub import offline_without_network
 
 _Result = TypeVar("_Result")
 
@@ -245,7 +245,7 @@ def load_from_hub_into(
         InputError: If they cannot be had, with the file that is wanted and its address.
     """
     try:
-        with cache_alone_without_network():
+        with offline_without_network():
             state = main_process_first(lambda: create(pretrained=True, in_chans=RGB).state_dict())
     except Exception as error:  # each of the clients that timm uses has errors of its own
         reason = str(error).splitlines()[0].rstrip(".") if str(error) else type(error).__name__
@@ -281,7 +281,7 @@ def where_to_get(model_name: str) -> str:
         return f"timm itself has no weights for {model_name}. {without}"
     return (
         f"timm's weights: fetch {source} on a machine with a network and give its path: "
-        f"--cfg-options pretrained=PATH. {without}"
+        f"checkpoint_path, on the command line --cfg-options pretrained=PATH. {without}"
     )
 
 

@@ -36,6 +36,7 @@ def test_only_the_parquet_files_of_one_revision_are_asked_for(hub, tmp_path):
                 "revision": DEFAULT_REVISION,
                 "allow_patterns": ["data/*.parquet"],
                 "cache_dir": tmp_path,
+                "local_files_only": False,
             },
         )
     ]
