@@ -19,6 +19,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.inference.exported_file import KEY, FixedWindow
 from mmseg_heritage.inference.onnx_graph import check_exportable, fixed_window, write_graph
 from mmseg_heritage.inference.onnx_predictor import OnnxNetwork, OnnxPredictor, open_session
+from mmseg_heritage.inference.run_network import RunNetwork, preprocessing
 from mmseg_heritage.inference.sources import PhotographSource
 from mmseg_heritage.models.backbones.padding import InputSizes
 from mmseg_heritage.runs.load_predictor import Predictor
@@ -106,6 +107,22 @@ def test_architectures(name, tmp_path):
     found = engine.maps_of(network, PhotographSource(pixels), pixels.shape[:2])
     for level, ids in expected.ids.items():
         assert (ids.numpy() != found.ids[level]).mean() < 1e-4
+    if window is not None:
+        _compare_filled_up(network, model, window, pixels[:90, :70])
+
+
+def _compare_filled_up(network, model, window, pixels):
+    """Compares what a graph makes of a smaller window with torch on one that is filled up."""
+    small = np.ascontiguousarray(pixels[..., ::-1].transpose(2, 0, 1))  # blue, green, red
+    [found] = network([small], (96, 96))
+    edge = np.pad(small, ((0, 0), (0, 6), (0, 26)), mode="edge")
+    whole = np.empty((3, window.side, window.side), np.uint8)
+    whole[:] = np.array(window.color, np.uint8)[::-1, None, None]
+    whole[:, :96, :96] = edge
+    with torch.no_grad():
+        [expected] = RunNetwork(model, preprocessing(model), 1, ())([whole], (window.side,) * 2)
+    step = window.side // expected.shape[-1]
+    assert np.abs(found - expected[:, : 96 // step, : 96 // step].numpy()).max() < 1e-3
 
 
 def test_what_cannot_be_exported_is_named():
@@ -115,7 +132,7 @@ def test_what_cannot_be_exported_is_named():
     model.data_preprocessor = SegDataPreProcessor(mean=[100.0, 120.0, 140.0], std=[60.0] * 3)
     assert fixed_window(model).color == (140, 120, 100)  # of one that takes blue, green, red
     model.window_inference.mode = "whole"
-    with pytest.raises(InputError, match="expected mode=window"):
+    with pytest.raises(InputError, match="expected --inference mode=window"):
         fixed_window(model)
     model.window_inference.crop = 4096
     with pytest.raises(InputError, match="convnext_atto is exported for one size"):
