@@ -21,7 +21,7 @@ from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.domains import AdaptationSettings
 from mmseg_heritage.engine.hooks import InferenceTimeHook
 from mmseg_heritage.engine.launch import prepare_distributed, watching_processes
-from mmseg_heritage.engine.quiet_runner import quiet
+from mmseg_heritage.engine.runners import quiet
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.store import PARTS
 from mmseg_heritage.evaluation.summary import METRICS_FILE, load_metrics

@@ -20,7 +20,7 @@ from mmseg_heritage.engine.hooks.console_hook import ConsoleHook
 from mmseg_heritage.engine.hooks.preemption_hook import PreemptionHook, end_workers
 from mmseg_heritage.engine.hooks.whole_checkpoint_hook import BEST_VALIDATION
 from mmseg_heritage.engine.launch import prepare_distributed, watching_processes
-from mmseg_heritage.engine.quiet_runner import quiet
+from mmseg_heritage.engine.runners import quiet
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.metric import VALIDATION
 from mmseg_heritage.evaluation.summary import METRICS_FILE

@@ -25,7 +25,7 @@ from mmseg_heritage.dataprep.checks.sample_check import check_pixels
 from mmseg_heritage.dataprep.splits.split import Split
 from mmseg_heritage.datasets import ARTeFACTDataset
 from mmseg_heritage.datasets.caches.pixel_cache import check_memory
-from mmseg_heritage.engine.quiet_runner import QuietRunner
+from mmseg_heritage.engine.runners import QuietRunner, WholeConfigRunner
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.runs.build import build_parts, config_errors, gathered, raise_all
 from mmseg_heritage.runs.checkpoint_room import check_room
@@ -302,7 +302,7 @@ def build_runner(cfg: Config, verbose: bool) -> Runner:
     if deterministic:
         os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")  # read when CUDA starts
     with config_errors("run"):
-        runner = (Runner if verbose else QuietRunner).from_cfg(cfg)
+        runner = (WholeConfigRunner if verbose else QuietRunner).from_cfg(cfg)
     if deterministic and torch.cuda.is_available():
         torch.use_deterministic_algorithms(True, warn_only=True)
     return runner

@@ -1,14 +1,18 @@
-"""A Runner whose details go to its log file, and whose console has warnings in plain words."""
+"""Runners that write their config whole, and one whose details go to its log file alone."""
 
 from __future__ import annotations
 
 import contextlib
 import io
 import logging
+from pathlib import Path
 from typing import Any
 
 from mmengine.logging import MMLogger
 from mmengine.runner import Runner
+
+from mmseg_heritage.utils.distributed import is_main_process
+from mmseg_heritage.utils.files import replacing
 
 _NOT_SHOWN = ('"FileClient" will be deprecated', '"HardDiskBackend" is the alias')
 """Beginnings of warnings of mmengine about itself; they go to the log file only."""
@@ -34,7 +38,20 @@ def quiet(logger: logging.Logger) -> None:
             handler.addFilter(_is_shown)
 
 
-class QuietRunner(Runner):
+class WholeConfigRunner(Runner):
+    """A Runner whose config is written whole or not at all, however it ends."""
+
+    def dump_config(self) -> None:
+        """Writes the config into the run's folder, as Runner does."""
+        name = Path(self.cfg.filename or f"{self.timestamp}.py").name
+        if not name.endswith(".py"):
+            super().dump_config()
+        elif is_main_process():
+            with replacing(Path(self.work_dir) / name) as temporary:
+                temporary.write_text(self.cfg.pretty_text, encoding="utf-8")
+
+
+class QuietRunner(WholeConfigRunner):
     """A Runner that writes details to its log file only."""
 
     def build_logger(self, *args: Any, **kwargs: Any) -> MMLogger:

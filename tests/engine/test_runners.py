@@ -2,9 +2,13 @@
 
 from __future__ import annotations
 
+from pathlib import Path
+
+import pytest
+from mmengine.config import Config
 from mmengine.logging import MMLogger
 
-from mmseg_heritage.engine.quiet_runner import quiet
+from mmseg_heritage.engine.runners import WholeConfigRunner, quiet
 
 
 def test_the_console_shows_warnings_only(tmp_path, capsys):
@@ -27,3 +31,21 @@ def test_what_is_quieter_already_stays_so(capsys):
     quiet(logger)
     logger.warning("of another process")
     assert capsys.readouterr().out == ""
+
+
+def test_a_config_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
+    runner = object.__new__(WholeConfigRunner)
+    runner.cfg = Config({"a": 1}, filename=str(tmp_path / "elsewhere" / "tiny.py"))
+    runner._work_dir = str(tmp_path)
+
+    def write_half(path, text, **_):
+        with path.open("w") as file:
+            file.write(text[:2])
+        raise KeyboardInterrupt
+
+    with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
+        patched.setattr(Path, "write_text", write_half)
+        runner.dump_config()
+    assert list(tmp_path.iterdir()) == []
+    runner.dump_config()
+    assert Config.fromfile(tmp_path / "tiny.py").a == 1
