@@ -35,8 +35,10 @@ def test_what_is_quieter_already_stays_so(capsys):
 
 def test_a_config_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     runner = object.__new__(WholeConfigRunner)
-    runner.cfg = Config({"a": 1}, filename=str(tmp_path / "elsewhere" / "tiny.py"))
-    runner._work_dir = str(tmp_path)
+    (tmp_path / "tiny.py").write_text("a = 1")
+    runner.cfg = Config.fromfile(tmp_path / "tiny.py")
+    runner._work_dir = str(tmp_path / "run")
+    (tmp_path / "run").mkdir()
 
     def write_half(path, text, **_):
         with path.open("w") as file:
@@ -46,6 +48,6 @@ def test_a_config_is_written_whole_or_not_at_all(tmp_path, monkeypatch):
     with monkeypatch.context() as patched, pytest.raises(KeyboardInterrupt):
         patched.setattr(Path, "write_text", write_half)
         runner.dump_config()
-    assert list(tmp_path.iterdir()) == []
+    assert list((tmp_path / "run").iterdir()) == []
     runner.dump_config()
-    assert Config.fromfile(tmp_path / "tiny.py").a == 1
+    assert Config.fromfile(tmp_path / "run" / "tiny.py").a == 1
