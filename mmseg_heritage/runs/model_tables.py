@@ -118,7 +118,10 @@ def check_tables(path: str | Path, stats: Sequence[ModelStats]) -> None:
 def _read(path: Path) -> str:
     if not path.is_file():
         raise InputError(f"{path}: no such document")
-    return path.read_text(encoding="utf-8")
+    try:
+        return path.read_text(encoding="utf-8")
+    except UnicodeDecodeError as error:
+        raise InputError(f"{path}: expected a document in UTF-8 text, found {error}") from error
 
 
 def _split(text: str, name: str) -> tuple[str, str, str]:

@@ -54,6 +54,7 @@ def test_a_document_is_updated_and_checked(tiny_config, tmp_path, capsys):
         (["{config}", "--size", "8", "8", "8"], "found 8 8 8"),
         (["{config}", "--cfg-options", "model.bakcbone.x=1"], "model.bakcbone.x: no such variable"),
         (["{config}", "--update", "nowhere.md"], "nowhere.md: no such document"),
+        (["{config}", "--cfg-options", "cache=floppy"], "auto, ram, disk or none"),
     ],
 )
 def test_bad_input_ends_with_code_2(arguments, message, tiny_config, tmp_path, monkeypatch, capsys):

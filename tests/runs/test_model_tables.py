@@ -114,3 +114,6 @@ def test_a_document_without_its_markers_is_left_alone(function, broken, document
     assert document.read_text() == broken
     with pytest.raises(InputError, match="no such document"):
         function(document.with_name("absent.md"))
+    document.write_bytes(b"\x89PNG")
+    with pytest.raises(InputError, match="expected a document in UTF-8 text"):
+        function(document)

@@ -51,6 +51,12 @@ class Variable:
     is_text: bool = False
 
 
+def _is_cache(value: Any) -> bool:
+    from mmseg_heritage.datasets.caches.pixel_cache import CACHES  # needs torch, as exports do not
+
+    return value in CACHES
+
+
 def find_dicts(node: Any, *types: str, has: str = "type") -> Iterator[Any]:
     """Yields the dicts in a config whose type is one of ``types``, outer ones first.
 
@@ -276,6 +282,7 @@ VARIABLES: dict[str, Variable] = {
         "decoded images of training and validation: auto, ram (once per machine), disk or none",
         _in_datasets("cache", "train_dataloader", "val_dataloader"),
         "train_dataloader = val_dataloader = dict(dataset=dict(cache=...))",
+        allows=_is_cache, expected="auto, ram, disk or none",
     ),
     "cache_dir": Variable(
         "folder of a cache on disk; empty for the folder cache below the data root",
