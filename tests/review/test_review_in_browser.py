@@ -393,6 +393,7 @@ def test_two_clicks_and_a_length_give_the_scale(page, tmp_path):
             assert "not believed" in page.run("return document.getElementById('toast').textContent")
             assert page.run("return review.acts.all.length") == 0
     page.begin()
+    page.wait("review.acts.all.length === 1")
     (act,) = page.run("return review.acts.all")
     (left, top), (right, bottom) = act["points"]
     assert (act["kind"], act["by"], act["length"], act["unit"]) == ("scale", "AB", 0.2, "m")
