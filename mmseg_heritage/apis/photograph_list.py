@@ -130,7 +130,8 @@ def _masks_among(images: Sequence[Path]) -> list[Path]:
 def _could_be_mask(path: Path, photograph: Path) -> bool:
     """Whether an image is lossless, as large as the photograph, and has few colors."""
     try:
-        if image_header(path).is_lossy or image_size(path) != image_size(photograph):
+        header = image_header(path)
+        if header.is_lossy or header.size != image_size(photograph):
             return False
         some = read_image(path)[::4, ::4].reshape(-1, 3).astype(np.uint32)
     except InputError:

@@ -16,7 +16,7 @@ _REFUSED_KINDS = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, direction of text, n
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _MAX_BYTES = 200  # of 255 that file systems allow: results have longer names
 _MASK_WORD = r"[ _.-]+(?:masks?|labels?|annotations?|seg(?:mentation)?|gt)"
-_BEFORE_MASK_WORD = re.compile(f"(.+?){_MASK_WORD}", re.IGNORECASE)
+_BEFORE_MASK_WORD = re.compile(f"(.+?){_MASK_WORD}")  # of names without capitals
 # Spreadsheets make 1.0 of 1; an ending stays where another one is put behind it.
 _CHANGED = re.compile(rf"({_MASK_WORD}|\.0|{'|'.join(map(re.escape, IMAGE_SUFFIXES))})$")
 

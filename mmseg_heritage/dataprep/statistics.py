@@ -8,6 +8,7 @@ import numpy as np
 from numpy.typing import NDArray
 
 from mmseg_heritage.dataprep.checks.duplicates import perceptual_hash
+from mmseg_heritage.dataprep.checks.pixels import Examined
 from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
 from mmseg_heritage.dataprep.layout import Sample
 from mmseg_heritage.images.masks import class_pixels, read_mask
@@ -37,7 +38,7 @@ def sample_pixels(
     """
 
     def count(sample: Sample) -> NDArray[np.int64]:
-        known = verified.find(sample.image, sample.annotation) if verified else None
+        known = _known(sample, verified)
         if known is not None and known.class_pixels is not None:
             return known.class_pixels
         return class_pixels(read_mask(sample.annotation, classes=sample.classes), sample.classes)
@@ -66,13 +67,18 @@ def sample_hashes(
     """
 
     def hash_of(sample: Sample) -> int:
-        known = verified.find(sample.image, sample.annotation) if verified else None
+        known = _known(sample, verified)
         if known is not None and known.hash is not None:
             return known.hash
         return perceptual_hash(read_image(sample.image))
 
     hashes = run_in_threads(hash_of, samples, progress)
     return {sample.id: value for sample, value in zip(samples, hashes, strict=True)}
+
+
+def _known(sample: Sample, verified: VerifiedFiles | None) -> Examined | None:
+    """Returns what a check found in a sample's files, if it vouches for them as they are."""
+    return None if verified is None else verified.find(sample.image, sample.annotation)
 
 
 def present_classes(pixels: Mapping[str, NDArray[np.int64]]) -> dict[str, list[int]]:

@@ -199,12 +199,13 @@ def tiff_page(file: BinaryIO, label: str, number: int = 1) -> Iterator[Any]:
 
 def _check_layout(page: Any, label: str) -> None:
     channels = _channel_names(page)
+    _, colors = _color_model(page)
     is_readable = (
-        _color_model(page)[1] > 0
+        colors > 0
         and page.dtype in (np.uint8, np.uint16)
         and page.bitspersample in (8, 16)
         and page.axes in ("YX", "YXS", "SYX")
-        and _color_model(page)[1] + len(page.extrasamples) <= page.samplesperpixel
+        and colors + len(page.extrasamples) <= page.samplesperpixel
         and page.samplesperpixel <= _MAX_CHANNELS
         # A tile, which is decoded whole, may reach beyond the image, but not far.
         and (not page.is_tiled or page.tilewidth * page.tilelength <= page.size + (1 << 24))

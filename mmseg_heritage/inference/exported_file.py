@@ -127,16 +127,14 @@ class ExportedModel:
             InputError: If they, or the graph, do not allow them.
         """
         engine = WindowEngine(**{**_settings(self.engine), **options})
-        if (
-            self.fixed_window is not None
-            and options.get("crop", self.engine.crop) != self.engine.crop
-        ):
+        cut, exported = ((e.mode, e.crop) for e in (engine, self.engine))
+        if self.fixed_window is not None and cut != exported:
             side = self.fixed_window.side
             raise InputError(
-                f"inference.crop={engine.crop}: this network takes windows of {side} x {side} px, "
-                "and no others; export the checkpoint with another --inference crop="
+                f"inference.mode={engine.mode}, crop={engine.crop}: this network takes windows of "
+                f"{side} x {side} px, and no others; export the checkpoint with another "
+                "--inference crop="
             )
-        check_fixed_window(self.fixed_window, engine)
         return replace(self, engine=engine)
 
     def content(self, version: str) -> dict[str, Any]:
@@ -166,22 +164,6 @@ class ExportedModel:
             "validation": dict(self.validation),
             "licenses": dict(self.licenses),
         }  # fmt: skip
-
-
-def check_fixed_window(window: FixedWindow | None, engine: WindowEngine) -> None:
-    """Verifies that an engine cuts windows that a graph of one size takes.
-
-    Raises:
-        InputError: If not.
-    """
-    if window is None:
-        return
-    if engine.mode != "window" or engine.crop > window.side:
-        raise InputError(
-            f"inference.mode={engine.mode}, crop={engine.crop}: the graph of this network takes "
-            f"windows of {window.side} x {window.side} px only; expected --inference mode=window, "
-            "and a crop of at most that"
-        )
 
 
 def _settings(engine: WindowEngine) -> dict[str, Any]:

@@ -26,7 +26,6 @@ from mmseg_heritage.inference.exported_file import (
     MOST_SIDE,
     OUTPUT,
     FixedWindow,
-    check_fixed_window,
 )
 from mmseg_heritage.inference.onnx_predictor import first_line, open_session, run_graph
 from mmseg_heritage.models.segmentors.heritage_encoder_decoder import HeritageEncoderDecoder
@@ -121,9 +120,12 @@ def fixed_window(model: HeritageEncoderDecoder) -> FixedWindow | None:
             f"{MOST_SIDE} px, and the model's crop asks for {side}; export it with a smaller "
             "--inference crop="
         )
-    window = FixedWindow(side, _color_of_zero(model.data_preprocessor))
-    check_fixed_window(window, engine)
-    return window
+    if engine.mode != "window":
+        raise InputError(
+            f"inference.mode={engine.mode}: the backbone {part_name(model.backbone)} is exported "
+            "for one size of windows; expected --inference mode=window"
+        )
+    return FixedWindow(side, _color_of_zero(model.data_preprocessor))
 
 
 def _color_of_zero(preprocessor: SegDataPreProcessor) -> tuple[int, ...]:

@@ -244,11 +244,8 @@ def open_session(path: Path, threads: int | None = None) -> Any:
 def _check_graph(session: Any, found: ExportedModel, path: str | Path) -> None:
     """Verifies that the graph takes and gives what the engine expects."""
     inputs = {part.name: part for part in session.get_inputs()}
-    sides = (
-        [side for side in inputs[INPUT].shape[2:] if isinstance(side, int)]
-        if INPUT in inputs
-        else []
-    )
+    taken = inputs[INPUT].shape if INPUT in inputs else []
+    sides = [side for side in taken[2:] if isinstance(side, int)]
     outputs = {part.name: part for part in session.get_outputs()}
     problems = []
     if set(inputs) != {INPUT} or inputs[INPUT].type != "tensor(uint8)":

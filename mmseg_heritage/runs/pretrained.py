@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import http.client
 import urllib.request
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
@@ -109,6 +110,12 @@ def _init_cfg(path: Path) -> ConfigDict:
     return init_cfg
 
 
+def _initial_file(backbone: Mapping[str, Any]) -> str | None:
+    """Returns the file or address in the ``init_cfg`` of a backbone's config."""
+    init_cfg = backbone.get("init_cfg")
+    return init_cfg.get("checkpoint") if isinstance(init_cfg, dict) else None
+
+
 def require_pretrained_file(cfg: Config) -> None:
     """Verifies that a local file of weights that the backbone begins with is there.
 
@@ -119,7 +126,7 @@ def require_pretrained_file(cfg: Config) -> None:
         InputError: If not, with what to do.
     """
     backbone = cfg.model.backbone
-    path = (backbone.get("init_cfg") or {}).get("checkpoint") or backbone.get("checkpoint_path")
+    path = _initial_file(backbone) or backbone.get("checkpoint_path")
     if path and "://" not in str(path) and not Path(path).expanduser().is_file():
         raise InputError(
             f"{path}: no such file of pretrained weights. {_advice(mit_name(backbone))}"
@@ -144,7 +151,7 @@ def fetch_pretrained(cfg: Config) -> None:
             "training starts from random weights; --cfg-options pretrained=auto downloads "
             "ImageNet weights, pretrained=FILE takes a local file"
         )
-    checkpoint = (backbone.get("init_cfg") or {}).get("checkpoint")
+    checkpoint = _initial_file(backbone)
     for name, (_, url) in _FILES.items():
         if checkpoint == url:
             _download(name)
@@ -187,15 +194,14 @@ def check_pretrained(cfg: Config, backbone: torch.nn.Module) -> None:
     if isinstance(backbone, TimmBackboneAdapter):
         backbone.init_weights()
         return
-    init_cfg = cfg.model.backbone.get("init_cfg")
-    path = init_cfg.get("checkpoint") if isinstance(init_cfg, dict) else None
+    path = _initial_file(cfg.model.backbone)
     if not path:
         return
     fetched = {url: str(cache_folder() / file_name) for file_name, url in _FILES.values()}
     path = str(fetched.get(path, path))
     if "://" in str(path):
         return
-    prefix = init_cfg.get("prefix") or ""
+    prefix = cfg.model.backbone.init_cfg.get("prefix") or ""
     prefix = f"{prefix.rstrip('.')}." if prefix else ""
     found = weights_of(load_checkpoint_file(path), path)
     expected = backbone.state_dict()

@@ -179,7 +179,7 @@ class Command:
         if code == -number and "seconds" in moment:
             return []  # before it listens
         if code not in (CODES[number], EXIT_PREEMPTED) or (
-            code == EXIT_PREEMPTED and (number, self.trains) != (signal.SIGTERM, True)
+            code == EXIT_PREEMPTED and not (self.trains and number == signal.SIGTERM)
         ):
             return [f"code {code}: {said[-300:]}"]
         known = self.whole["said"].splitlines()

@@ -42,8 +42,8 @@ def download(
         raise InputError(
             f"downloading needs huggingface_hub ({error}): pip install huggingface_hub; {elsewhere}"
         ) from error
+    is_offline = has_no_network()
     try:
-        is_offline = has_no_network()
         folder = snapshot_download(
             repository,
             repo_type="dataset",

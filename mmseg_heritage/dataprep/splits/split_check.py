@@ -9,8 +9,8 @@ from pathlib import Path
 import numpy as np
 from numpy.typing import NDArray
 
-from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
-from mmseg_heritage.dataprep.layout import Sample, read_folder
+from mmseg_heritage.dataprep.data_folder import DataFolder
+from mmseg_heritage.dataprep.layout import Sample
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.dataprep.splits.split import SCORED_PARTS, Split, check_split, load_split
 from mmseg_heritage.dataprep.statistics import sample_pixels
@@ -40,7 +40,8 @@ def check_split_files(
     paths = sorted(folder.rglob("[!.]*.json"))
     if not paths:
         raise InputError(f"{folder}: no split manifests here; make them with make_splits.py")
-    samples = read_folder(root)
+    data = DataFolder(root)
+    samples = data.samples
     splits: dict[Path, Split] = {}
     problems: list[str] = []
     for path in paths:
@@ -57,8 +58,7 @@ def check_split_files(
     if problems:
         raise InputError(f"{folder}: the splits are not sound", problems)
     with bar("counting classes") as report:
-        verified = VerifiedFiles(root, samples[0].classes)
-        pixels = sample_pixels(samples, report, verified)
+        pixels = sample_pixels(samples, report, data.verified)
     return {path: support_table(split, samples, pixels) for path, split in splits.items()}
 
 

@@ -8,7 +8,8 @@ from typing import Any
 
 from mmseg_heritage.dataprep.checks.duplicates import MAX_DISTANCE, near_duplicate_groups
 from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
-from mmseg_heritage.dataprep.layout import Sample, read_folder
+from mmseg_heritage.dataprep.data_folder import DataFolder
+from mmseg_heritage.dataprep.layout import Sample
 from mmseg_heritage.dataprep.splits.split import Split, load_split
 from mmseg_heritage.dataprep.splits.split_makers import HOLDOUT, KFOLD, LEAVE_ONE_OUT, SplitMaker
 from mmseg_heritage.dataprep.statistics import (
@@ -64,7 +65,8 @@ def make_split_files(
     unknown = [f"'{kind}'" for kind in kinds if kind not in KINDS]
     if unknown:
         raise InputError(f"kinds of splits are {', '.join(KINDS)}; found {', '.join(unknown)}")
-    samples = read_folder(root)
+    data = DataFolder(root)
+    samples = data.samples
 
     def make(maker: SplitMaker) -> dict[str, Split]:
         made: dict[str, Split] = {}
@@ -79,10 +81,9 @@ def make_split_files(
 
     # First without the pixels: what cannot be divided is known before all files are read.
     make(SplitMaker(samples, {}, {}, seed, val_share))
-    verified = VerifiedFiles(root, samples[0].classes)
     with bar("counting classes") as report:
-        pixels = sample_pixels([s for s in samples if not s.is_derived], report, verified)
-    near_duplicates = find_near_duplicates(samples, max_distance, bar, verified)
+        pixels = sample_pixels([s for s in samples if not s.is_derived], report, data.verified)
+    near_duplicates = find_near_duplicates(samples, max_distance, bar, data.verified)
     made = make(SplitMaker(samples, present_classes(pixels), near_duplicates, seed, val_share))
     folder = Path(root) / "splits" if out_dir is None else Path(out_dir)
     return _write(folder, made, overwrite)

@@ -9,8 +9,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
-from mmseg_heritage.dataprep.checks.verified import VerifiedFiles
-from mmseg_heritage.dataprep.layout import Sample, read_folder
+from mmseg_heritage.dataprep.data_folder import DataFolder
+from mmseg_heritage.dataprep.layout import Sample
 from mmseg_heritage.dataprep.splits.split import Split, check_split, default_split, load_split
 from mmseg_heritage.dataprep.statistics import group_pixels, sample_pixels
 from mmseg_heritage.dataprep.weights.weight_formulas import class_weights, save_class_weights
@@ -61,7 +61,8 @@ def make_weight_files(
             later fold cannot be computed, those of earlier folds.
     """
     class_weights([1], formula, image_pixels=[1], max_ratio=max_ratio)  # refuses what is no option
-    samples = read_folder(root)
+    data = DataFolder(root)
+    samples = data.samples
     levels = samples[0].classes.levels
     if level not in levels:
         raise InputError(f"level must be one of {', '.join(levels)}, found '{level}'")
@@ -78,8 +79,7 @@ def make_weight_files(
         )
     trained = {i for split in splits.values() for i in split.part("train")}
     with bar("counting classes") as report:
-        verified = VerifiedFiles(root, samples[0].classes)
-        pixels = sample_pixels([s for s in samples if s.id in trained], report, verified)
+        pixels = sample_pixels([s for s in samples if s.id in trained], report, data.verified)
     written = {}
     with writing_together(folder, files):
         for path, split in splits.items():
