@@ -15,10 +15,13 @@ _REFUSED = re.compile(r'[<>:"/\\|?*]|^[.\s-]|[.\s]$')
 _REFUSED_KINDS = {"Cc", "Cf", "Cs", "Co", "Cn"}  # control, direction of text, no characters
 _WINDOWS_DEVICES = re.compile(r"(con|prn|aux|nul|com\d|lpt\d)(\..*)?", re.IGNORECASE)
 _MAX_BYTES = 200  # of 255 that file systems allow: results have longer names
-_MASK_WORD = r"[ _.-]+(?:masks?|labels?|annotations?|seg(?:mentation)?|gt)"
-_BEFORE_MASK_WORD = re.compile(f"(.+?){_MASK_WORD}")  # of names without capitals
+MASK_WORD = r"(?:masks?|labels?|annotations?|annot|seg|segmentations?|gt|ground_?truth|damage)"
+"""Regular expression of the words by which the names of masks differ from those of photographs."""
+_BETWEEN = "[ _.-]+"
+MASK_SUFFIX = re.compile(f"{_BETWEEN}{MASK_WORD}$", re.IGNORECASE)
+_MASK_NAME = re.compile(f"(.+?){_BETWEEN}{MASK_WORD}|{MASK_WORD}{_BETWEEN}(.+)")  # in small letters
 # Spreadsheets make 1.0 of 1; an ending stays where another one is put behind it.
-_CHANGED = re.compile(rf"({_MASK_WORD}|\.0|{'|'.join(map(re.escape, IMAGE_SUFFIXES))})$")
+_CHANGED = re.compile(rf"({_BETWEEN}{MASK_WORD}|\.0|{'|'.join(map(re.escape, IMAGE_SUFFIXES))})$")
 
 
 def id_of(path: Path) -> str:
@@ -107,14 +110,14 @@ def similar_names(missing: Iterable[str], candidates: Iterable[str]) -> dict[str
 
 
 def named_as_masks(paths: Sequence[Path]) -> dict[Path, Path]:
-    """Returns which files of a folder have the name of a mask of which: 'a_mask' beside 'a'."""
+    """Returns which files of a folder have the name of a mask of which.
+
+    Such as 'a_mask' and 'mask_a' beside 'a'.
+    """
     of_name = {id_of(path).casefold(): path for path in paths}
-    found = {path: _BEFORE_MASK_WORD.fullmatch(id_of(path).casefold()) for path in paths}
-    return {
-        path: of_name[match[1]]
-        for path, match in found.items()
-        if match is not None and match[1] in of_name
-    }
+    found = {path: _MASK_NAME.fullmatch(id_of(path).casefold()) for path in paths}
+    names = {path: match[1] or match[2] for path, match in found.items() if match is not None}
+    return {path: of_name[name] for path, name in names.items() if name in of_name}
 
 
 def _bare(name: str) -> str:

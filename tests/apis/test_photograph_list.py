@@ -34,14 +34,16 @@ def test_masks_beside_their_photographs_are_not_predicted(tmp_path, capsys):
     images = {
         "a.jpg": photograph, "A_mask.png": ids, "b.jpg": photograph, "b-Label.png": painted,
         "venetian_mask.jpg": photograph,  # of no other
+        "f.jpg": photograph, "mask f.png": ids,
         "c.jpg": photograph, "c_label.jpg": ids,  # JPEG keeps no ids
         "d.jpg": photograph, "d_label.png": photograph,  # the photograph of a label
         "e.jpg": photograph, "e_mask.png": ids[:20],
     }  # fmt: skip
     for name, pixels in images.items():
         Image.fromarray(pixels).save(tmp_path / name)
-    assert set(_names(tmp_path)) == {Path(n).stem for n in images} - {"A_mask", "b-Label"}
-    assert "2 masks beside their photographs: A_mask.png, b-Label.png" in capsys.readouterr().out
+    masks = "A_mask.png", "b-Label.png", "mask f.png"
+    assert set(_names(tmp_path)) == {Path(n).stem for n in images.keys() - masks}
+    assert f"3 masks beside their photographs: {', '.join(masks)}" in capsys.readouterr().out
     assert _names(tmp_path / "A_mask.png") == ["A_mask"]
 
 

@@ -11,16 +11,14 @@ from pathlib import Path
 
 import numpy as np
 
-from mmseg_heritage.dataprep.ids import id_of
+from mmseg_heritage.dataprep.ids import MASK_SUFFIX, MASK_WORD, id_of
 from mmseg_heritage.dataprep.layout import list_images
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.color import color_numbers
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.utils.text import counted
 
-_WORDS = r"masks?|labels?|annotations?|annot|seg|segmentations?|gt|ground_?truth|damage"
-_SUFFIX = re.compile(rf"[ _.-]+(?:{_WORDS})$", re.IGNORECASE)
-_FOLDER = re.compile(rf"(?:^|[ _.-])(?:{_WORDS})$", re.IGNORECASE)
+_FOLDER = re.compile(rf"(?:^|[ _.-]){MASK_WORD}$", re.IGNORECASE)
 _LOOKED_AT = 3  # pairs whose pixels are compared where names say nothing
 _PAIRED = 0.5  # share of the smaller folder's files that must have a partner in the other
 
@@ -79,7 +77,7 @@ def find_masks(folder: str | Path) -> Pairs:
 def _in_one_folder(place: Path, files: Sequence[Path]) -> Pairs | None:
     """Pairs the files of one folder by the word at the end of the masks' names."""
     suffixes = Counter(
-        match[0] for file in files if (match := _SUFFIX.search(id_of(file))) is not None
+        match[0] for file in files if (match := MASK_SUFFIX.search(id_of(file))) is not None
     )
     if not suffixes:
         return None
@@ -91,7 +89,7 @@ def _in_one_folder(place: Path, files: Sequence[Path]) -> Pairs | None:
 def _in_two_folders(images: Path, masks: Path, files: dict[Path, list[Path]]) -> Pairs | None:
     """Pairs the files of two folders, if the second one holds masks of the first."""
     suffixes = Counter(
-        match[0] if (match := _SUFFIX.search(id_of(file))) is not None else ""
+        match[0] if (match := MASK_SUFFIX.search(id_of(file))) is not None else ""
         for file in files[masks]
     )
     suffix = suffixes.most_common(1)[0][0]
