@@ -24,12 +24,14 @@ PARTS = {
     "attention-384": "training:attention_384",
     "attention-768": "training:attention_768",
     "iteration": "training:iteration",
+    "iteration-smp": "training:iteration_smp",
     "crop-12mp": "loading:crop",
+    "validation-12mp": "validation:validation_12mp",
     "windows-1500": "inference:windows_1500",
     "accumulation-3000": "inference:accumulation_3000",
     "windows-8000": "inference:windows_8000",
 }
-LONG = {"windows-8000": 1, "accumulation-3000": 3, "windows-1500": 3}
+LONG = {"windows-8000": 1, "accumulation-3000": 3, "windows-1500": 3, "validation-12mp": 3}
 """Parts of minutes, and the rounds that they get at most."""
 
 

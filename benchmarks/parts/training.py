@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -10,8 +11,9 @@ from paired import Part
 from torch import Tensor
 
 CLASSES = 16
-MIT_B0 = {"type": "MixVisionTransformer", "embed_dims": 32, "num_layers": [2, 2, 2, 2]}
-HEAD = {"type": "SegformerHead", "in_channels": [32, 64, 128, 256], "in_index": [0, 1, 2, 3],
+MIT_B0 = {"type": "MixVisionTransformer", "embed_dims": 32, "num_layers": [2, 2, 2, 2],
+          "num_heads": [1, 2, 5, 8]}  # fmt: skip
+HEAD = {"type": "SegformerHead", "in_channels": [32, 64, 160, 256], "in_index": [0, 1, 2, 3],
         "channels": 256, "num_classes": CLASSES, "norm_cfg": {"type": "BN"}}  # fmt: skip
 PREPROCESSOR = {"mean": [120.0] * 3, "std": [60.0] * 3, "bgr_to_rgb": True, "size_divisor": 32}
 
@@ -90,41 +92,16 @@ def _attention(side: int, time_goal: float, memory_goal: float) -> Part:
 
 
 def iteration(small: bool) -> Part:
-    """Preprocessing, losses, backward and step of SegFormer-B0 at 256 px."""
-    import mmseg_heritage.plugin  # noqa: F401
-
-    # isort: split
-    from mmengine.config import ConfigDict
-    from mmengine.registry import init_default_scope
-    from mmseg.registry import MODELS
-
-    init_default_scope("mmseg")
-    size, number = (64, 2) if small else (256, 8)
-    torch.manual_seed(0)
-    ours = MODELS.build(ConfigDict(
-        type="HeritageEncoderDecoder", backbone=MIT_B0, data_preprocessor={
-            "type": "HeritageDataPreProcessor", **PREPROCESSOR},
-        decode_head={**HEAD, "loss_decode": {"type": "ClassWeightedDiceLoss"}}))  # fmt: skip
-    stock = MODELS.build(ConfigDict(
-        type="EncoderDecoder", backbone=MIT_B0, data_preprocessor={
-            "type": "SegDataPreProcessor", **PREPROCESSOR},
-        decode_head={**HEAD, "loss_decode": {"type": "DiceLoss", "use_sigmoid": False}},
-        test_cfg={"mode": "whole"}))  # fmt: skip
+    """Preprocessing, losses, backward and step of SegFormer-B0 at 256 px, beside mmsegmentation."""
+    stock = _segmentor({
+        "type": "EncoderDecoder", "data_preprocessor": {"type": "SegDataPreProcessor"},
+        "loss_decode": {"type": "DiceLoss", "use_sigmoid": False}, "test_cfg": {"mode": "whole"},
+    })  # fmt: skip
+    ours = _ours()
     stock.load_state_dict(ours.state_dict())
-    models = {"ours": ours.train(), "mmseg": stock.train()}
-    optimizers = {
-        name: torch.optim.AdamW(m.parameters(), 1e-5, foreach=True) for name, m in models.items()
-    }
+    models = {"ours": ours, "mmseg": stock}
+    size, number = (64, 2) if small else (256, 8)
     batches = _batches(number, size)
-
-    def step(name: str) -> Tensor:
-        model, data = models[name], dict(batches[name])
-        losses = model(**model.data_preprocessor(data, True), mode="loss")
-        total, _ = model.parse_losses(losses)
-        optimizers[name].zero_grad()
-        total.backward()
-        optimizers[name].step()
-        return total.detach()
 
     def check() -> str:
         scores = []
@@ -133,14 +110,88 @@ def iteration(small: bool) -> Part:
             prepared = model.data_preprocessor(dict(batches[name]), True)
             with torch.no_grad():
                 scores.append(model(prepared["inputs"]))
-            models[name].train()
+            model.train()
         torch.testing.assert_close(*scores, rtol=1e-3, atol=1e-3)
         return "the same scores within 1e-3; the Dice losses are different functions"
 
     return Part(
         f"A training iteration of SegFormer-B0, {number} x {size} px, float32, a batch in memory",
-        {name: lambda name=name: step(name) for name in models}, check, 1, 1.3,
+        {name: _step(model, _loss_of(model, batches[name])) for name, model in models.items()},
+        check, 1, 1.3,
     )  # fmt: skip
+
+
+def iteration_smp(small: bool) -> Part:
+    """The same beside a plain loop over SMP's SegFormer, with images that are ready in memory."""
+    from segmentation_models_pytorch import Segformer
+    from segmentation_models_pytorch.losses import DiceLoss
+
+    size, number = (64, 2) if small else (256, 8)
+    ours, plain = _ours(), Segformer("mit_b0", encoder_weights=None, classes=CLASSES).train()
+    loss = DiceLoss("multiclass", ignore_index=255)
+    images = torch.randn(number, 3, size, size)
+    labels = torch.randint(0, CLASSES, (number, size, size))
+
+    def check() -> str:
+        sizes = [sum(p.numel() for p in model.parameters()) / 1e6 for model in (ours, plain)]
+        assert abs(sizes[0] / sizes[1] - 1) < 0.05, sizes
+        return f"{sizes[0]:.2f} and {sizes[1]:.2f} million parameters"
+
+    return Part(
+        f"A training iteration of SegFormer-B0, {number} x {size} px, float32, beside a plain loop",
+        {"ours": _step(ours, _loss_of(ours, _batches(number, size)["ours"])),
+         "SMP, data left out": _step(plain, lambda: loss(plain(images), labels))},
+        check, 1, 1.2,
+    )  # fmt: skip
+
+
+def _ours() -> torch.nn.Module:
+    return _segmentor({
+        "type": "HeritageEncoderDecoder", "data_preprocessor": {"type": "HeritageDataPreProcessor"},
+        "loss_decode": {"type": "ClassWeightedDiceLoss"},
+    })  # fmt: skip
+
+
+def _segmentor(options: dict[str, Any]) -> torch.nn.Module:
+    """Builds a SegFormer-B0 for training."""
+    import mmseg_heritage.plugin  # noqa: F401
+
+    # isort: split
+    from mmengine.config import ConfigDict
+    from mmengine.registry import init_default_scope
+    from mmseg.registry import MODELS
+
+    init_default_scope("mmseg")
+    torch.manual_seed(0)
+    head = {**HEAD, "loss_decode": options.pop("loss_decode")}
+    options["data_preprocessor"].update(PREPROCESSOR)
+    model: torch.nn.Module = MODELS.build(ConfigDict(backbone=MIT_B0, decode_head=head, **options))
+    return model.train()
+
+
+def _loss_of(model: torch.nn.Module, batch: dict[str, Any]) -> Callable[[], Tensor]:
+    """Returns a function that gives the loss of a batch as workers hand it over."""
+
+    def loss() -> Tensor:
+        losses = model(**model.data_preprocessor(dict(batch), True), mode="loss")
+        total: Tensor = model.parse_losses(losses)[0]
+        return total
+
+    return loss
+
+
+def _step(model: torch.nn.Module, loss: Callable[[], Tensor]) -> Callable[[], Tensor]:
+    """Returns a function that does a step of AdamW."""
+    optimizer = torch.optim.AdamW(model.parameters(), 1e-5, foreach=True)
+
+    def step() -> Tensor:
+        total = loss()
+        optimizer.zero_grad()
+        total.backward()
+        optimizer.step()
+        return total.detach()
+
+    return step
 
 
 def _batches(number: int, size: int) -> dict[str, dict[str, Any]]:

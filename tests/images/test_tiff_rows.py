@@ -75,7 +75,6 @@ def ycbcr(path):
 
 
 def test_jpeg_in_ycbcr(tmp_path):
-    pytest.importorskip("imagecodecs")
     pixels = ycbcr(tmp_path / "a.tif")
     found, unread = all_rows(tmp_path / "a.tif")
     assert not unread
