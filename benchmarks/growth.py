@@ -94,8 +94,8 @@ def with_processes(number: int, data: Path, place: Path) -> list[str]:
     arguments = training(data, place / "run")
     run([*launch, "tools/train.py", *arguments[1:], "--launcher", "pytorch"], threads=1)
     found = json.loads((place / "run" / "throughput.json").read_text())
-    return [f"{number} processes of one thread", f"{found['images_per_second']:.1f} images a second, "
-            f"{found['peak_rss_mib']:.0f} MiB each"]  # fmt: skip
+    speed, memory = found["images_per_second"], found["peak_rss_mib"]
+    return [f"{number} processes of one thread", f"{speed:.1f} images/s, {memory:.0f} MiB each"]
 
 
 def main() -> None:
