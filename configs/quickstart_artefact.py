@@ -13,9 +13,11 @@ model = dict(
     # The model learns from drawings of less than 256 px: on larger photographs, what it knows is at
     # that scale. Two mirror images cost little, and add 6 to 7 points of mIoU.
     inference=dict(mode='whole', scales=['fit:256'], tta=['horizontal', 'vertical']),
-    backbone=dict(model_name='tf_efficientnet_lite0'),
+    # Down to stride 16 only, so that crops of 112 px need no padding: a third less time, as good.
+    data_preprocessor=dict(size_divisor=16),
+    backbone=dict(model_name='tf_efficientnet_lite0', out_indices=(0, 1, 2, 3)),
     decode_head=dict(
-        decoder_channels=(96, 48, 32, 16, 16), image_skip_channels=8,
+        decoder_channels=(64, 32, 16, 16), image_skip_channels=8,
         norm_cfg=dict(type='BN', requires_grad=True),
         loss_decode=[
             dict(type='ClassWeightedDiceLoss', class_weight=None),
@@ -25,5 +27,5 @@ model = dict(
 optim_wrapper = dict(dtype='float32', optimizer=dict(lr=0.002))
 # A short warm-up: there are only minutes.
 param_scheduler = [dict(type='PerGroupOneCycleLR', pct_start=0.1, convert_to_iter_based=True)]
-train_cfg = dict(max_epochs=34, val_interval=34)
-default_hooks = dict(checkpoint=dict(interval=34), logger=dict(interval=50))
+train_cfg = dict(max_epochs=40, val_interval=40)
+default_hooks = dict(checkpoint=dict(interval=40), logger=dict(interval=50))

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import cv2
 import numpy as np
 import torch
 from paired import Part
@@ -94,7 +95,7 @@ def predicted(model: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:
 
 def picture(side: int) -> torch.Tensor:
     """Returns an image of smooth shapes, uint8 (3, side, side)."""
-    generator = np.random.default_rng(0)
-    small = torch.from_numpy(generator.random((1, 3, max(side // 40, 2), max(side // 40, 2))))
-    image = torch.nn.functional.interpolate(small.float(), (side, side), mode="bicubic")[0]
-    return (image * 255).clamp(0, 255).to(torch.uint8)
+    cells = max(side // 40, 2)
+    small = np.random.default_rng(0).integers(0, 256, (cells, cells, 3), np.uint8)
+    image = cv2.resize(small, (side, side), interpolation=cv2.INTER_CUBIC)
+    return torch.from_numpy(image).permute(2, 0, 1).contiguous()
