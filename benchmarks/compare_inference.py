@@ -29,32 +29,27 @@ WAYS = {
 
 
 def wall(images: list[np.ndarray], width: int, height: int, fill: int) -> np.ndarray:
-    """Lays equal images out from the upper left, row by row, over and over."""
-    rows, columns = images[0].shape[:2]
-    shape = (height, width, *images[0].shape[2:])
-    result = np.full(shape, fill, dtype=np.uint8)
+    """Lays images out from the upper left, row by row, over and over, in cells of the largest."""
+    rows, columns = (max(image.shape[axis] for image in images) for axis in (0, 1))
+    result = np.full((height, width, *images[0].shape[2:]), fill, dtype=np.uint8)
     place = 0
     for top in range(0, height - rows + 1, rows):
         for left in range(0, width - columns + 1, columns):
-            result[top : top + rows, left : left + columns] = images[place % len(images)]
+            image = images[place % len(images)]
+            result[top : top + image.shape[0], left : left + image.shape[1]] = image
             place += 1
     return result
 
 
 def load(data_root: Path, split_file: str, most: int) -> tuple[list[np.ndarray], list[np.ndarray]]:
-    """Reads images and masks of the test part that have the most frequent size."""
+    """Reads images and masks of the test part."""
     from mmseg_heritage.images.masks import read_mask
     from mmseg_heritage.images.photographs import read_image
 
-    names = json.loads((data_root / split_file).read_text())["parts"]["test"]
-    pairs = []
-    for name in names:
-        (image,) = (data_root / "images").glob(f"{name}.*")
-        pairs.append((read_image(image), read_mask(data_root / "annotations" / f"{name}.png")))
-    sizes = [image.shape for image, _ in pairs]
-    common = max(set(sizes), key=sizes.count)
-    kept = [(image, mask) for image, mask in pairs if image.shape == common][:most]
-    return [image for image, _ in kept], [mask for _, mask in kept]
+    names = json.loads((data_root / split_file).read_text())["parts"]["test"][:most]
+    images = [next((data_root / "images").glob(f"{name}.*")) for name in names]
+    masks = [data_root / "annotations" / f"{name}.png" for name in names]
+    return [read_image(path) for path in images], [read_mask(path) for path in masks]
 
 
 def measure(args: argparse.Namespace) -> None:
