@@ -7,6 +7,9 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
+from mmengine.utils import digit_version
+
 from mmseg_heritage.apis.predicting import predict
 from mmseg_heritage.apis.reporting import report as report_of
 from mmseg_heritage.apis.testing import test
@@ -60,6 +63,8 @@ def quickstart(data_root: Path, work_dir: Path, verbose: bool = False) -> None:
         f"{losses}.0.class_weight": mild,
         f"{losses}.1.class_weight": str(file),
         "default_hooks.preemption": None,  # a signal ends it: it always begins anew
+        # For CPUs since torch 2.4: a step of AdamW takes 3 ms in place of 13.
+        "optim_wrapper.optimizer.fused": digit_version(torch.__version__) >= digit_version("2.4"),
     }
     shared: dict[str, Any] = {"work_dir": str(work_dir), "overwrite": True, "verbose": verbose}
     train(config, cfg_options=options, **shared)

@@ -117,9 +117,9 @@ class Command:
         assert not any(map(is_hidden, self.wanted.keys() - self.before.keys()))
         # Bytes that the time of day, or a commit in this time, changes are not compared.
         self.same = {n for n, b in self.wanted.items() if MOMENTS and runs[1][1][n] == b}
-        # Nor are the folders of logs, of which each run has its own.
-        self.same = {n for n in self.same
-                     if not n.endswith("environment.json") and "/TIME/" not in n}  # fmt: skip
+        # Nor are archives, whose times have steps of two seconds, and logs: each run has its own.
+        ends = (".docx", "environment.json")
+        self.same = {n for n in self.same if not n.endswith(ends) and "/TIME/" not in n}
         if self.trains:  # the config of a run that goes on says so, and speed is measured
             self.same = {n for n in self.same if not n.endswith((".py", "throughput.json"))}
 

@@ -127,14 +127,14 @@ CHILDREN = {
     ),
     "backbone": (
         "model = dict(backbone=dict(_delete_=True, type='TimmBackboneAdapter', "
-        "model_name='resnet10t'))",
+        "model_name='resnet10t', out_indices=(0, 1, 2, 3)))",
         "model.backbone.model_name", "resnet10t",
     ),
     "decoder": (
-        "model = dict(decode_head=dict(_delete_=True, type='UNetHead', in_channels='auto', "
-        "in_strides='auto', image_channels='auto', decoder_channels=(16, 8, 8, 8, 8), num_classes=16, "
+        "model = dict(decode_head=dict(_delete_=True, type='SegformerHead', in_channels='auto', "
+        "in_index=[0, 1, 2, 3], channels=8, num_classes=16, "
         "loss_decode=dict(type='MaskedCrossEntropyLoss')))",
-        "model.decode_head.type", "UNetHead",
+        "model.decode_head.type", "SegformerHead",
     ),
     "three losses": (
         "model = dict(decode_head=dict(loss_decode=[dict(type='ClassWeightedDiceLoss'), "
