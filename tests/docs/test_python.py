@@ -23,7 +23,7 @@ def folder_of_user(tiny_config, tiny_run, sample_set, tmp_path, monkeypatch):
     """Current folder with what the pages name, at its smallest: a config, a run and its data."""
     run = tmp_path / "work_dirs" / "quickstart"
     run.mkdir(parents=True)
-    shutil.copy(tiny_run.checkpoint, run / "epoch_34.pth")
+    shutil.copy(tiny_run.checkpoint, run / "epoch_40.pth")
     shutil.copy(tiny_run.folder / "tiny.py", run / "quickstart_artefact.py")
     (tmp_path / "configs").mkdir()
     (tmp_path / "configs" / "quickstart_artefact.py").write_text(
