@@ -23,6 +23,7 @@ from mmseg_heritage.images.photographs import read_image
 # isort: split
 from mmseg.apis import MMSegInferencer, inference_model, init_model
 from mmseg.registry import MODELS
+from mmseg.visualization import SegLocalVisualizer
 
 TOOLS = Path(mmseg.__file__).parent / ".mim" / "tools"
 
@@ -32,6 +33,8 @@ def mmseg_tool(monkeypatch):
     """A function that runs one of mmseg's scripts in this process."""
 
     def run(name, *arguments):
+        # A run is named by the second of its beginning: two of a second would share a visualizer.
+        SegLocalVisualizer._instance_dict.clear()
         monkeypatch.setattr(sys, "argv", [name, *map(str, arguments)])
         runpy.run_path(str(TOOLS / name), run_name="__main__")
 

@@ -130,7 +130,7 @@ def test_names_that_an_inheriting_file_reads_are_not_refused(child, tmp_path):
         ("param_scheduler = [dict(type='OneCycleLR', eta_max=0.5, total_steps=50)]",
          "eta_max is 0.5, optim_wrapper.optimizer.lr 0.002"),
         ("param_scheduler = [dict(type='LinearLR', end=60), dict(type='CosineAnnealingLR', "
-         "begin=60)]", "begin is 60, but the training has max_epochs=34"),
+         "begin=60)]", "begin is 60, but the training has max_epochs=40"),
         ("train_cfg = dict(max_epochs=1, max_iters=4)", "max_epochs=1 and max_iters=4"),
         ("train_cfg = dict(max_epochs=1, max_iters=4)\nlr = 3", "lr is for --cfg-options"),
     ],
