@@ -10,6 +10,7 @@ import argparse
 
 import numpy as np
 import torch
+from shared import damage_iou, position_table
 
 from mmseg_heritage import Predictor
 from mmseg_heritage.dataprep.data_folder import data_folder
@@ -46,8 +47,7 @@ def main() -> None:
     options = {"inference.mode": "whole", "inference.scales": "native", "inference.tta": None}
     predictor = Predictor(args.checkpoint, cfg_options=options)
     number = len(predictor.classes)
-    table = np.full(256, 255, dtype=np.uint8)
-    table[list(predictor.mask_values)] = np.arange(number)
+    table = position_table(predictor)
     folder = data_folder(args.data_root)
     names = None if args.part == "all" else folder.split(args.split_file).part(args.part)
     ways = {"exact": np.zeros((number, number), np.int64)}
@@ -64,9 +64,8 @@ def main() -> None:
     for way, counts in ways.items():
         there = counts.sum(axis=1) > 0
         iou = 100 * class_scores(counts)["iou"][there]
-        damage = 100 * counts[1:, 1:].sum() / max(counts.sum() - counts[0, 0], 1)
         f1 = 100 * boundary_scores(edges[way])["f1"][there]
-        print(f"{way:10} mIoU {np.nanmean(iou):.2f}  damage IoU {damage:.2f}  "
+        print(f"{way:10} mIoU {np.nanmean(iou):.2f}  damage IoU {damage_iou(counts):.2f}  "
               f"boundary F1 {np.nanmean(f1[1:]):.2f}")  # fmt: skip
 
 

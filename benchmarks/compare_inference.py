@@ -16,6 +16,7 @@ import time
 from pathlib import Path
 
 import numpy as np
+from shared import position_table
 
 WAYS = {
     "tile by tile": None,
@@ -78,8 +79,7 @@ def measure(args: argparse.Namespace) -> None:
         maps = [predictor(image).class_map for image in inputs]
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    value_to_id = {value: i for i, value in enumerate(predictor.mask_values)}
-    table = np.array([value_to_id.get(value, 255) for value in range(256)], dtype=np.uint8)
+    table = position_table(predictor)
     number = len(predictor.classes)
     counts = np.zeros((number, number), dtype=np.int64)
     lines = np.zeros((number, 4), dtype=np.int64)

@@ -14,6 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
+from shared import damage_iou, position_table
 
 from mmseg_heritage import Predictor
 from mmseg_heritage.apis import learn
@@ -38,17 +39,15 @@ def scores(checkpoint: str | Path, samples: list[Sample]) -> dict[str, float]:
     """Returns damage IoU, mean IoU of the classes that are labeled, and their IoU, in percent."""
     predictor = Predictor(checkpoint)
     number = len(predictor.classes)
-    table = np.full(256, 255, dtype=np.uint8)
-    table[list(predictor.mask_values)] = np.arange(number)
+    table = position_table(predictor)
     counts = np.zeros((number, number), dtype=np.int64)
     for sample in samples:
         found = predictor(sample.image).class_map
         counts += confusion_counts(table[read_mask(sample.annotation)], found, number)
     iou = 100 * class_scores(counts)["iou"]
     there = counts.sum(axis=1) > 0
-    damage = counts[1:, 1:].sum() / max(counts.sum() - counts[0, 0], 1)
     classes = {name: iou[i] for i, name in enumerate(predictor.classes) if there[i] and i}
-    return {"damage": 100 * damage, "mIoU": iou[there].mean(), **classes}
+    return {"damage": damage_iou(counts), "mIoU": iou[there].mean(), **classes}
 
 
 def copied(samples: list[Sample], folder: Path) -> Path:

@@ -18,27 +18,12 @@ import time
 from collections.abc import Sequence
 from pathlib import Path
 
-import cv2
-import numpy as np
-from PIL import Image
+from shared import write_pair
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs" / "quickstart_artefact.py"
 SIDE, ITERATIONS = 160, 40
 PROGRAM = [sys.executable, "-m", "mmseg_heritage"]
-
-
-def write_pair(root: Path, name: str, size: tuple[int, int], seed: int) -> None:
-    """Writes a photograph of smooth shapes and a mask of blocks."""
-    generator = np.random.default_rng(seed)
-    cells = (max(size[1] // 20, 2), max(size[0] // 20, 2))
-    pixels = cv2.resize(generator.integers(0, 256, (*cells, 3), np.uint8), size)
-    ids = generator.choice([*range(16), 255], cells).astype(np.uint8)
-    for folder in ("images", "annotations"):
-        (root / folder).mkdir(parents=True, exist_ok=True)
-    Image.fromarray(pixels).save(root / "images" / f"{name}.jpg", quality=92)
-    mask = Image.fromarray(cv2.resize(ids, size, interpolation=cv2.INTER_NEAREST))
-    mask.save(root / "annotations" / f"{name}.png")
 
 
 def run(command: Sequence[str], threads: int | None = None) -> tuple[float, float]:

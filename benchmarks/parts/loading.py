@@ -10,6 +10,7 @@ from typing import Any
 import numpy as np
 import torch
 from paired import Part
+from shared import write_pair
 
 CROP = 384
 _FOLDER = tempfile.TemporaryDirectory()
@@ -81,19 +82,12 @@ def sample(small: bool) -> Part:
 
 def crop(small: bool) -> Part:
     """One crop of 512 px of 12 megapixels: from a disk cache, and as without one from a JPEG."""
-    import cv2
-    from PIL import Image
-
     from mmseg_heritage.datasets.caches.disk_cache import fill_disk
     from mmseg_heritage.datasets.caches.pixel_cache import decode_image, decode_mask, plan_cache
 
     size = (1200, 1000) if small else (4000, 3000)
     generator = np.random.default_rng(0)
-    smooth = generator.integers(0, 256, (30, 40, 3), np.uint8)
-    blocks = generator.choice([*range(16), 255], (30, 40)).astype(np.uint8)
-    image, mask = Path(_FOLDER.name) / "large.jpg", Path(_FOLDER.name) / "large.png"
-    Image.fromarray(cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC)).save(image, quality=92)
-    Image.fromarray(cv2.resize(blocks, size, interpolation=cv2.INTER_NEAREST)).save(mask)
+    image, mask = write_pair(Path(_FOLDER.name) / "large", "0", size, 0)
     cache = fill_disk(plan_cache([(str(image), str(mask))]), Path(_FOLDER.name) / "cache")
     repeats = 20
 

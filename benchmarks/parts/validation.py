@@ -6,11 +6,9 @@ import tempfile
 from pathlib import Path
 from typing import Any
 
-import cv2
-import numpy as np
 import torch
 from paired import Part
-from PIL import Image
+from shared import write_pair
 
 from parts.inference import segmentors
 
@@ -33,7 +31,9 @@ def validation_12mp(small: bool) -> Part:
 
     init_default_scope("mmseg")
     size = (1200, 900) if small else (4000, 3000)
-    root = _photographs(Path(_FOLDER.name) / f"{size[0]}", size, 3)
+    root = Path(_FOLDER.name) / f"{size[0]}"
+    for number in range(3):
+        write_pair(root, str(number), size, number)
     config = Path(__file__).resolve().parents[2] / "configs" / "segformer_mitb3_artefact.py"
     cfg = load_config(config, {"data_root": str(root), "cache": "none"}).val_dataloader.dataset
     shrink = {"type": "Resize", "scale": (LONG_EDGE, LONG_EDGE), "keep_ratio": True}
@@ -66,18 +66,3 @@ def validation_12mp(small: bool) -> Part:
         f"Validation of a photograph of {size[0]} x {size[1]} px, SegFormer-B0",
         {name: lambda name=name: epoch(name) for name in datasets}, check, 3, 5, 10,
     )  # fmt: skip
-
-
-def _photographs(root: Path, size: tuple[int, int], number: int) -> Path:
-    """Writes JPEG photographs of smooth shapes with masks of blocks, once."""
-    generator = np.random.default_rng(0)
-    for name in ("images", "annotations"):
-        (root / name).mkdir(parents=True, exist_ok=True)
-    for i in range(number):
-        smooth = generator.integers(0, 256, (30, 40, 3), np.uint8)
-        blocks = generator.choice([*range(16), 255], (30, 40)).astype(np.uint8)
-        pixels = cv2.resize(smooth, size, interpolation=cv2.INTER_CUBIC)
-        Image.fromarray(pixels).save(root / "images" / f"{i}.jpg", quality=92)
-        ids = cv2.resize(blocks, size, interpolation=cv2.INTER_NEAREST)
-        Image.fromarray(ids).save(root / "annotations" / f"{i}.png")
-    return root
