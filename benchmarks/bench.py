@@ -63,6 +63,23 @@ def memory_of(name: str, small: bool, candidate: str) -> float:
     return raised_peak(part.candidates[candidate])
 
 
+def profile(name: str, small: bool) -> str:
+    """Returns what the operators of torch take in one step of each candidate, the largest first."""
+    import torch
+
+    part = build(name, small)
+    lines = [f"### {part.title}", "", "| | CPU ms | largest shares |", "|---|---|---|"]
+    for candidate, step in part.candidates.items():
+        step()
+        with torch.profiler.profile(activities=[torch.profiler.ProfilerActivity.CPU]) as seen:
+            step()
+        costs = sorted(seen.key_averages(), key=lambda cost: -cost.self_cpu_time_total)
+        total = sum(cost.self_cpu_time_total for cost in costs)
+        shares = [f"{cost.key} {cost.self_cpu_time_total / total:.0%}" for cost in costs[:6]]
+        lines.append(f"| {candidate} | {total / 1e3:.0f} | {', '.join(shares)} |")
+    return "\n".join([*lines, ""])
+
+
 def main() -> None:
     """Measures every part in processes of its own, and writes results after each."""
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
@@ -76,6 +93,7 @@ def main() -> None:
     )
     parser.add_argument("--rounds", type=int, default=11)
     parser.add_argument("--small", action="store_true", help="small inputs, seconds: is it sound?")
+    parser.add_argument("--profile", action="store_true", help="what takes the time, by operator")
     parser.add_argument("--measure", help=argparse.SUPPRESS)
     parser.add_argument("--memory", help=argparse.SUPPRESS)
     args = parser.parse_args()
@@ -86,6 +104,10 @@ def main() -> None:
             else measured(args.measure, args.small, args.rounds)
         )
         print(json.dumps(found))
+        return
+    if args.profile:
+        for name in args.parts:
+            print(profile(name, args.small), flush=True)
         return
     small = ["--small"] if args.small else []
     args.out.mkdir(parents=True, exist_ok=True)

@@ -7,7 +7,7 @@ import numpy as np
 import torch
 from paired import Part
 
-from parts.training import HEAD, MIT_B0, PREPROCESSOR
+from parts.training import HEAD, HEAD_TYPES, MIT_B0, PREPROCESSOR
 
 WINDOW, STRIDE = 512, 384
 
@@ -59,12 +59,13 @@ def segmentors(is_bare: bool) -> dict[str, torch.nn.Module]:
     init_default_scope("mmseg")
     torch.manual_seed(0)
     common = {"data_preprocessor": {"type": "SegDataPreProcessor", **PREPROCESSOR},
-              "backbone": MIT_B0, "decode_head": {**HEAD, "channels": 64}}  # fmt: skip
+              "backbone": MIT_B0}  # fmt: skip
+    stock_head, our_head = ({**HEAD, "type": name, "channels": 64} for name in HEAD_TYPES)
     ours = MODELS.build(ConfigDict(
-        type="HeritageEncoderDecoder", **common,
+        type="HeritageEncoderDecoder", decode_head=our_head, **common,
         inference={"crop": WINDOW, "overlap": 1 - STRIDE / WINDOW}))  # fmt: skip
     stock = MODELS.build(ConfigDict(
-        type="EncoderDecoder", **common,
+        type="EncoderDecoder", decode_head=stock_head, **common,
         test_cfg={"mode": "slide", "crop_size": (WINDOW, WINDOW), "stride": (STRIDE, STRIDE)},
     ))  # fmt: skip
     stock.load_state_dict(ours.state_dict())

@@ -13,7 +13,8 @@ from torch import Tensor
 CLASSES = 16
 MIT_B0 = {"type": "MixVisionTransformer", "embed_dims": 32, "num_layers": [2, 2, 2, 2],
           "num_heads": [1, 2, 5, 8]}  # fmt: skip
-HEAD = {"type": "SegformerHead", "in_channels": [32, 64, 160, 256], "in_index": [0, 1, 2, 3],
+HEAD_TYPES = ("SegformerHead", "HeritageSegformerHead")  # mmsegmentation's, ours
+HEAD = {"in_channels": [32, 64, 160, 256], "in_index": [0, 1, 2, 3],
         "channels": 256, "num_classes": CLASSES, "norm_cfg": {"type": "BN"}}  # fmt: skip
 PREPROCESSOR = {"mean": [120.0] * 3, "std": [60.0] * 3, "bgr_to_rgb": True, "size_divisor": 32}
 
@@ -163,7 +164,8 @@ def _segmentor(options: dict[str, Any]) -> torch.nn.Module:
 
     init_default_scope("mmseg")
     torch.manual_seed(0)
-    head = {**HEAD, "loss_decode": options.pop("loss_decode")}
+    is_ours = options["type"].startswith("Heritage")
+    head = {**HEAD, "loss_decode": options.pop("loss_decode"), "type": HEAD_TYPES[is_ours]}
     options["data_preprocessor"].update(PREPROCESSOR)
     model: torch.nn.Module = MODELS.build(ConfigDict(backbone=MIT_B0, decode_head=head, **options))
     return model.train()

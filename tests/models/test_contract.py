@@ -49,7 +49,8 @@ BACKBONES = {
 }  # fmt: skip
 PYRAMID = {"in_channels": "auto", "in_index": [0, 1, 2, 3], "channels": 16}
 DECODERS = {
-    "segformer": {"type": "SegformerHead", **PYRAMID},
+    "segformer": {"type": "HeritageSegformerHead", **PYRAMID},
+    "mmseg-segformer": {"type": "SegformerHead", **PYRAMID},
     "unet": {"type": "UNetHead", "in_channels": "auto", "in_strides": "auto",
              "image_channels": "auto", "decoder_channels": (24, 16, 12, 8, 8)},
     "upernet": {"type": "UPerHead", **PYRAMID},

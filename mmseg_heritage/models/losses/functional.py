@@ -63,11 +63,13 @@ def class_dice_losses(
 
 
 class _SoftClassSums(torch.autograd.Function):
-    """Sums of :func:`soft_class_sums`, piece by piece, with softmax recomputed in backward.
+    """Sums of :func:`soft_class_sums`, piece by piece, with memory for the gradient alone.
 
     Plain autograd keeps the probabilities, their products and a one-hot target of the whole batch
-    until backward. Here nothing but the input is kept, and beside the gradient itself only the
-    probabilities of one piece, at most an image, exist at a time.
+    until backward. Here the probabilities are kept in the memory that backward turns into the
+    gradient, in place; beside it, only those of one piece, at most an image, exist at a time.
+    Where they do not fit (logits of 16 bits), or a second backward finds them used, backward
+    computes them again.
 
     No operation here is one that autocast lowers (there is no matrix product, which would also
     fall under TF32), and logits are upcast first: the result is the same inside autocast, on every
@@ -82,17 +84,20 @@ class _SoftClassSums(torch.autograd.Function):
         pixel_weight: Tensor | None,
     ) -> tuple[Tensor, Tensor, Tensor]:
         ctx.save_for_backward(logits, labels, pixel_weight)
+        is_kept = ctx.needs_input_grad[0] and working_precision(logits) is logits
+        ctx.kept = torch.empty_like(logits) if is_kept else None
         num_classes = logits.shape[1]
         # Adding one pixel at a time in float32 stalls: above 2**24 a pixel no longer changes the
         # sum, and long before that it is rounded. MPS has no float64.
         wide = torch.float32 if logits.device.type == "mps" else torch.float64
         # The last bin collects the pixels that weigh nothing.
         intersection, predicted, labeled = logits.new_zeros(3, num_classes + 1, dtype=wide)
-        for scores, classes, weight in _pieces(logits, labels, pixel_weight):
-            probs, bins, valid = _probs_bins_valid(scores, classes)
-            # Not a product with 0, which would be NaN for logits that are not finite.
-            probs.masked_fill_(~valid, 0.0)
-            mass = valid.to(wide)
+        for scores, classes, weight, kept in _pieces(logits, labels, pixel_weight, ctx.kept):
+            bins = _bins(classes, num_classes)
+            probs = _probabilities(scores, bins)
+            if kept is not None:
+                kept.copy_(probs)
+            mass = (bins < num_classes).to(wide)
             if weight is not None:
                 probs.mul_(weight)
                 mass *= weight
@@ -111,21 +116,22 @@ class _SoftClassSums(torch.autograd.Function):
     ) -> tuple[Tensor, None, None]:
         # With g_c = dL/dP_c + [c = t] dL/dI_c, softmax gives dL/dz_c = m p_c (g_c - sum_k p_k g_k).
         logits, labels, pixel_weight = ctx.saved_tensors
-        grad = torch.empty_like(logits)
+        is_kept = ctx.kept is not None
+        grad = ctx.kept if is_kept else torch.empty_like(logits)
+        ctx.kept = None
         per_class = grad_predicted[:, None]
         # One more entry for the bin of the pixels that weigh nothing.
         own_factor = torch.cat([grad_intersection, grad_intersection.new_zeros(1)])
-        for scores, classes, weight, grad_piece in _pieces(logits, labels, pixel_weight, grad):
-            probs, bins, valid = _probs_bins_valid(scores, classes)
+        for scores, classes, weight, result in _pieces(logits, labels, pixel_weight, grad):
+            bins = _bins(classes, len(scores))
+            probs = result if is_kept else _probabilities(scores, bins)
             own = _take_own(probs, bins) * own_factor[bins]
-            result = probs * per_class
-            mean = result.sum(0) + own
-            result.addcmul_(probs, mean, value=-1)
+            product = probs * per_class
+            mean = product.sum(0) + own
+            product.addcmul_(probs, mean, value=-1)
             # One entry per pixel: no two additions meet, so the order cannot matter.
-            result.scatter_add_(0, _rows(bins, len(probs)), own[None])
-            if weight is not None:
-                result.mul_(weight)
-            grad_piece.copy_(torch.where(valid, result, 0.0))
+            product.scatter_add_(0, _rows(bins, len(probs)), own[None])
+            result.copy_(product if weight is None else product.mul_(weight))
         return grad, None, None
 
 
@@ -147,11 +153,16 @@ def _pieces(logits: Tensor, *others: Tensor | None) -> Iterator[tuple[Any, ...]]
     return zip(*columns, strict=False)  # repeat() has no end
 
 
-def _probs_bins_valid(scores: Tensor, classes: Tensor) -> tuple[Tensor, Tensor, Tensor]:
-    """Returns a piece's probabilities (C, L), the bin (0..C) of each pixel, and which count."""
-    valid = (classes >= 0) & (classes < len(scores))
-    bins = torch.where(valid, classes, len(scores))
-    return working_precision(scores).softmax(0), bins, valid
+def _bins(classes: Tensor, num_classes: int) -> Tensor:
+    """Returns the bin of each pixel: its class, or ``num_classes`` where it weighs nothing."""
+    return torch.where((classes >= 0) & (classes < num_classes), classes, num_classes)
+
+
+def _probabilities(scores: Tensor, bins: Tensor) -> Tensor:
+    """Returns a piece's probabilities (C, L), 0 where a pixel weighs nothing."""
+    probs = working_precision(scores).softmax(0)
+    # Not a product with 0, which would be NaN for logits that are not finite.
+    return probs.masked_fill_(bins == len(scores), 0.0)
 
 
 def _rows(bins: Tensor, num_classes: int) -> Tensor:

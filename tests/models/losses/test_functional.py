@@ -67,6 +67,24 @@ def test_large_sums_are_not_rounded_pixel_by_pixel(monkeypatch, values):
     assert labeled.tolist() == [1500**2, 0]
 
 
+@pytest.mark.parametrize("weighted", [False, True])
+@pytest.mark.parametrize("dtype", [torch.bfloat16, torch.float32, torch.float64])
+def test_a_second_backward_finds_the_probabilities_again(dtype, weighted):
+    """The first one has turned what was kept into its gradient."""
+    generator = torch.Generator().manual_seed(3)
+    logits = torch.randn(2, 4, 50, generator=generator).to(dtype).requires_grad_()
+    labels = torch.randint(0, 5, (2, 50), generator=generator)  # 4 is none of the classes
+    weight = torch.rand(2, 50, generator=generator, dtype=torch.float32) if weighted else None
+    intersection, predicted, _ = soft_class_sums(logits, labels, weight)
+    total = (intersection * torch.arange(4)).sum() - predicted.square().sum()
+    total.backward(retain_graph=True)
+    first = logits.grad.clone()
+    logits.grad = None
+    total.backward()
+    assert first.abs().max() > 0
+    assert torch.equal(logits.grad, first)
+
+
 def test_second_derivatives_fail_clearly():
     logits = torch.randn(1, 3, 4, requires_grad=True)
     sums = soft_class_sums(logits, torch.tensor([[0, 1, 2, 0]]))
