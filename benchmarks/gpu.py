@@ -29,6 +29,7 @@ REPOSITORY = Path(__file__).resolve().parents[1]
 BACKBONES = {"mitb3": ("mit_b3", 32), "convnext-tiny": ("tu-convnext_tiny", 96),
              "maxvit-tiny": ("tu-maxvit_tiny_tf_384", 48)}  # fmt: skip
 HEADS = {"segformer": "Segformer", "unet": "Unet", "upernet": "UPerNet"}
+STOCK_HEADS = {"segformer": "SegformerHead"}  # mmsegmentation's own
 SIZES = (384, 512)
 CHECKS = ("float16", "bfloat16", "nccl", "resume")
 SECONDS = 6  # of training that each candidate is timed for
@@ -90,6 +91,7 @@ def training(place: Place, folder: Path, backbone: str, head: str, size: int) ->
     found["limit"] = _trained(place, model, _ready(inputs, labels))
     del model
     cfg.model.decode_head.loss_decode = {"type": "CrossEntropyLoss"}
+    cfg.model.decode_head.type = STOCK_HEADS.get(head, cfg.model.decode_head.type)
     cfg.model.data_preprocessor.type, cfg.model.acc_seg = "SegDataPreProcessor", True
     found["mmseg loss and pipeline"] = _trained(
         place, _model(cfg, place), _loader(cfg, side, is_stock=True, place=place)
@@ -207,7 +209,7 @@ def windows(place: Place, folder: Path) -> dict[str, Any]:
 
     side = 700 if place.small else 8000
     image, found = picture(side).to(place.device), {}
-    for name, model in segmentors(is_bare=False).items():
+    for name, model in segmentors().items():
         model.to(place.device)
         predicted(model, image[:, :600, :600])
         place.synchronize()

@@ -23,14 +23,48 @@ def windows_8000(small: bool) -> Part:
 
 
 def accumulation_3000(small: bool) -> Part:
-    """The same with a network that does next to nothing."""
-    return _part(900 if small else 3000, None, None, is_bare=True)
+    """Adding up what windows gave, alone: the network gives the same scores at once."""
+    from mmseg_heritage.inference.sources import TensorSource
+    from mmseg_heritage.inference.windows import WindowRows
+
+    side = 900 if small else 3000
+    stock = segmentors()["mmseg slide"]
+    image = torch.zeros(1, 3, side, side)
+    scores = {stride: torch.rand(1, 16, 1, 1).expand(1, 16, WINDOW // stride, WINDOW // stride)
+              for stride in (1, 4)}  # fmt: skip
+    scores = {stride: part.contiguous() for stride, part in scores.items()}
+    stock.encode_decode = lambda inputs, metas: scores[1]
+
+    def ours(stride: int) -> torch.Tensor:
+        rows = WindowRows(
+            TensorSource(image[0]), lambda parts, size: scores[stride], WINDOW,
+            1 - STRIDE / WINDOW, 32, 1,
+        )  # fmt: skip
+        rows.begin()
+        for start in range(0, side // stride, 64):
+            found = rows.rows(start, min(start + 64, side // stride))
+        return found[:, -1, -1]
+
+    def stocks() -> torch.Tensor:
+        return stock.slide_inference(image, [{"ori_shape": (side, side)}])[0, :, -1, -1]
+
+    def check() -> str:
+        for stride in scores:
+            torch.testing.assert_close(ours(stride), scores[stride][0, :, 0, 0])
+        torch.testing.assert_close(stocks(), scores[1][0, :, 0, 0])
+        return "the average of equal scores is that score, in both"
+
+    return Part(
+        f"Adding up windows of {WINDOW} px over {side} x {side} px",
+        {"ours, scores at stride 4 as the head gives them": lambda: ours(4),
+         "mmseg slide, which resizes them first": stocks,
+         "ours, scores at stride 1": lambda: ours(1)},
+        check, 1, 100,
+    )  # fmt: skip
 
 
-def _part(
-    side: int, time_goal: float | None, memory_goal: float | None, is_bare: bool = False
-) -> Part:
-    models = segmentors(is_bare)
+def _part(side: int, time_goal: float | None, memory_goal: float | None) -> Part:
+    models = segmentors()
     image = picture(side)
 
     def check() -> str:
@@ -40,14 +74,13 @@ def _part(
         return f"the same class at {100 * share:.1f} % of 700 x 700 px (mmseg stretches its maps)"
 
     return Part(
-        f"{side} x {side} px in windows of {WINDOW} px"
-        + (", without a network" if is_bare else ", SegFormer-B0"),
+        f"{side} x {side} px in windows of {WINDOW} px, SegFormer-B0",
         {name: lambda name=name: predicted(models[name], image) for name in models},
         check, 1, time_goal, memory_goal,
     )  # fmt: skip
 
 
-def segmentors(is_bare: bool) -> dict[str, torch.nn.Module]:
+def segmentors() -> dict[str, torch.nn.Module]:
     """Returns ours and mmsegmentation's with the same weights."""
     import mmseg_heritage.plugin  # noqa: F401
 
@@ -69,17 +102,7 @@ def segmentors(is_bare: bool) -> dict[str, torch.nn.Module]:
         test_cfg={"mode": "slide", "crop_size": (WINDOW, WINDOW), "stride": (STRIDE, STRIDE)},
     ))  # fmt: skip
     stock.load_state_dict(ours.state_dict())
-    found = {"ours": ours.eval(), "mmseg slide": stock.eval()}
-    if is_bare:
-        for model in found.values():
-            model.extract_feat = lambda inputs: inputs
-            model.decode_head.forward = _colors
-    return found
-
-
-def _colors(inputs: torch.Tensor) -> torch.Tensor:
-    """Stands for a network: 16 scores that are the colors, again and again."""
-    return torch.cat([inputs] * 6, dim=1)[:, :16]
+    return {"ours": ours.eval(), "mmseg slide": stock.eval()}
 
 
 def predicted(model: torch.nn.Module, image: torch.Tensor) -> torch.Tensor:

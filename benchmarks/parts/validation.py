@@ -43,7 +43,7 @@ def validation_12mp(small: bool) -> Part:
         "ours": DATASETS.build({**cfg, "split": "all"}),
         "mmseg whole": DATASETS.build({**cfg, "split": "all", "pipeline": stock_pipeline}),
     }
-    models = dict(zip(datasets, segmentors(is_bare=False).values(), strict=True))
+    models = dict(zip(datasets, segmentors().values(), strict=True))
     models["mmseg whole"].test_cfg["mode"] = "whole"
 
     def epoch(name: str) -> Any:

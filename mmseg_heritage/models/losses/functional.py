@@ -124,7 +124,8 @@ class _SoftClassSums(torch.autograd.Function):
         own_factor = torch.cat([grad_intersection, grad_intersection.new_zeros(1)])
         for scores, classes, weight, result in _pieces(logits, labels, pixel_weight, grad):
             bins = _bins(classes, len(scores))
-            probs = result if is_kept else _probabilities(scores, bins)
+            # Contiguous, as softmax gives them: sums over classes are then rounded alike.
+            probs = result.contiguous() if is_kept else _probabilities(scores, bins)
             own = _take_own(probs, bins) * own_factor[bins]
             product = probs * per_class
             mean = product.sum(0) + own
