@@ -2,15 +2,20 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import cv2
 import numpy as np
 from numpy.typing import NDArray
 
+from mmseg_heritage.images.color import strips
 from mmseg_heritage.images.masks import value_counts
 from mmseg_heritage.images.resizing import fitted_size
 from mmseg_heritage.taxonomy import IGNORE_INDEX
 
 _STRIP = 1 << 24  # pixels of the map that are read at a time
+_WIDENED = 1 << 19  # pixels that are widened at a time
+_REACH = 2  # rows on either side on which a widened pixel depends
 _PAIR = np.ones((2, 2), np.uint8)
 _AROUND = np.ones((3, 3), np.uint8)
 
@@ -47,23 +52,54 @@ def shown_map(
         ((np.arange(n) + 0.5) * side / n).astype(np.intp)
         for n, side in zip((height, width), class_map.shape, strict=True)
     )
-    small = np.stack([class_map[row][columns] for row in rows])
     if clean is None:
-        return small
+        return _sampled(class_map, rows, columns)
     counts = value_counts(class_map) if counts is None else counts.copy()
     counts[[clean, IGNORE_INDEX]] = 0
     present = sorted(np.flatnonzero(counts), key=lambda i: int(counts[i]))[::-1]
+    if (height, width) == class_map.shape:
+        return _widened_in_strips(class_map, present, clean)
+    small = _sampled(class_map, rows, columns)
     ranks = np.zeros(256, np.uint8)
     ranks[present] = np.arange(1, len(present) + 1)
-    highest = ranks[small] if small.shape == class_map.shape else _highest(ranks, class_map, small)
+    highest = _highest(ranks, class_map, small)
     for rank, class_id in enumerate(present, 1):
         drawn = (small == class_id).astype(np.uint8)
-        thick = _thick(drawn)
-        drawn |= (highest == rank) & (cv2.dilate(thick, _AROUND) == 0) & (small == clean)
-        thin = drawn & ~_thick(drawn)
-        drawn |= cv2.dilate(thin, _PAIR, anchor=(1, 1))
-        small[(drawn > 0) & (small == clean)] = class_id
+        lost = (highest == rank) & (cv2.dilate(_thick(drawn), _AROUND) == 0) & (small == clean)
+        _widen(small, drawn | lost, class_id, clean)
     return small
+
+
+def _sampled(
+    class_map: np.ndarray, rows: NDArray[np.intp], columns: NDArray[np.intp]
+) -> NDArray[np.uint8]:
+    """Returns the pixels of some rows and columns."""
+    return np.stack([class_map[row][columns] for row in rows])
+
+
+def _widened_in_strips(
+    class_map: np.ndarray, present: Sequence[int], clean: int
+) -> NDArray[np.uint8]:
+    """Returns a map of the same size, made in strips that fit into the processor's cache."""
+    result = np.empty(class_map.shape, np.uint8)
+    for rows in strips(*class_map.shape, pixels=_WIDENED):
+        above = min(rows.start, _REACH)
+        part = np.array(class_map[rows.start - above : rows.stop + _REACH])
+        found = value_counts(part)
+        for class_id in present:
+            if found[class_id]:
+                _widen(part, (part == class_id).astype(np.uint8), class_id, clean)
+        result[rows] = part[above : above + rows.stop - rows.start]
+    return result
+
+
+def _widen(
+    class_map: NDArray[np.uint8], drawn: NDArray[np.uint8], class_id: int, clean: int
+) -> None:
+    """Draws a class, 0 or 1 at each pixel, two pixels wide and over Clean only."""
+    thin = drawn & ~_thick(drawn)
+    drawn |= cv2.dilate(thin, _PAIR, anchor=(1, 1))
+    class_map[(drawn > 0) & (class_map == clean)] = class_id
 
 
 def _thick(drawn: NDArray[np.uint8]) -> NDArray[np.uint8]:
