@@ -72,5 +72,5 @@ def write_pictures(
     preview = shrink(image, PREVIEW_EDGE).copy()
     for place, picture in (("preview", preview), ("overlay", image)):
         tint(picture, shown_map(class_map, max(picture.shape[:2]), clean, counts), colors, clean)
-        write_image(places[place], with_legend(picture, entries, ruler))
+        write_image(places[place], with_legend(picture, entries, ruler), reuse=True)
     return places

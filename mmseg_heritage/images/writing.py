@@ -10,6 +10,7 @@ import numpy as np
 from PIL import Image
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.color import strips
 from mmseg_heritage.taxonomy import BACKGROUND, IGNORE_INDEX, UNDECIDED, UNDECIDED_COLOR
 from mmseg_heritage.utils.files import replacing
 
@@ -68,12 +69,13 @@ def write_class_map(
         image.save(temporary)
 
 
-def write_image(path: str | Path, image: np.ndarray) -> None:
+def write_image(path: str | Path, image: np.ndarray, reuse: bool = False) -> None:
     """Writes RGB, RGBA or gray levels in the format of the suffix, .png or .jpg.
 
     Args:
         path: File ending in .png or .jpg.
         image: uint8 (H, W, 3), RGB, (H, W, 4), RGBA of a .png, or (H, W).
+        reuse: Whether its memory may be used, so that it holds something else afterwards.
 
     Raises:
         InputError: If the format does not hold so many pixels.
@@ -85,7 +87,10 @@ def write_image(path: str | Path, image: np.ndarray) -> None:
     )
     # Not Pillow, which would hold another 4 bytes for each pixel.
     to_bgr = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
-    pixels = image if image.ndim == 2 else cv2.cvtColor(image, to_bgr[image.shape[2]])
+    pixels = image if reuse or image.ndim == 2 else np.empty_like(image)
+    if image.ndim == 3:
+        for rows in strips(*image.shape[:2]):
+            pixels[rows] = cv2.cvtColor(image[rows], to_bgr[image.shape[2]])
     done, content = cv2.imencode(suffix, pixels, options)
     if not done:
         raise InputError(
