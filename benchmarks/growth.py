@@ -88,6 +88,10 @@ def main() -> None:
     parser = argparse.ArgumentParser(description=(__doc__ or "").splitlines()[0])
     parser.add_argument("--out", type=Path, default=ROOT / "work_dirs" / "growth")
     parser.add_argument("--small", action="store_true", help="is it sound?")
+    parser.add_argument(
+        "--checkpoint", type=Path, help="of which predictions are timed (default: that of the "
+        "trainings here, which are too short: its maps are noise, which takes long to measure)",
+    )  # fmt: skip
     args = parser.parse_args()
     images = (10, 20) if args.small else (100, 1000, 10000)
     for number in images:
@@ -97,7 +101,7 @@ def main() -> None:
             "; ".join(with_processes(number, args.out / f"images_{images[0]}", args.out)),
             flush=True,
         )
-    checkpoint = next((args.out / "run").glob("*.pth"))
+    checkpoint = args.checkpoint or next((args.out / "run").glob("*.pth"))
     for megapixels in (1, 2) if args.small else (1, 12, 50, 100, 200):
         print("; ".join(with_megapixels(megapixels, checkpoint, args.out)), flush=True)
 
