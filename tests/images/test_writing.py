@@ -27,9 +27,13 @@ def test_a_class_map_keeps_ids_and_shows_colors(tmp_path):
 @pytest.mark.parametrize("shape", [(20, 30, 3), (20, 30, 4), (20, 30)])
 def test_an_image_is_written_as_it_is(shape, tmp_path):
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
+    kept = pixels.copy()
     write_image(tmp_path / "a.png", pixels)
-    with Image.open(tmp_path / "a.png") as image:
-        assert np.array_equal(np.asarray(image), pixels)
+    assert np.array_equal(pixels, kept)
+    write_image(tmp_path / "b.png", pixels, reuse=True)
+    for name in ("a.png", "b.png"):
+        with Image.open(tmp_path / name) as image:
+            assert np.array_equal(np.asarray(image), kept)
 
 
 def test_an_image_that_a_format_does_not_hold_is_one_message(tmp_path):

@@ -56,7 +56,7 @@ def shown_map(
         return _sampled(class_map, rows, columns)
     counts = value_counts(class_map) if counts is None else counts.copy()
     counts[[clean, IGNORE_INDEX]] = 0
-    present = sorted(np.flatnonzero(counts), key=lambda i: int(counts[i]))[::-1]
+    present = sorted(np.flatnonzero(counts).tolist(), key=lambda i: int(counts[i]))[::-1]
     if (height, width) == class_map.shape:
         return _widened_in_strips(class_map, present, clean)
     small = _sampled(class_map, rows, columns)
@@ -82,7 +82,7 @@ def _widened_in_strips(
 ) -> NDArray[np.uint8]:
     """Returns a map of the same size, made in strips that fit into the processor's cache."""
     result = np.empty(class_map.shape, np.uint8)
-    for rows in strips(*class_map.shape, pixels=_WIDENED):
+    for rows in strips(len(class_map), class_map.shape[1], _WIDENED):
         above = min(rows.start, _REACH)
         part = np.array(class_map[rows.start - above : rows.stop + _REACH])
         found = value_counts(part)

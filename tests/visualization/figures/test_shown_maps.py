@@ -18,6 +18,18 @@ def drawn(shape, angle, width=1, class_id=9):
     return class_map
 
 
+@pytest.mark.parametrize("pixels", [1, 77, 400])
+@pytest.mark.parametrize("seed", range(6))
+def test_strips_of_any_size_widen_a_map_as_the_whole_does(monkeypatch, pixels, seed):
+    generator = np.random.default_rng(seed)
+    size = tuple(map(int, generator.integers(1, 60, 2)))
+    class_map = generator.choice([0, 0, 0, 0, 3, 5, 9, 255], size).astype(np.uint8)
+    whole = shown_map(class_map, max(size))
+    assert (whole != class_map).any() or min(size) < 3
+    monkeypatch.setattr(shown_maps, "_WIDENED", pixels)
+    assert np.array_equal(shown_map(class_map, max(size)), whole)
+
+
 @pytest.mark.parametrize("angle", range(0, 180, 15))
 @pytest.mark.parametrize("edge", [60, 97, 600])
 def test_a_line_of_one_pixel_is_whole_and_two_wide_at_any_size(angle, edge):
