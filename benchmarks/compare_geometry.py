@@ -10,7 +10,7 @@ import argparse
 
 import numpy as np
 import torch
-from shared import damage_iou, position_table
+from shared import damage_iou
 
 from mmseg_heritage import Predictor
 from mmseg_heritage.dataprep.data_folder import data_folder
@@ -20,7 +20,7 @@ from mmseg_heritage.evaluation.counts.boundary import (
     tolerance_pixels,
 )
 from mmseg_heritage.evaluation.counts.confusion import class_scores, confusion_counts
-from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.images.masks import position_table, read_mask
 from mmseg_heritage.images.photographs import read_image
 
 
@@ -47,7 +47,7 @@ def main() -> None:
     options = {"inference.mode": "whole", "inference.scales": "native", "inference.tta": None}
     predictor = Predictor(args.checkpoint, cfg_options=options)
     number = len(predictor.classes)
-    table = position_table(predictor)
+    table = position_table(predictor.mask_values)
     folder = data_folder(args.data_root)
     names = None if args.part == "all" else folder.split(args.split_file).part(args.part)
     ways = {"exact": np.zeros((number, number), np.int64)}

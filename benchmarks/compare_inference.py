@@ -16,7 +16,6 @@ import time
 from pathlib import Path
 
 import numpy as np
-from shared import position_table
 
 WAYS = {
     "tile by tile": None,
@@ -59,6 +58,7 @@ def measure(args: argparse.Namespace) -> None:
     from mmseg_heritage.cli.common import parse_options
     from mmseg_heritage.evaluation.counts.confusion import class_scores, confusion_counts
     from mmseg_heritage.evaluation.counts.skeleton import skeleton_counts, skeleton_scores
+    from mmseg_heritage.images.masks import position_table
 
     way = WAYS[args.way]
     pairs = [f"{key}={value}" for key, value in (way or {}).items()]
@@ -79,7 +79,7 @@ def measure(args: argparse.Namespace) -> None:
         maps = [predictor(image).class_map for image in inputs]
     seconds = time.perf_counter() - start
     peak = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    table = position_table(predictor)
+    table = position_table(predictor.mask_values)
     number = len(predictor.classes)
     counts = np.zeros((number, number), dtype=np.int64)
     lines = np.zeros((number, 4), dtype=np.int64)

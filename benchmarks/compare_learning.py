@@ -14,7 +14,7 @@ import tempfile
 from pathlib import Path
 
 import numpy as np
-from shared import damage_iou, position_table
+from shared import damage_iou
 
 from mmseg_heritage import Predictor
 from mmseg_heritage.apis import learn
@@ -22,7 +22,7 @@ from mmseg_heritage.dataprep.data_folder import data_folder
 from mmseg_heritage.dataprep.layout import Sample
 from mmseg_heritage.dataprep.splits.groups import split_units
 from mmseg_heritage.evaluation.counts.confusion import class_scores, confusion_counts
-from mmseg_heritage.images.masks import read_mask
+from mmseg_heritage.images.masks import position_table, read_mask
 from mmseg_heritage.runs.learning_config import Recipe
 
 
@@ -39,7 +39,7 @@ def scores(checkpoint: str | Path, samples: list[Sample]) -> dict[str, float]:
     """Returns damage IoU, mean IoU of the classes that are labeled, and their IoU, in percent."""
     predictor = Predictor(checkpoint)
     number = len(predictor.classes)
-    table = position_table(predictor)
+    table = position_table(predictor.mask_values)
     counts = np.zeros((number, number), dtype=np.int64)
     for sample in samples:
         found = predictor(sample.image).class_map

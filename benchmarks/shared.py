@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 import cv2
 import numpy as np
@@ -23,13 +22,6 @@ def write_pair(root: Path, name: str, size: tuple[int, int], seed: int) -> tuple
     Image.fromarray(pixels).save(image, quality=92)
     Image.fromarray(cv2.resize(blocks, size, interpolation=cv2.INTER_NEAREST)).save(mask)
     return image, mask
-
-
-def position_table(predictor: Any) -> np.ndarray:
-    """Returns the position of the class of each value of a mask, or 255; uint8 (256,)."""
-    table = np.full(256, 255, dtype=np.uint8)
-    table[list(predictor.mask_values)] = np.arange(len(predictor.classes))
-    return table
 
 
 def damage_iou(counts: np.ndarray) -> float:

@@ -17,9 +17,8 @@ from mmseg_heritage.apis.prediction_files import (
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.large_maps import read_large_map
 from mmseg_heritage.images.large_photographs import large_photograph
-from mmseg_heritage.images.masks import read_labels
+from mmseg_heritage.images.masks import position_table, read_labels
 from mmseg_heritage.images.photographs import read_image
-from mmseg_heritage.taxonomy import IGNORE_INDEX, UNDECIDED
 
 if TYPE_CHECKING:
     from mmseg_heritage.inference.prediction import PhotographPredictor
@@ -46,14 +45,11 @@ def measured_again(
         return content, False
     folder = result_file(photograph, job.out).parent
     values = read_map(folder / content["files"]["class_map"])
-    table = np.full(256, IGNORE_INDEX, np.uint8)
-    table[UNDECIDED] = UNDECIDED
-    table[list(predictor.mask_values)] = range(len(predictor.classes))
     confidence = None
     if "confidence" in content["files"]:
         confidence = read_map(folder / content["files"]["confidence"])
     same = all(value == i for i, value in enumerate(predictor.mask_values))
-    class_map = values if same else table[values]
+    class_map = values if same else position_table(predictor.mask_values, undecided=True)[values]
     if content["scale"] != scale:
         _draw_again(class_map, photograph, predictor, job)
     content = write_quantities(

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import cv2
 import numpy as np
@@ -191,6 +191,23 @@ def _hint(classes: ClassList, illegal: Mapping[int, int]) -> str:
             "with import-data"
         )
     return "; a data set with classes of its own lists them in classes.json"
+
+
+def position_table(values: Sequence[int], undecided: bool = False) -> NDArray[np.uint8]:
+    """Returns the position of each value of a mask in a list of classes.
+
+    Args:
+        values: Of each class in masks.
+        undecided: Whether 254 stays, which predictions hold where no class was chosen.
+
+    Returns:
+        uint8 (256,), 255 at values of no class.
+    """
+    table = np.full(256, IGNORE_INDEX, np.uint8)
+    if undecided:
+        table[UNDECIDED] = UNDECIDED
+    table[list(values)] = range(len(values))
+    return table
 
 
 def value_counts(*maps: np.ndarray) -> NDArray[np.int64]:

@@ -17,7 +17,7 @@ from mmseg_heritage.errors import InputError
 from mmseg_heritage.evaluation.counts.confusion import class_scores, confusion_counts
 from mmseg_heritage.evaluation.means import image_scores
 from mmseg_heritage.evaluation.store import Counts
-from mmseg_heritage.images.masks import value_counts
+from mmseg_heritage.images.masks import position_table, value_counts
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.inference.predictor import BasePredictor
 from mmseg_heritage.runs.load_predictor import load_predictor
@@ -188,9 +188,7 @@ class ShownImages:
         own = {} if self._counts is None else self._counts.own_levels
         names = {FINE_LEVEL: folder, **{name: folder / name for name in own}}
         maps = {name: _read_map(place / f"{image_id}.png") for name, place in names.items()}
-        values = self._dataset.metainfo["mask_values"]
-        training_ids = np.full(256, IGNORE_INDEX, np.uint8)
-        training_ids[values] = range(len(values))
+        training_ids = position_table(self._dataset.metainfo["mask_values"])
         return {**maps, FINE_LEVEL: training_ids[maps[FINE_LEVEL]]}
 
     def _require_as_tested(self, image_id: str, truth: np.ndarray, prediction: np.ndarray) -> None:

@@ -8,7 +8,13 @@ from PIL import Image
 
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.image_files import ImageFault
-from mmseg_heritage.images.masks import class_pixels, pair_counts, read_mask, value_counts
+from mmseg_heritage.images.masks import (
+    class_pixels,
+    pair_counts,
+    position_table,
+    read_mask,
+    value_counts,
+)
 from mmseg_heritage.taxonomy import DamageClass, named_classes, own_classes
 
 MASK = np.array([[0, 1, 15], [255, 9, 0]])
@@ -170,3 +176,9 @@ def test_every_pixel_is_counted_once_whatever_the_block(block, monkeypatch):
     counts = class_pixels(mask)
     assert counts.dtype == np.int64
     assert counts.tolist() == [(mask == i).sum() for i in [*range(16), 255]]
+
+
+def test_a_table_turns_mask_values_into_positions_and_keeps_254_where_asked():
+    table = position_table([0, 9, 255])
+    assert table[[0, 9, 255, 1, 254]].tolist() == [0, 1, 2, 255, 255]
+    assert position_table([7, 0], undecided=True)[[7, 0, 254, 255]].tolist() == [0, 1, 254, 255]

@@ -19,6 +19,7 @@ from mmseg_heritage.apis.condition.change_files import (
 from mmseg_heritage.apis.reviews.predicted_photographs import Predicted, read_prediction
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.large_photographs import large_photograph
+from mmseg_heritage.images.masks import position_table
 from mmseg_heritage.images.photographs import read_image
 from mmseg_heritage.quantities.scale import FoundScale, find_scale, given_scale
 from mmseg_heritage.registration.changes import (
@@ -266,10 +267,7 @@ def _maps(
 
 def _positions(one: Predicted, names: list[str]) -> np.ndarray:
     """Returns a map with the positions of classes in a list."""
-    table = np.full(256, IGNORE_INDEX, np.uint8)
-    for name, value in one.ids.items():
-        table[value] = names.index(name)
-    return table[one.read_map()]
+    return position_table([one.ids[name] for name in names])[one.read_map()]
 
 
 def _facts(one: Predicted) -> dict[str, Any]:

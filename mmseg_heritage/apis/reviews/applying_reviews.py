@@ -20,7 +20,7 @@ from mmseg_heritage.apis.reviews.predicted_photographs import Predicted, find_pr
 from mmseg_heritage.apis.reviews.reviewed_data_set import RECORD, ReviewedDataSet
 from mmseg_heritage.errors import InputError
 from mmseg_heritage.images.large_maps import write_large_class_map
-from mmseg_heritage.images.masks import value_counts
+from mmseg_heritage.images.masks import position_table, value_counts
 from mmseg_heritage.images.writing import write_class_map
 from mmseg_heritage.quantities.records import write_table
 from mmseg_heritage.quantities.scale import FoundScale, Scale
@@ -296,10 +296,7 @@ class _Corrected:
         one, record = self.predicted, self.predicted.record
         names = list(one.ids)
         palette = [row["color"] for row in record["classes"]]
-        positions = np.full(256, IGNORE_INDEX, np.uint8)
-        positions[UNDECIDED] = UNDECIDED
-        positions[list(one.ids.values())] = range(len(names))
-        class_map = positions[self.class_map]
+        class_map = position_table(list(one.ids.values()), undecided=True)[self.class_map]
         photograph = Photograph(Path(record["image"]), one.name)
         path = photograph.result(out, f"_classes{one.class_map.suffix}")
         write = write_large_class_map if path.suffix == ".tif" else write_class_map
