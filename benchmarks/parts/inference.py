@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator, Sequence
+
 import cv2
 import numpy as np
 import torch
@@ -24,43 +26,66 @@ def windows_8000(small: bool) -> Part:
 
 def accumulation_3000(small: bool) -> Part:
     """Adding up what windows gave, alone: the network gives the same scores at once."""
-    from mmseg_heritage.inference.sources import TensorSource
-    from mmseg_heritage.inference.windows import WindowRows
+    from mmseg_heritage.inference.windows import taper
 
     side = 900 if small else 3000
     stock = segmentors()["mmseg slide"]
-    image = torch.zeros(1, 3, side, side)
-    scores = {stride: torch.rand(1, 16, 1, 1).expand(1, 16, WINDOW // stride, WINDOW // stride)
-              for stride in (1, 4)}  # fmt: skip
-    scores = {stride: part.contiguous() for stride, part in scores.items()}
-    stock.encode_decode = lambda inputs, metas: scores[1]
+    scores = {step: torch.rand(16, WINDOW // step, WINDOW // step) for step in (1, 4)}
+    stock.encode_decode = lambda inputs, metas: scores[1][None]
 
-    def ours(stride: int) -> torch.Tensor:
-        rows = WindowRows(
-            TensorSource(image[0]), lambda parts, size: scores[stride], WINDOW,
-            1 - STRIDE / WINDOW, 32, 1,
-        )  # fmt: skip
-        rows.begin()
-        for start in range(0, side // stride, 64):
-            found = rows.rows(start, min(start + 64, side // stride))
-        return found[:, -1, -1]
-
-    def stocks() -> torch.Tensor:
-        return stock.slide_inference(image, [{"ori_shape": (side, side)}])[0, :, -1, -1]
+    def stocks(side: int) -> torch.Tensor:
+        image = torch.zeros(1, 3, side, side)
+        return stock.slide_inference(image, [{"ori_shape": (side, side)}])[0]
 
     def check() -> str:
-        for stride in scores:
-            torch.testing.assert_close(ours(stride), scores[stride][0, :, 0, 0])
-        torch.testing.assert_close(stocks(), scores[1][0, :, 0, 0])
-        return "the average of equal scores is that score, in both"
+        for step, part in scores.items():
+            line = torch.from_numpy(taper(WINDOW // step))
+            found = torch.cat(list(_added_up(928, part)), 1)
+            expected = _average([0, 384 // step, 416 // step], part, line[:, None] * line)
+            torch.testing.assert_close(found, expected)
+        expected = _average([0, 384, 388], scores[1], torch.ones(WINDOW, WINDOW))
+        torch.testing.assert_close(stocks(900), expected)
+        return "the averages of scores, ours weighted, are those of a plain loop, in both"
 
     return Part(
-        f"Adding up windows of {WINDOW} px over {side} x {side} px",
-        {"ours, scores at stride 4 as the head gives them": lambda: ours(4),
-         "mmseg slide, which resizes them first": stocks,
-         "ours, scores at stride 1": lambda: ours(1)},
+        f"Adding up windows of {WINDOW} px over {side} x {side} px, the network left out",
+        {"ours, scores at stride 4, as its head gives them": lambda: _dropped(side, scores[4]),
+         "mmseg slide, scores at full size": lambda: stocks(side),
+         "ours, scores at full size": lambda: _dropped(side, scores[1])},
         check, 1, 100,
     )  # fmt: skip
+
+
+def _added_up(side: int, scores: torch.Tensor) -> Iterator[torch.Tensor]:
+    """Yields the rows of an image whose windows all have the same scores, (K, w, w)."""
+    from mmseg_heritage.inference.sources import TensorSource
+    from mmseg_heritage.inference.windows import WindowRows
+
+    rows = WindowRows(
+        TensorSource(torch.zeros(3, side, side)), lambda parts, size: scores[None], WINDOW,
+        1 - STRIDE / WINDOW, 32, 1,
+    )  # fmt: skip
+    length = -(-side // 32) * 32 * scores.shape[1] // WINDOW
+    for start in range(0, length, 64):
+        yield rows.rows(start, min(start + 64, length))
+
+
+def _dropped(side: int, scores: torch.Tensor) -> None:
+    """Goes through the rows, and holds none for longer than its turn."""
+    for _ in _added_up(side, scores):
+        pass
+
+
+def _average(starts: Sequence[int], scores: torch.Tensor, weights: torch.Tensor) -> torch.Tensor:
+    """Returns what windows at these rows and columns average to, by a plain loop."""
+    length = starts[-1] + len(weights)
+    total, mass = torch.zeros(len(scores), length, length), torch.zeros(length, length)
+    for top in starts:
+        for left in starts:
+            window = (slice(top, top + len(weights)), slice(left, left + len(weights)))
+            total[(slice(None), *window)] += scores * weights
+            mass[window] += weights
+    return total / mass
 
 
 def _part(side: int, time_goal: float | None, memory_goal: float | None) -> Part:

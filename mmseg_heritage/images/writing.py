@@ -87,7 +87,7 @@ def write_image(path: str | Path, image: np.ndarray, reuse: bool = False) -> Non
     )
     # Not Pillow, which would hold another 4 bytes for each pixel.
     to_bgr = {3: cv2.COLOR_RGB2BGR, 4: cv2.COLOR_RGBA2BGRA}
-    pixels = image if reuse or image.ndim == 2 else np.empty(image.shape, np.uint8)
+    pixels = image if reuse or image.ndim == 2 else np.empty(image.shape, image.dtype)
     if image.ndim == 3:
         for rows in strips(*image.shape[:2]):
             pixels[rows] = cv2.cvtColor(image[rows], to_bgr[image.shape[2]])

@@ -2,7 +2,11 @@
 
 from mmseg_heritage.models.backbones import TimmBackboneAdapter
 from mmseg_heritage.models.data_preprocessor import HeritageDataPreProcessor
-from mmseg_heritage.models.decode_heads import HierarchicalUPerHead, UNetHead
+from mmseg_heritage.models.decode_heads import (
+    HeritageSegformerHead,
+    HierarchicalUPerHead,
+    UNetHead,
+)
 from mmseg_heritage.models.losses import (
     ClassWeightedDiceLoss,
     GeneralizedDiceLoss,
@@ -17,6 +21,7 @@ __all__ = [
     "GeneralizedDiceLoss",
     "HeritageDataPreProcessor",
     "HeritageEncoderDecoder",
+    "HeritageSegformerHead",
     "HeritageTTAModel",
     "HierarchicalUPerHead",
     "MaskedCrossEntropyLoss",

@@ -5,6 +5,7 @@ import pytest
 from PIL import Image
 
 from mmseg_heritage.errors import InputError
+from mmseg_heritage.images.color import strips
 from mmseg_heritage.images.writing import color_table, write_class_map, write_image
 from mmseg_heritage.taxonomy import ARTEFACT
 
@@ -25,12 +26,16 @@ def test_a_class_map_keeps_ids_and_shows_colors(tmp_path):
 
 
 @pytest.mark.parametrize("shape", [(20, 30, 3), (20, 30, 4), (20, 30)])
-def test_an_image_is_written_as_it_is(shape, tmp_path):
+def test_an_image_is_written_as_it_is(shape, tmp_path, monkeypatch):
+    monkeypatch.setattr(  # several, the last of them cut
+        "mmseg_heritage.images.writing.strips", lambda *size: strips(*size, pixels=200)
+    )
     pixels = np.random.default_rng(0).integers(0, 256, shape, dtype=np.uint8)
     kept = pixels.copy()
     write_image(tmp_path / "a.png", pixels)
     assert np.array_equal(pixels, kept)
     write_image(tmp_path / "b.png", pixels, reuse=True)
+    assert np.array_equal(pixels, kept) == (len(shape) == 2)  # its own memory, no other
     for name in ("a.png", "b.png"):
         with Image.open(tmp_path / name) as image:
             assert np.array_equal(np.asarray(image), kept)

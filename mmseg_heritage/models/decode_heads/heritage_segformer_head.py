@@ -19,8 +19,10 @@ class HeritageSegformerHead(SegformerHead):
     levels to the finest one, and joins them by a convolution of 1 x 1. Both are linear, and one
     works on pixels, the other on channels: so they can be swapped. Here each level goes through its
     share of the convolution at its own size, where the coarser ones have 4, 16 and 64 times fewer
-    pixels, and the results are resized and added. Scores differ by rounding only. Parameters have
-    the same names and shapes: checkpoints fit both heads.
+    pixels, and the results are resized and added. Scores differ by rounding only (in 16 bits by
+    about as much as mmsegmentation's differ from float32). Parameters have the same names and
+    shapes: checkpoints fit both heads. The convolution is read for its weights and never called:
+    forward hooks on ``fusion_conv`` see nothing.
 
     Arguments are those of :class:`mmseg.models.decode_heads.SegformerHead`.
     """
@@ -36,16 +38,14 @@ class HeritageSegformerHead(SegformerHead):
             (N, K, h_0, w_0).
         """
         maps = self._transform_inputs(inputs)
-        size = maps[0].shape[2:]
-        join = self.fusion_conv.conv
-        joined = None if join.bias is None else join.bias[:, None, None]
-        for map_, conv, weight in zip(
-            maps, self.convs, join.weight.split(self.channels, 1), strict=True
-        ):
-            part = F.conv2d(conv(map_), weight)
-            if part.shape[2:] != size:
-                part = resize(part, size, None, self.interpolate_mode, self.align_corners)
-            joined = part if joined is None else joined + part
+        join, width = self.fusion_conv.conv, self.channels
+        # By index, without asking for sizes: torch.fx can then trace it.
+        joined = F.conv2d(self.convs[0](maps[0]), join.weight[:, :width], join.bias)
+        for i in range(1, len(self.convs)):
+            part = F.conv2d(self.convs[i](maps[i]), join.weight[:, i * width : (i + 1) * width])
+            joined = joined + resize(
+                part, maps[0].shape[2:], None, self.interpolate_mode, self.align_corners, False
+            )
         if self.fusion_conv.with_norm:
             joined = self.fusion_conv.norm(joined)
         scores: Tensor = self.cls_seg(self.fusion_conv.activate(joined))

@@ -63,11 +63,12 @@ def class_dice_losses(
 
 
 class _SoftClassSums(torch.autograd.Function):
-    """Sums of :func:`soft_class_sums`, piece by piece, with memory for the gradient alone.
+    """Sums of :func:`soft_class_sums`, piece by piece, with the memory of one gradient.
 
     Plain autograd keeps the probabilities, their products and a one-hot target of the whole batch
     until backward. Here the probabilities are kept in the memory that backward turns into the
-    gradient, in place; beside it, only those of one piece, at most an image, exist at a time.
+    gradient, in place; beside it, only those of one piece, at most an image, exist at a time. So
+    that memory is held from forward on, not from backward on, once for each Dice loss of a model.
     Where they do not fit (logits of 16 bits), or a second backward finds them used, backward
     computes them again.
 
@@ -130,6 +131,8 @@ class _SoftClassSums(torch.autograd.Function):
             product = probs * per_class
             mean = product.sum(0) + own
             product.addcmul_(probs, mean, value=-1)
+            # Not a product with 0, which would be NaN where an incoming gradient is infinite.
+            product.masked_fill_(bins == len(probs), 0.0)
             # One entry per pixel: no two additions meet, so the order cannot matter.
             product.scatter_add_(0, _rows(bins, len(probs)), own[None])
             result.copy_(product if weight is None else product.mul_(weight))

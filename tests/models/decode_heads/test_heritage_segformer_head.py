@@ -2,6 +2,7 @@
 
 import pytest
 import torch
+from torch import fx, nn
 
 pytest.importorskip("mmseg")
 
@@ -9,6 +10,7 @@ import mmseg_heritage.plugin  # noqa: F401
 
 # isort: split
 
+from mmcv.cnn import ConvModule
 from mmseg.models.decode_heads import SegformerHead
 from mmseg.models.utils import resize
 
@@ -77,3 +79,29 @@ def test_coarse_maps_are_joined_at_their_own_size(monkeypatch):
     )
     ours.eval()(make_maps(64, 64))
     assert enlarged == [(12, 8, 8), (12, 4, 4), (12, 2, 2)]
+
+
+def test_can_be_traced():
+    """As mmengine does for its efficient batch normalization of evaluation."""
+
+    class Tracer(fx.Tracer):
+        def is_leaf_module(self, module, name):
+            return isinstance(module, ConvModule | nn.BatchNorm2d) or super().is_leaf_module(
+                module, name
+            )
+
+    _, ours = make_heads()
+    traced = fx.GraphModule(ours, Tracer().trace(ours.eval()))
+    for size in ((64, 96), (37, 61)):
+        assert torch.equal(traced(make_maps(*size)), ours(make_maps(*size)))
+
+
+@pytest.mark.parametrize("norm_cfg", [None, {"type": "BN"}])
+def test_maps_of_16_bits_stay_so(norm_cfg):
+    """Under autocast memory would double where float32 parameters were added to them."""
+    _, ours = make_heads(norm_cfg=norm_cfg)
+    seen = []
+    ours.fusion_conv.activate.register_forward_pre_hook(lambda _, args: seen.append(args[0].dtype))
+    with torch.autocast("cpu", torch.bfloat16):
+        ours.eval()(make_maps())
+    assert seen == [torch.bfloat16]

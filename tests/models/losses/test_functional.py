@@ -85,6 +85,14 @@ def test_a_second_backward_finds_the_probabilities_again(dtype, weighted):
     assert torch.equal(logits.grad, first)
 
 
+def test_infinite_incoming_gradients_leave_ignored_pixels_alone():
+    logits = torch.randn(1, 3, 4, dtype=torch.float64, requires_grad=True)
+    _, predicted, _ = soft_class_sums(logits, torch.tensor([[0, 255, 2, 1]]))
+    (predicted.sum() * float("inf")).backward()
+    assert logits.grad[0, :, 1].tolist() == [0.0, 0.0, 0.0]
+    assert logits.grad[0, :, 0].isnan().all()
+
+
 def test_second_derivatives_fail_clearly():
     logits = torch.randn(1, 3, 4, requires_grad=True)
     sums = soft_class_sums(logits, torch.tensor([[0, 1, 2, 0]]))
