@@ -82,7 +82,7 @@ def test_coarse_maps_are_joined_at_their_own_size(monkeypatch):
 
 
 def test_can_be_traced():
-    """As mmengine does for its efficient batch normalization of evaluation."""
+    """As tools for quantization and pruning do."""
 
     class Tracer(fx.Tracer):
         def is_leaf_module(self, module, name):
