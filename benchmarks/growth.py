@@ -1,4 +1,4 @@
-"""How time and memory of commands grow: with images, with megapixels, with processes.
+"""How long a training takes to begin, and how commands grow with images, megapixels, processes.
 
     python benchmarks/growth.py [--out FOLDER] [--small]
 
@@ -17,12 +17,13 @@ import sys
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from statistics import median
 
 from shared import write_pair
 
 ROOT = Path(__file__).resolve().parents[1]
 CONFIG = ROOT / "configs" / "quickstart_artefact.py"
-SIDE, ITERATIONS = 160, 40
+SIDE, ITERATIONS, ROUNDS = 160, 40, 3
 PROGRAM = [sys.executable, "-m", "mmseg_heritage"]
 
 
@@ -59,6 +60,25 @@ def with_images(number: int, place: Path) -> list[str]:
     return [f"{number:,} images of {SIDE} px", f"check-data {first[0]:.1f} s, {first[1]:.0f} MB",
             f"again {again[0]:.1f} s", f"{ITERATIONS} iterations {trained[0]:.1f} s, "
             f"{trained[1]:.0f} MB"]  # fmt: skip
+
+
+def until_first_iteration(data: Path, place: Path) -> list[str]:
+    """Measures a training until it has logged an iteration, beside the imports that it needs."""
+    imports, starts = [], []
+    for _ in range(ROUNDS):
+        imports.append(run([sys.executable, "-c", "import mmseg_heritage, mmseg.apis"])[0])
+        command = [*PROGRAM, *training(data, place / "run", "default_hooks.logger.interval=1")]
+        command.insert(len(PROGRAM) + 1, "--verbose")
+        begin = time.perf_counter()
+        with subprocess.Popen(
+            command, stdout=subprocess.PIPE, stderr=subprocess.STDOUT, cwd=ROOT, text=True
+        ) as process:
+            assert process.stdout is not None
+            next(line for line in process.stdout if "Iter(train)" in line)
+            starts.append(time.perf_counter() - begin)
+            process.communicate()
+    return [f"first iteration after {median(starts):.1f} s ({min(starts):.1f}..{max(starts):.1f})",
+            f"imports of torch and mmseg {median(imports):.1f} s"]  # fmt: skip
 
 
 def with_megapixels(megapixels: int, checkpoint: Path, place: Path) -> list[str]:
@@ -101,6 +121,7 @@ def main() -> None:
             "; ".join(with_processes(number, args.out / f"images_{images[0]}", args.out)),
             flush=True,
         )
+    print("; ".join(until_first_iteration(args.out / f"images_{images[0]}", args.out)), flush=True)
     checkpoint = args.checkpoint or next((args.out / "run").glob("*.pth"))
     for megapixels in (1, 2) if args.small else (1, 12, 50, 100, 200):
         print("; ".join(with_megapixels(megapixels, checkpoint, args.out)), flush=True)

@@ -20,6 +20,7 @@ from numpy.typing import NDArray
 
 _SMOOTHINGS = 24  # with weights 1/4, 1/2, 1/4: a standard deviation of 3.5 steps
 _END = 1.7  # half widths at an end where a skeleton may run into a corner, at most sqrt(2) of them
+_MASSIVE = 50  # pixels of a part from which on to thin it alone pays
 _SPURS = 5  # times that spurs on spurs are cut
 _RAY = 0.25  # pixels by which an end is prolonged at a time
 _NEIGHBORS = ((0, 1), (1, 0), (1, 1), (1, -1))  # rows and columns, each pair of pixels once
@@ -56,11 +57,8 @@ def center_line(mask: np.ndarray) -> CenterLine:
     Returns:
         The pieces; their lengths sum up to that of the lines.
     """
-    from skimage.morphology import skeletonize  # here, since few commands need it
-
     to_border = _to_border(mask)
-    line = skeletonize(mask, method="lee") > 0
-    graph = _cut_spurs(line, to_border)
+    graph = _cut_spurs(_skeleton(mask), to_border)
     ends = _Ends(graph, to_border)
     trimmed = ends.trimmed()
     kept = graph.without(trimmed.removed)
@@ -81,6 +79,28 @@ def center_line(mask: np.ndarray) -> CenterLine:
         graph.rows[stays], graph.columns[stays], length[stays], width[stays],
         np.mod(-angle[stays], np.pi),
     )  # fmt: skip
+
+
+def _skeleton(mask: np.ndarray) -> NDArray[np.bool_]:
+    """Returns the skeleton of a mask, (H, W).
+
+    Thinning goes over all pixels of an array as often as its widest part is pixels wide. So massive
+    parts are thinned alone, each in its own box, which changes no pixel: thinning looks at
+    neighbors only. (Boxes of sparse parts could each be as large as the mask.)
+    """
+    from skimage.morphology import skeletonize  # here, since few commands need it
+
+    _, ids, statistics, _ = cv2.connectedComponentsWithStats(mask.view(np.uint8), connectivity=8)
+    line, rest = np.zeros(mask.shape, bool), mask.copy()
+    for number, (left, top, width, height, pixels) in enumerate(statistics[1:], start=1):
+        if pixels >= max(_MASSIVE, width * height / 10):
+            box = (slice(top, top + height), slice(left, left + width))
+            own = ids[box] == number
+            line[box] |= skeletonize(own, method="lee") > 0
+            rest[box] &= ~own
+    if rest.any():
+        line |= skeletonize(rest, method="lee") > 0
+    return line
 
 
 def _to_border(mask: np.ndarray) -> NDArray[np.float64]:

@@ -1,5 +1,6 @@
 """Lengths, widths and directions of drawn lines, at every angle."""
 
+import cv2
 import numpy as np
 import pytest
 
@@ -98,6 +99,23 @@ def test_any_mask_gives_finite_numbers():
         assert (found.width > 0).all()
         assert ((found.angle >= 0) & (found.angle <= np.pi)).all()
         assert mask[found.rows, found.columns].all()
+
+
+@pytest.mark.parametrize("spread", [1.5, 3, 12])
+def test_parts_thinned_alone_are_those_of_the_whole_mask(spread, monkeypatch):
+    from skimage.morphology import skeletonize
+
+    noise = np.random.default_rng(0).random((300, 400))
+    mask = cv2.GaussianBlur(noise, (0, 0), spread) < 0.49
+    mask[40:260, 40:260] |= ring(90, 9)[:220, :220]  # its box holds other parts
+    whole = skeletonize(mask, method="lee") > 0
+    thinned = []
+    monkeypatch.setattr(
+        "skimage.morphology.skeletonize",
+        lambda part, method: thinned.append(part.shape) or skeletonize(part, method=method),
+    )
+    assert np.array_equal(center_lines._skeleton(mask), whole)
+    assert len(thinned) > 3 and np.prod(thinned[:-1], axis=1).max() < mask.size
 
 
 def test_the_last_bits_of_opencv_distances_do_not_count(monkeypatch):

@@ -93,9 +93,17 @@ class StripComponents:
             self._last_row = np.zeros_like(self._last_row)
             nothing = np.zeros((0, 5), np.int32), np.zeros((0, 2))
             return np.zeros(mask.shape, np.int32), *nothing
-        number, ids, statistics, centers = cv2.connectedComponentsWithStats(
-            mask.view(np.uint8), connectivity=8
+        # Most classes lie in a part of the strip only.
+        columns, rows = (np.flatnonzero(mask.any(axis)) for axis in (0, 1))
+        left, top = columns[0], rows[0]
+        box = (slice(top, rows[-1] + 1), slice(left, columns[-1] + 1))
+        number, found, statistics, centers = cv2.connectedComponentsWithStats(
+            np.ascontiguousarray(mask[box]).view(np.uint8), connectivity=8
         )
+        ids = np.zeros(mask.shape, np.int32)
+        ids[box] = found
+        statistics[:, :2] += (left, top)
+        centers += (left, top)
         first_row, above = _numbered(ids[0], self.found), self._last_row
         self._links += _touching(above, first_row)
         self._last_row = _numbered(ids[-1], self.found)
