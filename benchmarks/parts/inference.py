@@ -32,47 +32,47 @@ def accumulation_3000(small: bool) -> Part:
     stock = segmentors()["mmseg slide"]
     scores = {step: torch.rand(16, WINDOW // step, WINDOW // step) for step in (1, 4)}
     stock.encode_decode = lambda inputs, metas: scores[1][None]
+    image, checked = torch.zeros(3, side, side), torch.zeros(3, 900, 900)
 
-    def stocks(side: int) -> torch.Tensor:
-        image = torch.zeros(1, 3, side, side)
-        return stock.slide_inference(image, [{"ori_shape": (side, side)}])[0]
+    def stocks(image: torch.Tensor) -> torch.Tensor:
+        return stock.slide_inference(image[None], [{"ori_shape": image.shape[1:]}])[0]
 
     def check() -> str:
         for step, part in scores.items():
             line = torch.from_numpy(taper(WINDOW // step))
-            found = torch.cat(list(_added_up(928, part)), 1)
+            found = torch.cat(list(_added_up(checked, part)), 1)
             expected = _average([0, 384 // step, 416 // step], part, line[:, None] * line)
             torch.testing.assert_close(found, expected)
         expected = _average([0, 384, 388], scores[1], torch.ones(WINDOW, WINDOW))
-        torch.testing.assert_close(stocks(900), expected)
+        torch.testing.assert_close(stocks(checked), expected)
         return "the averages of scores, ours weighted, are those of a plain loop, in both"
 
     return Part(
         f"Adding up windows of {WINDOW} px over {side} x {side} px, the network left out",
-        {"ours, scores at stride 4, as its head gives them": lambda: _dropped(side, scores[4]),
-         "mmseg slide, scores at full size": lambda: stocks(side),
-         "ours, scores at full size": lambda: _dropped(side, scores[1])},
+        {"ours, scores at stride 4, as its head gives them": lambda: _dropped(image, scores[4]),
+         "mmseg slide, scores at full size": lambda: stocks(image),
+         "ours, scores at full size": lambda: _dropped(image, scores[1])},
         check, 1, 100,
     )  # fmt: skip
 
 
-def _added_up(side: int, scores: torch.Tensor) -> Iterator[torch.Tensor]:
+def _added_up(image: torch.Tensor, scores: torch.Tensor) -> Iterator[torch.Tensor]:
     """Yields the rows of an image whose windows all have the same scores, (K, w, w)."""
     from mmseg_heritage.inference.sources import TensorSource
     from mmseg_heritage.inference.windows import WindowRows
 
     rows = WindowRows(
-        TensorSource(torch.zeros(3, side, side)), lambda parts, size: scores[None], WINDOW,
+        TensorSource(image), lambda parts, size: scores[None], WINDOW,
         1 - STRIDE / WINDOW, 32, 1,
     )  # fmt: skip
-    length = -(-side // 32) * 32 * scores.shape[1] // WINDOW
+    length = -(-image.shape[2] // 32) * 32 * scores.shape[1] // WINDOW
     for start in range(0, length, 64):
         yield rows.rows(start, min(start + 64, length))
 
 
-def _dropped(side: int, scores: torch.Tensor) -> None:
+def _dropped(image: torch.Tensor, scores: torch.Tensor) -> None:
     """Goes through the rows, and holds none for longer than its turn."""
-    for _ in _added_up(side, scores):
+    for _ in _added_up(image, scores):
         pass
 
 
