@@ -296,5 +296,6 @@ def refuse_whole(mode: str, label: str) -> None:
     """Refuses to read a photograph in parts for one window over all of it."""
     if mode == "whole":
         raise InputError(
-            f"{label}: a photograph of this size is read in parts, which takes mode=window"
+            f"{label}: a photograph of this size is read in parts, and this model looks at whole "
+            "ones (mode=whole); add --inference mode=window, and scales=native for thin damage"
         )

@@ -13,10 +13,10 @@ from mmseg_heritage.inference.windows import WindowRows
 from mmseg_heritage.scores.arrays import (
     FLIPS,
     Array,
+    empty,
     empty_on_cpu,
     has_nan,
     mean_of,
-    zeros,
 )
 from mmseg_heritage.scores.head_scores import HeadScores
 from mmseg_heritage.taxonomy import FINE_LEVEL
@@ -52,7 +52,7 @@ class ImageMaps:
             if part.confidence is not None:
                 self.confidence = empty_on_cpu(size, part.confidence)
             if part.logs is not None:
-                self.logs = zeros((len(part.logs), *size), part.logs)
+                self.logs = empty((len(part.logs), *size), part.logs)
         for name, ids in part.ids.items():
             self.ids[name][rows] = ids
         if self.confidence is not None:
@@ -315,6 +315,8 @@ def _argument_problems(
         except ValueError as error:
             problems.append(str(error))
     problems += [
-        f"tta: {name!r} is none of {', '.join(FLIPS)}" for name in tta if name not in FLIPS
+        f"tta: {name!r} is neither None nor one of {', '.join(FLIPS)}"
+        for name in tta
+        if name not in FLIPS
     ]
     return problems

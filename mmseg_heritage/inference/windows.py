@@ -8,7 +8,7 @@ from typing import Any
 import numpy as np
 
 from mmseg_heritage.inference.sources import PixelSource
-from mmseg_heritage.scores.arrays import Array, add_product, concat, like, zeros
+from mmseg_heritage.scores.arrays import Array, add_product, empty, like
 
 RunWindows = Callable[[Sequence[Array], tuple[int, int]], Array]
 """Runs a network: from parts of an image (C, h, w), and the size of a window in pixels, to
@@ -83,6 +83,7 @@ class WindowRows:
         above = [top for top in self._tops[:-1] if top + self._window[0] <= first]
         self._added = len(above)  # rows of windows
         self._first = self._needed = 0  # row of the result: the first held, the first needed
+        self._held = 0  # rows of the sums that mean something; those after them are room
         self._sums: Any = None
         self._weights: Any = None
 
@@ -123,7 +124,8 @@ class WindowRows:
             if first == 0:
                 self._make_room(top // self.cell, found.shape[2])
             weights = self._taper
-            rows = slice(top // self.cell - self._first, None)
+            start = top // self.cell - self._first
+            rows = slice(start, start + found.shape[2])
             for x, probabilities in zip(lefts, found, strict=True):
                 columns = slice(x // self.cell, x // self.cell + found.shape[3])
                 add_product(self._sums[:, rows, columns], probabilities, weights)
@@ -137,17 +139,38 @@ class WindowRows:
         across, down = taper(found.shape[3]), taper(found.shape[2])
         self._taper = like(down[:, None] * across, found)
         columns = self._width // self.cell
-        self._sums = zeros((found.shape[1], 0, columns), found)
-        self._weights = zeros((0, columns), found)
+        rows = min(2 * found.shape[2], (self._tops[-1] + self._window[0]) // self.cell)
+        self._sums = empty((found.shape[1], rows, columns), found)
+        self._weights = empty((rows, columns), found)
 
     def _make_room(self, top: int, height: int) -> None:
         """Drops the rows that are not needed any more, and adds empty ones for new windows."""
         dropped = max(min(self._needed, top) - self._first, 0)
         self._first += dropped
-        more = top + height - self._first - (self._sums.shape[1] - dropped)
+        kept, self._held = self._held - dropped, top + height - self._first
         self._sums, self._weights = (
-            concat(
-                [held[..., dropped:, :], zeros((*held.shape[:-2], more, held.shape[-1]), held)], -2
-            )
-            for held in (self._sums, self._weights)
+            _moved_up(rows, dropped, kept, self._held) for rows in (self._sums, self._weights)
         )
+
+
+def _moved_up(array: Any, dropped: int, kept: int, length: int) -> Any:
+    """Returns an array (..., rows, columns) whose first rows are those kept, then zeros.
+
+    In place where there is room: for wide photographs it is most of the memory that is held.
+
+    Args:
+        array: The rows dropped, those kept, and room.
+        dropped: Number of rows at the top that go.
+        kept: Number of rows that come to the top.
+        length: Number of rows that are kept or zero.
+    """
+    result = array
+    if length > array.shape[-2]:
+        result = empty((*array.shape[:-2], length, array.shape[-1]), array)
+        result[..., :kept, :] = array[..., dropped : dropped + kept, :]
+    elif dropped:
+        for start in range(0, kept, dropped):  # piece by piece: none is written over itself
+            stop = min(start + dropped, kept)
+            result[..., start:stop, :] = array[..., start + dropped : stop + dropped, :]
+    result[..., kept:length, :] = 0
+    return result

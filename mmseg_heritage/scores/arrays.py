@@ -35,11 +35,11 @@ def like(values: np.ndarray, other: Array) -> Any:
     return torch.from_numpy(values).to(other.device)
 
 
-def zeros(shape: Sequence[int], other: Array) -> Any:
-    """Returns zeros of the other's kind, type and device."""
+def empty(shape: Sequence[int], other: Array) -> Any:
+    """Returns an array of the other's kind, type and device, of any content."""
     if isinstance(other, np.ndarray):
-        return np.zeros(shape, other.dtype)
-    return other.new_zeros(*shape)
+        return np.empty(shape, other.dtype)
+    return other.new_empty(*shape)
 
 
 def empty_on_cpu(shape: Sequence[int], other: Array) -> Any:

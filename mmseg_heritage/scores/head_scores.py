@@ -54,7 +54,8 @@ class HeadScores:
 
     def probabilities(self, scores: Any) -> Any:
         """Returns (N, P, ...) float32 probabilities of the head's scores (N, K, ...), tensors."""
-        scores = scores.float()
+        # torch takes a third of the time for the softmax of scores in this order, copy included.
+        scores = scores.float().contiguous()
         if self._threshold is not None:
             return arrays.concat([(-scores).sigmoid(), scores.sigmoid()], 1)
         if self._hierarchy is None:

@@ -196,7 +196,7 @@ def test_too_little_room_is_said_before_anything_is_predicted(
 
 
 def test_what_takes_the_whole_photograph_is_refused(tiny_run, scan, tmp_path, monkeypatch):
-    with pytest.raises(InputError, match="read in parts, which takes mode=window"):
+    with pytest.raises(InputError, match="add --inference mode=window"):
         in_parts(
             tiny_run, scan, tmp_path / "out", monkeypatch, cfg_options={"inference.mode": "whole"}
         )

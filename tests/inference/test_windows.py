@@ -8,7 +8,7 @@ import torch
 from torch.nn import functional
 
 from mmseg_heritage.inference.sources import TensorSource
-from mmseg_heritage.inference.windows import WindowRows, taper, window_starts
+from mmseg_heritage.inference.windows import WindowRows, _moved_up, taper, window_starts
 
 
 @pytest.mark.parametrize("length", [32, 64, 96, 320, 1024, 3200])
@@ -61,6 +61,7 @@ def test_memory_is_that_of_two_windows_however_high_the_image_is():
         def _add_row(self):
             super()._add_row()
             held.append(self._sums.shape[1])
+            assert self._held <= len(self._weights)
 
     image = torch.zeros(2, 6400, 64, dtype=torch.uint8)
     source = Watched(TensorSource(image), positions, 64, 0.25, 32, 1)
@@ -68,3 +69,16 @@ def test_memory_is_that_of_two_windows_however_high_the_image_is():
         source.rows(start, start + 8)
     assert len(held) > 100
     assert max(held) <= 2 * 64 / 4
+
+
+@pytest.mark.parametrize("make", [np.array, torch.tensor])
+@pytest.mark.parametrize(("dropped", "kept"), [(0, 4), (1, 5), (2, 5), (3, 3), (5, 1), (6, 0)])
+@pytest.mark.parametrize("length", [5, 8, 11])
+def test_rows_move_up_in_place_and_the_others_are_zero(make, dropped, kept, length):
+    rows = np.arange(2 * 8 * 3.0).reshape(2, 8, 3)
+    before = make(rows.tolist())
+    found = _moved_up(before, dropped, kept, length)
+    expected = np.zeros((2, length, 3))
+    expected[:, :kept] = rows[:, dropped : dropped + kept]
+    assert np.array_equal(np.asarray(found)[:, :length], expected)
+    assert (found is before) == (length <= 8)
