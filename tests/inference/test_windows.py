@@ -54,6 +54,17 @@ def test_every_step_lies_where_it_belongs(size, window, batch):
         torch.testing.assert_close(found, image[:, 4 * start : 4 * stop : 4, ::4].float())
 
 
+@pytest.mark.parametrize("first", [0, 130, 400])
+def test_rows_may_be_left_out_and_may_begin_below_the_top(first):
+    """As where a killed prediction goes on."""
+    image = torch.stack(torch.meshgrid(torch.arange(640), torch.arange(200), indexing="ij")).int()
+    source = WindowRows(TensorSource(image), positions, 96, 0.25, 32, 2, first)
+    for start in range(-(-first // 4), 160, 23):
+        stop = min(start + 9, 160)
+        found = source.rows(start, stop)[..., :50]
+        torch.testing.assert_close(found, image[:, 4 * start : 4 * stop : 4, ::4].float())
+
+
 def test_memory_is_that_of_two_windows_however_high_the_image_is():
     held = []
 
