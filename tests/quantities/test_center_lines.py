@@ -107,7 +107,7 @@ def test_parts_thinned_alone_are_those_of_the_whole_mask(spread, monkeypatch):
 
     noise = np.random.default_rng(0).random((300, 400))
     mask = cv2.GaussianBlur(noise, (0, 0), spread) < 0.49
-    # Wide parts: one whose box holds others, and one beside it.
+    # A part whose box holds others, and a wide one.
     mask[40:260, 40:260] |= ring(90, 9)[:220, :220]
     y, x = np.mgrid[:300, :400]
     mask[np.hypot(y - 200, x - 330) < 60] = False
