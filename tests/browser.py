@@ -65,7 +65,8 @@ class Browser:
                 if self._call("GET", "/status")["ready"]:
                     return
             except OSError:
-                time.sleep(0.1)
+                pass
+            time.sleep(0.1)
         raise TimeoutError("chromedriver does not answer")
 
     def _call(self, method, path, body=None):
